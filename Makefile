@@ -1,0 +1,26 @@
+# `make setup`, `make run` and `make test` install what they need first: see scripts/setup.sh.
+# Everything else is plain cargo; its environment stands in .cargo/config.toml.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint
+# The steps of a target come one after the other under `make -j` too: cargo has the cores.
+.NOTPARALLEL:
+
+help: ## What can be made
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## Install what the build and the tests need
+	@scripts/setup.sh test
+
+run: ## Build in release and start the server on http://localhost:8080 (ARGS="--listen 0.0.0.0:8080")
+	@scripts/setup.sh build
+	cargo build --release --locked -p foldback-server
+	@exec target/release/foldback serve --config config/conference.toml $(ARGS)
+
+test: setup lint ## Format, lints, documentation and every test
+	cargo test --doc --workspace --locked
+	cargo nextest run --workspace --locked $(if $(CI),--profile ci)
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked

@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# Installs what foldback needs on Debian 12 and 13 and Ubuntu 24.04, from a machine with Rust and git.
+#
+#   scripts/setup.sh build    what `cargo build` needs
+#   scripts/setup.sh test     that, and what the tests need: Chromium, espeak-ng, cargo-nextest (default)
+#
+# Idempotent, and quick when nothing is missing. Without the right to install system packages it
+# prints the commands for somebody who has it, and exits with 1.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly RUST_MINIMUM=1.90
+# `meson setup --reconfigure` of a directory that is not there yet, which the build of
+# webrtc-audio-processing-sys calls, is an error before this one.
+readonly MESON_MINIMUM=1.1
+# The newest one that still builds with RUST_MINIMUM.
+readonly NEXTEST_VERSION=0.9.125
+
+main() {
+    local scope=${1:-test}
+    case $scope in
+        build | test) ;;
+        *) fail "unknown argument '$scope': expected 'build' or 'test' (default)" ;;
+    esac
+
+    require_rust
+    local packages
+    mapfile -t packages < <(build_packages)
+    if [[ $scope == test ]]; then
+        mapfile -t -O "${#packages[@]}" packages < <(browser_packages; echo espeak-ng)
+    fi
+    install_packages "${packages[@]}"
+    install_meson
+    scripts/build-abseil.sh
+    if [[ $scope == test ]]; then
+        require_rust_component fmt rustfmt
+        require_rust_component clippy clippy
+        install_nextest
+    fi
+}
+
+require_rust() {
+    { command -v cargo && command -v rustc; } >/dev/null ||
+        fail "Rust is missing (cargo and rustc $RUST_MINIMUM or newer): install it with rustup, then run this again"
+    local found
+    found=$(rustc --version | cut -d' ' -f2)
+    at_least "$found" "$RUST_MINIMUM" ||
+        fail "Rust $found is too old: $RUST_MINIMUM or newer is needed (rustup update stable)"
+    local objcopy
+    objcopy=("$(rustc --print sysroot)"/lib/rustlib/*/bin/rust-objcopy)
+    [[ -x ${objcopy[0]} ]] || rustup component add llvm-tools ||
+        fail "rust-objcopy is missing from the Rust toolchain: rustup component add llvm-tools"
+}
+
+require_rust_component() {
+    cargo "$1" --version >/dev/null 2>&1 || rustup component add "$2" ||
+        fail "cargo $1 is missing: rustup component add $2"
+}
+
+build_packages() {
+    printf '%s\n' ca-certificates ccache g++ libopus-dev make ninja-build pkg-config python3-venv
+    # bindgen needs libclang and the compiler's own headers; libclang-dev has both, and ten times more.
+    case $(release) in
+        debian-12) printf '%s\n' libclang1-14 libclang-common-14-dev ;;
+        debian-13) printf '%s\n' libclang1-19 libclang-common-19-dev ;;
+        ubuntu-24.04) printf '%s\n' libclang1-18 libclang-common-18-dev ;;
+        *) echo libclang-dev ;;
+    esac
+}
+
+browser_packages() {
+    local browser
+    for browser in chromium chromium-browser google-chrome; do
+        if command -v "$browser" >/dev/null && command -v chromedriver >/dev/null; then
+            return
+        fi
+    done
+    case $(release) in
+        # There these two install the snap.
+        ubuntu-*) printf '%s\n' chromium-browser chromium-chromedriver ;;
+        *) printf '%s\n' chromium chromium-driver ;;
+    esac
+}
+
+release() {
+    # shellcheck source=/dev/null
+    (. /etc/os-release 2>/dev/null && echo "${ID:-unknown}-${VERSION_ID:-}") || echo unknown
+}
+
+install_packages() {
+    local missing=() package
+    for package in "$@"; do
+        [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
+    done
+    [[ ${#missing[@]} -gt 0 ]] || return 0
+
+    local update=(apt-get update)
+    local install=(apt-get install -y --no-install-recommends "${missing[@]}")
+    if ! command -v apt-get >/dev/null; then
+        fail "missing packages, by their Debian names: ${missing[*]}" \
+            "This system has no apt-get: install what corresponds to them, then run this again."
+    fi
+    if ! may_be_root; then
+        fail "missing system packages, and no right to install them (neither root nor sudo)." \
+            "Have somebody with that right run this, then run this script again:" "" \
+            "    ${update[*]} && ${install[*]}" ""
+    fi
+    say "installing ${missing[*]}"
+    as_root env DEBIAN_FRONTEND=noninteractive "${update[@]}" -q
+    as_root env DEBIAN_FRONTEND=noninteractive "${install[@]}" -q
+}
+
+install_meson() {
+    # An environment of its own, since Debian's Python is externally managed (PEP 668); outside of the
+    # clone, since `meson` must go on working when the clone is moved.
+    local venv=${XDG_DATA_HOME:-$HOME/.local/share}/foldback/meson found
+    # Where it is ours, its slow start is spared.
+    if [[ $(readlink -f "$(command -v meson)") == "$venv/bin/meson" ]] ||
+        { found=$(meson --version 2>/dev/null) && at_least "$found" "$MESON_MINIMUM"; }; then
+        return
+    fi
+    say "installing meson into $venv"
+    python3 -m venv --clear "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r scripts/requirements-meson.txt
+    link_into_path "$venv/bin/meson"
+    hash -r
+    at_least "$(meson --version)" "$MESON_MINIMUM" ||
+        fail "another meson comes first on PATH, and is older than $MESON_MINIMUM: $(command -v meson)"
+}
+
+# cargo's own directory is certainly on PATH, and with rustup it belongs to the user.
+link_into_path() {
+    local directory
+    for directory in "$(dirname "$(command -v cargo)")" /usr/local/bin; do
+        if [[ -w $directory ]]; then
+            ln -sf "$1" "$directory/"
+            return
+        fi
+    done
+    if may_be_root; then
+        as_root ln -sf "$1" /usr/local/bin/
+    else
+        fail "meson is installed, but no directory on PATH can be written (neither root nor sudo)." \
+            "Have somebody with that right run this, then run this script again:" "" \
+            "    ln -sf $1 /usr/local/bin/" ""
+    fi
+}
+
+install_nextest() {
+    # Another version is left alone: it is the developer's own.
+    if cargo nextest --version >/dev/null 2>&1; then
+        return
+    fi
+    say "installing cargo-nextest $NEXTEST_VERSION (some minutes)"
+    # Its release profile optimises for a published binary; a runner needs no such thing.
+    CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        cargo install --locked cargo-nextest --version "$NEXTEST_VERSION" \
+        --no-default-features --features default-no-update
+}
+
+may_be_root() {
+    [[ $(id -u) -eq 0 ]] || { command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [[ -t 0 ]]; }; }
+}
+
+as_root() {
+    if [[ $(id -u) -eq 0 ]]; then "$@"; else sudo "$@"; fi
+}
+
+# at_least FOUND MINIMUM, as versions
+at_least() {
+    [[ $(printf '%s\n' "$2" "$1" | sort -V | head -n1) == "$2" ]]
+}
+
+say() {
+    echo "setup: $*"
+}
+
+fail() {
+    printf 'setup: %s\n' "$1" >&2
+    shift
+    [[ $# -eq 0 ]] || printf '%s\n' "$@" >&2
+    exit 1
+}
+
+main "$@"

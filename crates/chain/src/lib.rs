@@ -1,0 +1,17 @@
+//! Ordered DSP stages: what an operator wrote as one list, running.
+//!
+//! A [`ChainSpec`] is the checked list. It knows where `mix` stands: the stages before it run once
+//! per participant, those after it once per distinct mix. [`Chain::build`] makes the running
+//! stages of one side; [`Chain::process`] takes a block through them, times each with a counter
+//! that the caller injects (this crate reads no clock), and takes a stage that panics or yields
+//! non-finite samples out of the chain instead of letting it take down the participant.
+//!
+//! `process` and `idle` allocate nothing and never panic.
+
+mod registry;
+mod running;
+mod spec;
+
+pub use registry::Registry;
+pub use running::{Chain, ChainBuildError, Fault, NoProbe, Probe};
+pub use spec::{ChainSpec, MIX_KIND, MixSpec, StageSpec};

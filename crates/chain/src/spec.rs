@@ -1,0 +1,75 @@
+//! A chain as it was written: checked, but not yet running.
+
+use foldback_stage::{ParamSpec, Params, StageKind};
+
+/// The kind that is no stage but the place where participants become one.
+pub const MIX_KIND: &str = "mix";
+
+/// One stage of a chain, with every parameter checked.
+#[derive(Clone, Debug)]
+pub struct StageSpec {
+    /// Unique in its chain; the kind's name unless given.
+    pub name: String,
+    /// What it is.
+    pub kind: &'static StageKind,
+    /// Its parameters; what was not given holds its default.
+    pub params: Params,
+}
+
+impl PartialEq for StageSpec {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.kind.name == other.kind.name && self.params == other.params
+    }
+}
+
+/// What `mix` was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MixSpec {
+    /// How many participants are heard at once; the loudest are chosen.
+    pub max_talkers: usize,
+}
+
+impl MixSpec {
+    /// The declaration of `max_talkers`.
+    pub const MAX_TALKERS: ParamSpec = ParamSpec::int(
+        "max_talkers",
+        "",
+        1,
+        32,
+        6,
+        "How many participants are heard at once; the loudest are chosen.",
+    );
+    /// Everything `mix` can be told.
+    pub const PARAMS: &'static [ParamSpec] = &[Self::MAX_TALKERS];
+    /// For `foldback stages`.
+    pub const ABOUT: &'static str = "The place where participants become one: stages before it \
+        run for each participant, those after it for each distinct mix. At most one per chain; \
+        without it each participant gets their own processed voice back.";
+
+    /// Reads checked parameters.
+    #[must_use]
+    pub fn from_params(params: &Params) -> Self {
+        let talkers = params.int(&Self::MAX_TALKERS);
+        Self { max_talkers: usize::try_from(talkers).unwrap_or(1) }
+    }
+}
+
+/// A checked chain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChainSpec {
+    /// What rooms refer to.
+    pub name: String,
+    /// The stages before `mix`, or all of them where there is no `mix`.
+    pub input: Vec<StageSpec>,
+    /// `None`: each participant gets their own processed voice back.
+    pub mix: Option<MixSpec>,
+    /// The stages after `mix`.
+    pub output: Vec<StageSpec>,
+}
+
+impl ChainSpec {
+    /// Every stage from top to bottom, `mix` left out.
+    pub fn stages(&self) -> impl Iterator<Item = &StageSpec> {
+        self.input.iter().chain(&self.output)
+    }
+}

@@ -1,0 +1,69 @@
+//! The plugin API: what a DSP stage is, and how it declares itself.
+//!
+//! A plugin is a [`StageKind`] (its name, its parameters, how it is built) and a [`Stage`] (the
+//! running thing). Building happens on the control side: it may allocate, may fail, may read
+//! files. Everything else happens on the media side, once per 10 ms block, under one contract:
+//!
+//! > **`Stage::process` never allocates, locks, logs, blocks, does IO or panics.**
+//!
+//! The audio a stage sees is always 48 kHz, planar `f32` in ±1.0, [`BLOCK_SAMPLES`] samples per
+//! block, mono or stereo. This crate has no IO, no threads and no clock, and builds for wasm32.
+//!
+//! ```
+//! use foldback_stage::{
+//!     AudioBlock, BlockContext, BuildError, Params, ParamSpec, Stage, StageFormat, StageKind,
+//! };
+//!
+//! const GAIN_DB: ParamSpec =
+//!     ParamSpec::float("gain_db", "dB", -60.0, 30.0, 0.0, "Amplification.");
+//!
+//! /// What operators write in TOML: `{ kind = "my-gain", gain_db = 6 }`.
+//! pub const KIND: StageKind = StageKind {
+//!     name: "my-gain",
+//!     about: "Makes it louder.",
+//!     params: &[GAIN_DB],
+//!     build,
+//! };
+//!
+//! struct MyGain {
+//!     factor: f32,
+//! }
+//!
+//! fn build(params: &Params, _format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {
+//!     let factor = 10f32.powf(params.float(&GAIN_DB) / 20.0);
+//!     Ok(Box::new(MyGain { factor }))
+//! }
+//!
+//! impl Stage for MyGain {
+//!     fn process(&mut self, block: &mut AudioBlock<'_>, _cx: &mut BlockContext<'_>) {
+//!         for plane in block.planes_mut() {
+//!             for sample in plane {
+//!                 *sample *= self.factor;
+//!             }
+//!         }
+//!     }
+//! }
+//! ```
+
+mod audio;
+mod kind;
+mod params;
+
+pub use audio::{AudioBlock, AudioBuffer, BLOCK_SAMPLES, MAX_CHANNELS, SAMPLE_RATE_HZ};
+pub use kind::{
+    BlockContext, BuildError, BuildStage, CaptureTimeline, Reading, Stage, StageFormat, StageKind,
+    StageReport,
+};
+pub use params::{ParamSpec, ParamType, ParamValue, Params, RawValue, SetParamError};
+
+/// A level in dB as an amplitude factor: `db_to_amplitude(-6.02)` is about one half.
+#[must_use]
+pub fn db_to_amplitude(db: f32) -> f32 {
+    10f32.powf(db / 20.0)
+}
+
+/// An amplitude as a level in dB, floored at -120 dB (so silence is finite).
+#[must_use]
+pub fn amplitude_to_db(amplitude: f32) -> f32 {
+    20.0 * amplitude.abs().max(1e-6).log10()
+}

@@ -1,0 +1,115 @@
+//! A safe, allocation-free owner of one `webrtc::AudioProcessing`.
+#![allow(
+    unsafe_code,
+    reason = "the safe wrapper crate allocates a Vec of channel pointers in every call, so the \
+              media side calls the C++ bindings itself; this module is the only place that does"
+)]
+
+use std::ptr::{self, NonNull};
+
+use foldback_stage::{AudioBlock, BLOCK_SAMPLES, BuildError, MAX_CHANNELS, SAMPLE_RATE_HZ};
+use webrtc_audio_processing_sys as ffi;
+
+pub(crate) use ffi::{AudioProcessing_Config as Config, Stats};
+
+/// One processor at 48 kHz. Blocks of any other length than [`BLOCK_SAMPLES`] are left alone.
+#[derive(Debug)]
+pub(crate) struct Apm {
+    handle: NonNull<ffi::AudioProcessing>,
+    capture: ffi::StreamConfig,
+    render: ffi::StreamConfig,
+    refused_blocks: u64,
+}
+
+// SAFETY: the object has no thread affinity (it guards itself with mutexes and keeps nothing in
+// thread-local storage), and `Apm` is its only owner.
+unsafe impl Send for Apm {}
+
+impl Apm {
+    /// A processor for `channels` of captured and one channel of rendered audio. `config` says
+    /// which parts are on; pipeline settings are filled in here. Takes about a millisecond.
+    pub(crate) fn new(channels: usize, mut config: Config) -> Result<Self, BuildError> {
+        if !(1..=MAX_CHANNELS).contains(&channels) {
+            return Err(BuildError::new(format!(
+                "needs 1 or {MAX_CHANNELS} channels, got {channels}"
+            )));
+        }
+        config.pipeline.maximum_internal_processing_rate = SAMPLE_RATE_HZ as i32;
+        config.pipeline.multi_channel_capture = channels > 1;
+
+        let mut code = 0;
+        // SAFETY: a null AEC3 configuration asks for the default one; `code` outlives the call.
+        let handle = unsafe { ffi::create_audio_processing(ptr::null_mut(), &mut code) };
+        let handle = NonNull::new(handle).ok_or_else(|| {
+            BuildError::new(format!("the audio processing library refused to start (code {code})"))
+        })?;
+        // SAFETY: `handle` is live; the configuration is copied before the call returns.
+        unsafe { ffi::set_config(handle.as_ptr(), &config) };
+        Ok(Self {
+            handle,
+            capture: ffi::StreamConfig::new(SAMPLE_RATE_HZ, channels),
+            render: ffi::StreamConfig::new(SAMPLE_RATE_HZ, 1),
+            refused_blocks: 0,
+        })
+    }
+
+    /// Processes what a participant said, in place.
+    pub(crate) fn process_capture(&mut self, block: &mut AudioBlock<'_>) {
+        if block.frames() != BLOCK_SAMPLES || block.channels() != self.capture.num_channels_ {
+            self.refused_blocks += 1;
+            return;
+        }
+        let mut planes = [ptr::null_mut::<f32>(); MAX_CHANNELS];
+        for (pointer, plane) in planes.iter_mut().zip(block.planes_mut()) {
+            *pointer = plane.as_mut_ptr();
+        }
+        // SAFETY: `handle` is live and borrowed mutably. The first `num_channels_` pointers are
+        // valid for BLOCK_SAMPLES (10 ms at the configured rate) reads and writes and do not
+        // overlap; the library keeps none of them.
+        let code = unsafe {
+            ffi::process_capture_frame(self.handle.as_ptr(), &self.capture, planes.as_ptr())
+        };
+        self.refused_blocks += u64::from(code != 0);
+        // The suppressor lets a tail decay into subnormal numbers, which would slow down every
+        // stage behind it.
+        for sample in block.planes_mut().flatten() {
+            if sample.abs() < f32::MIN_POSITIVE {
+                *sample = 0.0;
+            }
+        }
+    }
+
+    /// Shows the processor what the participant was played: one mono block.
+    pub(crate) fn analyze_render(&mut self, far_end: &[f32]) {
+        if far_end.len() != BLOCK_SAMPLES {
+            self.refused_blocks += 1;
+            return;
+        }
+        let planes = [far_end.as_ptr()];
+        // SAFETY: as above; the one plane is only read.
+        let code = unsafe {
+            ffi::analyze_render_frame(self.handle.as_ptr(), &self.render, planes.as_ptr())
+        };
+        self.refused_blocks += u64::from(code != 0);
+    }
+
+    /// The statistics that the processor handed out last. They come from a queue of one that is
+    /// not overwritten, so they are fresh only for who asks after each block.
+    pub(crate) fn stats(&mut self) -> Stats {
+        // SAFETY: `handle` is live and borrowed mutably; the result is plain data.
+        unsafe { ffi::get_stats(self.handle.as_ptr()) }
+    }
+
+    /// Blocks that were left as they came since this processor was made: always 0 unless the
+    /// contract of a block was broken or the library failed.
+    pub(crate) fn refused_blocks(&self) -> u64 {
+        self.refused_blocks
+    }
+}
+
+impl Drop for Apm {
+    fn drop(&mut self) {
+        // SAFETY: `handle` came from `create_audio_processing` and is not used after this.
+        unsafe { ffi::delete_audio_processing(self.handle.as_ptr()) }
+    }
+}

@@ -1,0 +1,153 @@
+//! TOML text to a validated configuration.
+//!
+//! A file is read whole: every mistake in it is found in one go, and each is told with file,
+//! line, column, what was found, what is allowed and, for a typo, the name that was probably
+//! meant. What a stage takes is not written down here: it comes from the declarations of the
+//! kinds in the [`Registry`], so a new plugin needs no change in this crate.
+//!
+//! ```
+//! use foldback_chain::Registry;
+//! use foldback_config::Config;
+//!
+//! let registry = Registry::new(&[]);
+//! let text = "[chain.plain]\nstages = [{ kind = \"mix\", max_talkers = 99 }]\n";
+//! let errors = Config::parse(text, "my.toml", &registry).expect_err("99 is too many");
+//! assert!(errors.to_string().starts_with(
+//!     "my.toml:2:41: `max_talkers` is 99, must be a whole number from 1 to 32"
+//! ));
+//! ```
+
+mod chains;
+mod describe;
+mod error;
+mod names;
+mod reader;
+mod rooms;
+mod sections;
+mod syntax;
+
+use std::sync::Arc;
+
+use foldback_chain::{ChainSpec, Registry};
+
+use crate::chains::{Chains, ECHO};
+use crate::reader::Reader;
+
+pub use describe::{describe_chain, describe_kinds};
+pub use error::{ConfigError, ConfigErrors};
+pub use rooms::{RoomPattern, RoomRule};
+pub use sections::{OpusConfig, ServerConfig, check_listen, check_public_address};
+
+/// A checked configuration: everything in it is in range, and every stage has been built once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Section `[server]`.
+    pub server: ServerConfig,
+    /// Section `[opus]`.
+    pub opus: OpusConfig,
+    /// Every `[chain.NAME]`, in the order of the file. At least one.
+    pub chains: Vec<Arc<ChainSpec>>,
+    /// Every `[[room]]`, in the order of the file; the first that matches wins.
+    pub rooms: Vec<RoomRule>,
+    echo: Arc<ChainSpec>,
+}
+
+impl Config {
+    /// Checks `text`, the contents of `file` (which is only used in messages).
+    ///
+    /// Builds every stage once, so that what a plugin refuses is found here too: may allocate,
+    /// may take milliseconds per stage. Reads no file by itself.
+    ///
+    /// # Errors
+    /// Every mistake of the file, in the order of their position. Where the text is not TOML
+    /// these are the errors of syntax alone.
+    pub fn parse(text: &str, file: &str, registry: &Registry) -> Result<Self, ConfigErrors> {
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        let mut reader = Reader::new(text);
+        let config = read(&mut reader, registry);
+        match (config, reader.into_errors(file)) {
+            (Some(config), None) => Ok(config),
+            (_, Some(errors)) => Err(errors),
+            (None, None) => unreachable!("a configuration is only missing after an error"),
+        }
+    }
+
+    /// As [`Self::parse`], for the bytes of a file as they were read.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], or the place of the first byte that is not UTF-8.
+    pub fn parse_bytes(
+        bytes: &[u8],
+        file: &str,
+        registry: &Registry,
+    ) -> Result<Self, ConfigErrors> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::parse(text, file, registry),
+            Err(error) => Err(error::not_utf8(bytes, error.valid_up_to(), file)),
+        }
+    }
+
+    /// The configuration that serves when no file is given: `config/conference.toml`, as it was
+    /// when the binary was built.
+    ///
+    /// # Panics
+    /// If `registry` lacks a kind of stage that the file names (a bug in the plugin list).
+    #[must_use]
+    pub fn built_in(registry: &Registry) -> Self {
+        const FILE: &str = "config/conference.toml";
+        let text = include_str!("../../../config/conference.toml");
+        Self::parse(text, FILE, registry).unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    /// The chain of a room called `room`: that of the first rule that matches, or `None` where
+    /// the file serves no such room.
+    #[must_use]
+    pub fn chain_for_room(&self, room: &str) -> Option<&Arc<ChainSpec>> {
+        self.rooms.iter().find(|rule| rule.pattern.matches(room)).map(|rule| &rule.chain)
+    }
+
+    /// The chain called `name`.
+    #[must_use]
+    pub fn chain(&self, name: &str) -> Option<&Arc<ChainSpec>> {
+        self.chains.iter().find(|chain| chain.name == name)
+    }
+
+    /// The chain for callers who join no room and hear themselves: the file's chain `echo`, else
+    /// that of `config/echo.toml` as it was when the binary was built. Never has a `mix`.
+    ///
+    /// Where the registry lacks a kind of that file, it has no stages: a plain loop.
+    #[must_use]
+    pub fn echo_chain(&self) -> &Arc<ChainSpec> {
+        &self.echo
+    }
+}
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// Reads the whole document. `None` only after an error.
+fn read(reader: &mut Reader<'_>, registry: &Registry) -> Option<Config> {
+    let root = reader.document()?;
+    reader.known_keys("the file", &root, &["server", "opus", "chain", "room"]);
+    let server = sections::read_server(reader, &root);
+    let opus = sections::read_opus(reader, &root);
+    let chains = chains::read(reader, &root, registry);
+    let rooms = rooms::read(reader, &root, &chains);
+    let Chains { specs: chains, .. } = chains;
+    let echo = chains.iter().find(|chain| chain.name == ECHO);
+    let echo = echo.map_or_else(|| built_in_echo(registry), Arc::clone);
+    Some(Config { server, opus, chains, rooms, echo })
+}
+
+fn built_in_echo(registry: &Registry) -> Arc<ChainSpec> {
+    let mut reader = Reader::new(include_str!("../../../config/echo.toml"));
+    let root = reader.document();
+    let chains = root.map(|root| chains::read(&mut reader, &root, registry));
+    let known = chains.filter(|_| !reader.has_errors());
+    known.and_then(|chains| chains.specs.into_iter().next()).unwrap_or_else(|| {
+        let name = ECHO.to_owned();
+        Arc::new(ChainSpec { name, input: Vec::new(), mix: None, output: Vec::new() })
+    })
+}
+
+#[cfg(test)]
+mod tests;

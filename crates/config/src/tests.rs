@@ -1,0 +1,243 @@
+//! What a file means, with stand-ins for the plugins.
+
+use std::net::IpAddr;
+
+use foldback_stage::{
+    AudioBlock, BlockContext, BuildError, ParamSpec, Params, Stage, StageFormat, StageKind,
+};
+
+use super::*;
+
+struct Delay(usize);
+
+impl Stage for Delay {
+    fn process(&mut self, _block: &mut AudioBlock<'_>, _cx: &mut BlockContext<'_>) {}
+
+    fn delay_samples(&self) -> usize {
+        self.0
+    }
+}
+
+const CUTOFF_HZ: ParamSpec = ParamSpec::float("cutoff_hz", "Hz", 20.0, 1000.0, 80.0, "Corner.");
+const LOW_MS: ParamSpec = ParamSpec::int("low_ms", "ms", 0, 100, 10, "The lesser.");
+const HIGH_MS: ParamSpec = ParamSpec::int("high_ms", "ms", 0, 100, 20, "The greater.");
+const SOFT: ParamSpec = ParamSpec::bool("soft", true, "Whether it is soft.");
+
+const FILTER: StageKind = StageKind {
+    name: "filter",
+    about: "Stands in for a filter.",
+    params: &[CUTOFF_HZ, SOFT],
+    build: |_, _| Ok(Box::new(Delay(0))),
+};
+
+/// Stands in for a stage whose parameters depend on each other.
+const WINDOW: StageKind =
+    StageKind { name: "window", about: "", params: &[LOW_MS, HIGH_MS], build: build_window };
+
+fn build_window(params: &Params, _format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {
+    match params.int(&LOW_MS) <= params.int(&HIGH_MS) {
+        true => Ok(Box::new(Delay(480))),
+        false => Err(BuildError::new("`low_ms` must not be above `high_ms`")),
+    }
+}
+
+fn parse(text: &str) -> Result<Config, ConfigErrors> {
+    Config::parse(text, "t.toml", &Registry::new(&[&FILTER, &WINDOW]))
+}
+
+fn valid(text: &str) -> Config {
+    parse(text).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// Line, column and words of each error.
+fn errors(text: &str) -> Vec<(usize, usize, String)> {
+    let errors = parse(text).expect_err("the text has a mistake");
+    let errors = errors.as_slice().iter();
+    errors.map(|e| (e.line, e.column, format!("{} {:?}", e.found, e.allowed))).collect()
+}
+
+const CHAIN: &str = "[chain.talk]\nstages = [{ kind = \"mix\" }]\n";
+
+#[test]
+fn what_is_not_given_has_its_default() {
+    let config = valid(CHAIN);
+    assert_eq!(config.server, ServerConfig::default());
+    assert_eq!(config.opus, OpusConfig::default());
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!((config.server.media_port, config.server.workers), (8000, 0));
+    assert_eq!(config.opus.bitrate_bps, 80_000);
+    assert_eq!((config.opus.complexity, config.opus.expected_loss_percent), (7, 5));
+}
+
+#[test]
+fn what_is_given_is_taken() {
+    let config = valid(&format!(
+        "{CHAIN}
+        [server]
+        listen = \"[::]:80\"
+        media_port = 9_000
+        public_addresses = [\"203.0.113.7\", \"127.0.0.1\"]
+        workers = 0x10
+        [opus]
+        bitrate_bps = 6000
+        complexity = 10
+        expected_loss_percent = 0"
+    ));
+    let ServerConfig { listen, media_port, public_addresses, workers } = config.server;
+    assert_eq!((listen.to_string().as_str(), media_port, workers), ("[::]:80", 9000, 16));
+    assert_eq!(public_addresses, [IpAddr::from([203, 0, 113, 7]), IpAddr::from([127, 0, 0, 1])]);
+    let opus = OpusConfig { bitrate_bps: 6000, complexity: 10, expected_loss_percent: 0 };
+    assert_eq!(config.opus, opus);
+}
+
+#[test]
+fn stages_stand_before_and_after_mix_as_they_were_written() {
+    let config = valid(
+        "[chain.talk]
+        stages = [
+          { kind = \"filter\", cutoff_hz = 100 },
+          { kind = \"filter\", name = \"steep\", cutoff_hz = 20.5, soft = false },
+          { kind = \"mix\", max_talkers = 3 },
+          { kind = \"window\" },
+        ]",
+    );
+    let chain = config.chain("talk").expect("the one chain");
+    let names = |stages: &[foldback_chain::StageSpec]| -> Vec<String> {
+        stages.iter().map(|stage| stage.name.clone()).collect()
+    };
+    assert_eq!(names(&chain.input), ["filter", "steep"]);
+    assert_eq!(names(&chain.output), ["window"]);
+    assert_eq!(chain.mix.map(|mix| mix.max_talkers), Some(3));
+    let cutoffs: Vec<_> = chain.input.iter().map(|s| s.params.float(&CUTOFF_HZ)).collect();
+    assert_eq!(cutoffs, [100.0, 20.5]);
+    assert!(chain.input[0].params.bool(&SOFT));
+    assert!(!chain.input[1].params.bool(&SOFT));
+}
+
+#[test]
+fn a_chain_may_have_no_stage_and_no_mix() {
+    let config = valid("[chain.loop]\nstages = []\n");
+    assert_eq!(config.chains[0].stages().count(), 0);
+    assert_eq!(config.chains[0].mix, None);
+}
+
+#[test]
+fn stages_may_be_written_as_tables_of_their_own() {
+    let config =
+        valid("[[chain.talk.stages]]\nkind = \"filter\"\n[[chain.talk.stages]]\nkind = \"mix\"\n");
+    assert_eq!((config.chains[0].input.len(), config.chains[0].mix.is_some()), (1, true));
+}
+
+#[test]
+fn chains_keep_the_order_of_the_file() {
+    let config = valid(
+        "[chain.z]\nstages = []\n[chain.a]\nstages = []\n[[room]]\nname = \"*\"\nchain = \"a\"\n",
+    );
+    let names: Vec<_> = config.chains.iter().map(|chain| chain.name.as_str()).collect();
+    assert_eq!(names, ["z", "a"]);
+}
+
+#[test]
+fn the_first_rule_that_matches_gives_a_room_its_chain() {
+    let config = valid(
+        "[chain.talk]\nstages = []\n[chain.music]\nstages = []
+        [[room]]\nname = \"team-*\"\nchain = \"talk\"
+        [[room]]\nname = \"*-music\"\nchain = \"music\"",
+    );
+    let chain = |room| config.chain_for_room(room).map(|chain| chain.name.as_str());
+    assert_eq!(chain("team-music"), Some("talk"));
+    assert_eq!(chain("choir-music"), Some("music"));
+    assert_eq!(chain("lobby"), None);
+}
+
+#[test]
+fn a_single_chain_without_rules_is_for_every_room() {
+    let config = valid(CHAIN);
+    assert_eq!(config.chain_for_room("any").map(|chain| chain.name.as_str()), Some("talk"));
+}
+
+#[test]
+fn a_chain_echo_beside_the_single_chain_for_rooms_needs_no_rule() {
+    let config = valid(&format!("[chain.echo]\nstages = []\n{CHAIN}"));
+    assert_eq!(config.chain_for_room("any").map(|chain| chain.name.as_str()), Some("talk"));
+}
+
+#[test]
+fn two_chains_for_rooms_without_rules_are_an_error_at_the_second() {
+    let found = errors(&format!("{CHAIN}[chain.more]\nstages = []\n"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].0, found[0].1), (3, 8));
+}
+
+#[test]
+fn the_echo_chain_is_the_one_of_the_file() {
+    let config = valid("[chain.echo]\nstages = [{ kind = \"filter\", name = \"mine\" }]\n");
+    assert_eq!(config.echo_chain().input[0].name, "mine");
+    assert!(Arc::ptr_eq(config.echo_chain(), &config.chains[0]));
+}
+
+#[test]
+fn without_the_kinds_of_the_built_in_echo_chain_it_is_a_plain_loop() {
+    let config = valid(CHAIN);
+    let echo = config.echo_chain();
+    assert_eq!((echo.name.as_str(), echo.stages().count(), echo.mix), ("echo", 0, None));
+}
+
+#[test]
+fn parameters_that_do_not_work_together_are_told_at_the_kind() {
+    let found = errors(
+        "[chain.talk]\nstages = [\n  { name = \"w\", kind = \"window\", low_ms = 30 },\n]\n",
+    );
+    let words = "`w` cannot be built: `low_ms` must not be above `high_ms` None".to_owned();
+    assert_eq!(found, [(3, 24, words)]);
+}
+
+#[test]
+fn a_stage_with_a_wrong_parameter_is_not_also_built() {
+    let found =
+        errors("[chain.talk]\nstages = [{ kind = \"window\", low_ms = 30, high_ms = 300 }]\n");
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[test]
+fn a_chain_with_a_mistake_is_not_also_unknown_to_its_rooms() {
+    let found = errors("[chain.talk]\nstages = 7\n[[room]]\nname = \"*\"\nchain = \"talk\"\n");
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[test]
+fn errors_come_in_the_order_of_the_file() {
+    let found = errors(
+        "[[room]]\nname = \"\"\nchain = \"talk\"\n[opus]\ncomplexity = 11\n[chain.talk]\n\
+         stages = [{ kind = \"miks\" }]\n[server]\nlisten = 1\n",
+    );
+    let lines: Vec<_> = found.iter().map(|(line, ..)| *line).collect();
+    assert_eq!(lines, [2, 5, 7, 9]);
+}
+
+#[test]
+fn columns_count_characters_and_survive_tabs_and_windows_line_ends() {
+    let text =
+        "[chain.talk]\r\nstages = [\r\n\t{ kind = \"filter\", \"höhö\" = 1, soft = 2 },\r\n]\r\n";
+    let places: Vec<_> = errors(text).iter().map(|(line, column, _)| (*line, *column)).collect();
+    assert_eq!(places, [(3, 21), (3, 40)]);
+}
+
+#[test]
+fn no_slip_in_a_file_is_more_than_an_error_inside_of_it() {
+    let text = include_str!("../../../config/conference.toml");
+    let lines = text.lines().count() + 1;
+    let check = |text: &str| {
+        let Err(errors) = parse(text) else { return };
+        for error in errors.as_slice() {
+            assert!((1..=lines + 1).contains(&error.line), "{error}");
+            assert!(!error.to_string().is_empty());
+        }
+    };
+    for (at, c) in text.char_indices().step_by(7) {
+        check(&text[..at]);
+        for slip in ["[", "]", "{", "}", "\"", "=", ",", "\n", "'''", "ä", "\0"] {
+            check(&format!("{}{slip}{}", &text[..at], &text[at + c.len_utf8()..]));
+        }
+    }
+}

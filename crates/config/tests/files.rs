@@ -1,0 +1,118 @@
+//! The files in `config/`, with the real plugins.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use foldback_chain::Registry;
+use foldback_config::{Config, OpusConfig, ServerConfig, describe_chain, describe_kinds};
+
+fn registry() -> Registry {
+    let kinds = [
+        foldback_plugin_filter::KINDS,
+        foldback_plugin_webrtc::KINDS,
+        foldback_plugin_denoise::KINDS,
+        foldback_plugin_dynamics::KINDS,
+    ];
+    Registry::new(&kinds.concat())
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Every TOML file in `folder` (named from the root of the repository), as named there, sorted.
+fn toml_files(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(root().join(folder)).expect("the folder is there");
+    let names = entries.map(|entry| entry.expect("readable").file_name());
+    let names = names.map(|name| name.into_string().expect("file names are UTF-8"));
+    let mut files: Vec<_> = names
+        .filter(|name| name.ends_with(".toml"))
+        .map(|name| format!("{folder}/{name}"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn parse(file: &str) -> Result<Config, String> {
+    let bytes = fs::read(root().join(file)).expect("a file that was listed");
+    Config::parse_bytes(&bytes, file, &registry()).map_err(|errors| format!("{errors}\n"))
+}
+
+#[test]
+fn every_invalid_file_gives_exactly_the_error_beside_it() {
+    let files = toml_files("config/invalid");
+    assert!(files.len() >= 15, "only {} mistakes are shown", files.len());
+    let mut failures = Vec::new();
+    for file in files {
+        let text = file.replace(".toml", ".txt");
+        let expected = fs::read_to_string(root().join(&text));
+        match (parse(&file), expected) {
+            (Err(found), Ok(expected)) if found == expected => {}
+            (Err(found), Ok(_)) => failures.push(format!("{text} should be:\n{found}")),
+            (Err(found), Err(_)) => failures.push(format!("{text} is missing:\n{found}")),
+            (Ok(_), _) => failures.push(format!("{file} is valid")),
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn no_error_is_kept_for_an_invalid_file_that_is_gone() {
+    for entry in fs::read_dir(root().join("config/invalid")).expect("the folder is there") {
+        let path = entry.expect("readable").path();
+        if path.extension().is_some_and(|extension| extension == "txt") {
+            assert!(path.with_extension("toml").exists(), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_file_to_start_from_is_valid() {
+    let files = toml_files("config");
+    for file in &files {
+        parse(file).unwrap_or_else(|errors| panic!("{errors}"));
+    }
+    assert_eq!(files, ["config/clean.toml", "config/conference.toml", "config/echo.toml"]);
+}
+
+#[test]
+fn the_built_in_configuration_says_what_the_defaults_are() {
+    let config = Config::built_in(&registry());
+    assert_eq!(config.server, ServerConfig::default());
+    assert_eq!(config.opus, OpusConfig::default());
+    let chain = config.chain_for_room("any room").expect("every room has a chain");
+    let stages: Vec<_> = chain.stages().map(|stage| stage.name.as_str()).collect();
+    let expected = ["high-pass", "echo-cancel", "denoise", "auto-gain", "limiter"];
+    assert_eq!((stages.as_slice(), chain.output.len()), (expected.as_slice(), 1));
+}
+
+#[test]
+fn the_built_in_configuration_echoes_through_the_chain_of_the_echo_file() {
+    let config = Config::built_in(&registry());
+    let file = parse("config/echo.toml").unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.echo_chain(), file.echo_chain());
+    assert!(config.echo_chain().stages().count() > 0);
+}
+
+#[test]
+fn the_description_of_a_chain_sums_the_delays_of_its_stages() {
+    let file = parse("config/clean.toml").unwrap_or_else(|errors| panic!("{errors}"));
+    let expected =
+        "chain clean\n             mix  max_talkers = 6\n    0.00 ms  algorithmic delay in all\n";
+    assert_eq!(describe_chain(&file.chains[0]), expected);
+    let echo = parse("config/echo.toml").unwrap_or_else(|errors| panic!("{errors}"));
+    let text = describe_chain(&echo.chains[0]);
+    assert!(text.contains("  5.00 ms  limiter"), "{text}");
+    assert!(text.ends_with("  5.00 ms  algorithmic delay in all\n"), "{text}");
+}
+
+#[test]
+fn every_parameter_of_every_plugin_is_listed() {
+    let text = describe_kinds(&registry());
+    for kind in registry().kinds() {
+        assert!(text.contains(&format!("{}\n", kind.name)), "{}", kind.name);
+        for param in kind.params {
+            assert!(text.contains(&format!("    {}: {}", param.name, param.ty)), "{}", param.name);
+        }
+    }
+}

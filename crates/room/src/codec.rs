@@ -1,0 +1,163 @@
+//! Opus behind one small door, so that another build of the library can take its place.
+
+use std::fmt;
+
+use audiopus::coder::{Decoder, Encoder};
+use audiopus::packet::{Packet, nb_samples};
+use audiopus::{Application, Bitrate, Channels, MutSignals, SampleRate};
+use foldback_stage::SAMPLE_RATE_HZ;
+
+use crate::PACKET_SAMPLES;
+
+/// The most samples one Opus packet can hold: 120 ms (RFC 6716, section 2.1.4).
+pub(crate) const MAX_PACKET_SAMPLES: usize = 5760;
+
+/// The most bytes one encoded 20 ms packet can have (RFC 6716, section 3.4).
+pub(crate) const MAX_ENCODED_BYTES: usize = 1275;
+
+/// How mixes are encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpusSettings {
+    /// Bits per second of one mix, 6 000 to 510 000.
+    pub bitrate_bps: i32,
+    /// Encoder effort, 0 (cheapest) to 10.
+    pub complexity: u8,
+    /// Loss that in-band FEC is tuned for, in percent; 0 sends no FEC.
+    pub expected_loss_percent: u8,
+}
+
+impl Default for OpusSettings {
+    fn default() -> Self {
+        Self { bitrate_bps: 80_000, complexity: 7, expected_loss_percent: 5 }
+    }
+}
+
+/// A mono 48 kHz decoder.
+pub(crate) struct OpusDecoder(Decoder);
+
+impl OpusDecoder {
+    pub(crate) fn new() -> Result<Self, CodecError> {
+        let decoder = Decoder::new(SampleRate::Hz48000, Channels::Mono);
+        decoder.map(Self).map_err(|e| CodecError(format!("no Opus decoder: {e}")))
+    }
+
+    /// Decodes a packet into `out`; `None` if it is no Opus. Returns the samples written.
+    pub(crate) fn decode(&mut self, payload: &[u8], out: &mut [f32]) -> Option<usize> {
+        let packet = Packet::try_from(payload).ok()?;
+        self.0.decode_float(Some(packet), MutSignals::try_from(out).ok()?, false).ok()
+    }
+
+    /// Rebuilds the frame before `next` from the in-band FEC in `next` (RFC 6716, section 2.1.7);
+    /// where there is none, libopus conceals instead. `out` is that frame's length.
+    pub(crate) fn decode_fec(&mut self, next: &[u8], out: &mut [f32]) -> Option<usize> {
+        let packet = Packet::try_from(next).ok()?;
+        self.0.decode_float(Some(packet), MutSignals::try_from(out).ok()?, true).ok()
+    }
+
+    /// Fills `out`, a multiple of 2.5 ms, with what might have followed.
+    pub(crate) fn conceal(&mut self, out: &mut [f32]) -> Option<usize> {
+        self.0.decode_float(None, MutSignals::try_from(out).ok()?, false).ok()
+    }
+}
+
+/// Samples at 48 kHz in an Opus packet, or `None` if it is no Opus packet of 2.5 to 120 ms.
+pub(crate) fn packet_samples(payload: &[u8]) -> Option<usize> {
+    let samples = nb_samples(Packet::try_from(payload).ok()?, SampleRate::Hz48000).ok()?;
+    (1..=MAX_PACKET_SAMPLES).contains(&samples).then_some(samples)
+}
+
+/// A mono 48 kHz encoder of 20 ms packets.
+pub(crate) struct OpusEncoder(Encoder);
+
+impl OpusEncoder {
+    pub(crate) fn new(settings: &OpusSettings) -> Result<Self, CodecError> {
+        let build = || -> audiopus::Result<Encoder> {
+            let mut encoder = Encoder::new(SampleRate::Hz48000, Channels::Mono, Application::Voip)?;
+            encoder.set_bitrate(Bitrate::BitsPerSecond(settings.bitrate_bps))?;
+            encoder.set_complexity(settings.complexity)?;
+            encoder.set_inband_fec(settings.expected_loss_percent > 0)?;
+            encoder.set_packet_loss_perc(settings.expected_loss_percent)?;
+            Ok(encoder)
+        };
+        build().map(Self).map_err(|e| CodecError(format!("no Opus encoder: {e}")))
+    }
+
+    /// Encodes 20 ms into `out` and returns the bytes written; `None` only if libopus fails.
+    pub(crate) fn encode(&mut self, pcm: &[f32; PACKET_SAMPLES], out: &mut [u8]) -> Option<usize> {
+        self.0.encode_float(pcm, out).ok()
+    }
+
+    /// Forgets all that was encoded.
+    pub(crate) fn reset(&mut self) {
+        // OPUS_RESET_STATE takes no argument; libopus reads none. It cannot fail.
+        let _ = self.0.set_encoder_ctl_request(OPUS_RESET_STATE, 0);
+    }
+}
+
+const OPUS_RESET_STATE: i32 = 4028;
+
+/// libopus refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodecError(String);
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CodecError {}
+
+const _: () = assert!(SAMPLE_RATE_HZ == 48_000, "Opus is run at 48 kHz");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tone(n: usize) -> Vec<f32> {
+        (0..n).map(|i| 0.3 * (i as f32 * 440.0 * std::f32::consts::TAU / 48_000.0).sin()).collect()
+    }
+
+    fn rms(x: &[f32]) -> f32 {
+        (x.iter().map(|s| s * s).sum::<f32>() / x.len() as f32).sqrt()
+    }
+
+    #[test]
+    fn a_tone_survives_the_codec() {
+        let mut encoder = OpusEncoder::new(&OpusSettings::default()).expect("encoder");
+        let mut decoder = OpusDecoder::new().expect("decoder");
+        let mut out = [0.0; MAX_PACKET_SAMPLES];
+        let mut bytes = [0; MAX_ENCODED_BYTES];
+        for chunk in tone(960 * 20).chunks_exact(960) {
+            let pcm = chunk.try_into().expect("20 ms");
+            let n = encoder.encode(pcm, &mut bytes).expect("encodes");
+            assert_eq!(packet_samples(&bytes[..n]), Some(960));
+            assert_eq!(decoder.decode(&bytes[..n], &mut out), Some(960));
+        }
+        let level = rms(&out[..960]);
+        assert!((level - 0.212).abs() < 0.02, "rms {level}");
+    }
+
+    #[test]
+    fn what_is_no_opus_is_refused() {
+        assert_eq!(packet_samples(&[]), None);
+        // Code 3 with a frame count of zero (RFC 6716, section 3.2.5).
+        assert_eq!(packet_samples(&[0xff, 0x00]), None);
+    }
+
+    #[test]
+    fn an_encoder_that_was_reset_encodes_as_a_fresh_one() {
+        let pcm = tone(960);
+        let pcm: &[f32; 960] = pcm.as_slice().try_into().expect("20 ms");
+        let settings = OpusSettings::default();
+        let (mut fresh, mut used) =
+            (OpusEncoder::new(&settings).expect("one"), OpusEncoder::new(&settings).expect("two"));
+        let (mut a, mut b) = ([0; MAX_ENCODED_BYTES], [0; MAX_ENCODED_BYTES]);
+        used.encode(pcm, &mut b).expect("encodes");
+        used.encode(pcm, &mut b).expect("encodes");
+        used.reset();
+        let n = fresh.encode(pcm, &mut a).expect("encodes");
+        let m = used.encode(pcm, &mut b).expect("encodes");
+        assert_eq!(a[..n], b[..m]);
+    }
+}

@@ -1,0 +1,184 @@
+//! One participant of a room, and how it comes in and goes out.
+
+use std::fmt;
+
+use foldback_chain::{Chain, ChainBuildError};
+use foldback_stage::StageFormat;
+
+use crate::PACKET_SAMPLES;
+use crate::codec::CodecError;
+use crate::mix::Mix;
+use crate::receiver::{Receiver, ReceiverStats};
+use crate::room::RoomSpec;
+use crate::talkers::Activity;
+
+/// Names a participant within its room for as long as the server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ParticipantId(pub u64);
+
+impl fmt::Display for ParticipantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// All that a participant brings into a room: receiver, input chain, and an encoder with its
+/// output chain (a room of N never needs more than N distinct mixes). Built on the control side.
+pub struct Admission {
+    pub(crate) receiver: Receiver,
+    pub(crate) input: Chain,
+    pub(crate) mix: Mix,
+}
+
+impl Admission {
+    /// Builds everything for one participant. Allocates, and takes a few milliseconds.
+    ///
+    /// # Errors
+    /// When a stage or libopus refuses.
+    pub fn build(spec: &RoomSpec) -> Result<Self, AdmissionError> {
+        Ok(Self {
+            receiver: Receiver::new()?,
+            input: Chain::build(&spec.chain.input, StageFormat::MONO)?,
+            mix: Mix::new(spec)?,
+        })
+    }
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission").finish_non_exhaustive()
+    }
+}
+
+/// Why a participant could not be built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdmissionError {
+    /// A stage of the chain refused.
+    Chain(ChainBuildError),
+    /// libopus refused.
+    Codec(CodecError),
+}
+
+impl From<ChainBuildError> for AdmissionError {
+    fn from(error: ChainBuildError) -> Self {
+        Self::Chain(error)
+    }
+}
+
+impl From<CodecError> for AdmissionError {
+    fn from(error: CodecError) -> Self {
+        Self::Codec(error)
+    }
+}
+
+impl fmt::Display for AdmissionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Chain(error) => error.fmt(f),
+            Self::Codec(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for AdmissionError {}
+
+/// What a participant leaves behind; its memory is freed where this is dropped.
+#[derive(Debug)]
+pub struct Departed {
+    /// Its counters at the end.
+    pub stats: ReceiverStats,
+    /// Stages of its input chain that were taken out.
+    pub faults: u64,
+    _freed: Freed,
+}
+
+struct Freed {
+    _participant: Participant,
+    _mix: Option<Mix>,
+}
+
+impl fmt::Debug for Freed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Freed")
+    }
+}
+
+impl Departed {
+    pub(crate) fn new(participant: Participant, mix: Option<Mix>) -> Self {
+        Self {
+            stats: participant.receiver.stats(),
+            faults: participant.input.faults(),
+            _freed: Freed { _participant: participant, _mix: mix },
+        }
+    }
+}
+
+pub(crate) struct Participant {
+    pub(crate) id: ParticipantId,
+    pub(crate) receiver: Receiver,
+    pub(crate) input: Chain,
+    /// What this participant gives to the mix, faded in and out.
+    pub(crate) audio: [f32; PACKET_SAMPLES],
+    pub(crate) activity: Activity,
+    pub(crate) muted: bool,
+    /// The mute has been carried out: faded, not cut.
+    pub(crate) silenced: bool,
+    /// Chosen for the mix.
+    pub(crate) in_mix: bool,
+    /// Any of `audio` is in this packet's mix (it may just be fading out).
+    pub(crate) contributes: bool,
+    /// Packets for which the participant keeps its own mix after it last talked.
+    pub(crate) own_mix_hold: u32,
+    /// Index of the mix it hears.
+    pub(crate) hears: usize,
+}
+
+impl Participant {
+    pub(crate) fn new(id: ParticipantId, receiver: Receiver, input: Chain, hears: usize) -> Self {
+        Self {
+            id,
+            receiver,
+            input,
+            audio: [0.0; PACKET_SAMPLES],
+            activity: Activity::silent(),
+            muted: false,
+            silenced: false,
+            in_mix: false,
+            contributes: false,
+            own_mix_hold: 0,
+            hears,
+        }
+    }
+
+    /// Carries a mute or unmute out on this packet's `audio`.
+    pub(crate) fn follow_mute(&mut self) {
+        fade(&mut self.audio, !self.silenced, !self.muted);
+        self.silenced = self.muted;
+    }
+
+    /// Makes `audio` what the mix gets, as the participant comes into it, stays or leaves.
+    pub(crate) fn follow_choice(&mut self, chosen: bool) {
+        fade(&mut self.audio, self.in_mix, chosen);
+        self.contributes = self.in_mix || chosen;
+        self.in_mix = chosen;
+    }
+}
+
+/// Fades in over 2.5 ms (short, so that no onset is lost), out over the whole packet.
+fn fade(audio: &mut [f32; PACKET_SAMPLES], was_heard: bool, is_heard: bool) {
+    const FADE_IN_SAMPLES: usize = 120;
+    match (was_heard, is_heard) {
+        (true, true) => {}
+        (false, true) => {
+            for (i, sample) in audio[..FADE_IN_SAMPLES].iter_mut().enumerate() {
+                *sample *= i as f32 / FADE_IN_SAMPLES as f32;
+            }
+        }
+        (true, false) => {
+            for (i, sample) in audio.iter_mut().enumerate() {
+                *sample *= 1.0 - (i + 1) as f32 / PACKET_SAMPLES as f32;
+            }
+        }
+        (false, false) => audio.fill(0.0),
+    }
+}

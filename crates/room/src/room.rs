@@ -1,0 +1,468 @@
+//! The room and its tick.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use foldback_chain::{ChainSpec, NoProbe, Probe};
+use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext};
+
+use crate::codec::{CodecError, MAX_ENCODED_BYTES, OpusEncoder, OpusSettings};
+use crate::mix::{Mix, Recipe};
+use crate::participant::{Admission, Departed, Participant, ParticipantId};
+use crate::receiver::{EncodedFrame, Pulled, Receiver};
+use crate::talkers::{SILENCE_DBFS, Talkers};
+use crate::{BLOCKS_PER_PACKET, PACKET_SAMPLES};
+
+/// The time between two calls of [`Room::tick`].
+pub const TICK: Duration = Duration::from_millis(10);
+
+/// Who has just talked keeps an own mix for at least 3 s; then a silence, or at the latest 15 s,
+/// brings the participant back to the common one.
+const OWN_MIX_PACKETS: u32 = 750;
+const OWN_MIX_SURE_PACKETS: u32 = 150;
+
+/// Arrivals told for one packet at most; more talkers' packets than that are not measured.
+const MAX_ARRIVALS: usize = 128;
+
+/// What a room is made of.
+#[derive(Clone, Debug)]
+pub struct RoomSpec {
+    /// The chain; where it has no `mix`, each participant hears their own processed voice.
+    pub chain: Arc<ChainSpec>,
+    /// How mixes are encoded.
+    pub opus: OpusSettings,
+}
+
+/// How loud one participant is, after its chain.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Level {
+    /// Who.
+    pub id: ParticipantId,
+    /// Short-term level in dBFS; -90 is the floor and stands for silence.
+    pub level_dbfs: f32,
+    /// Whether the participant is in the mix.
+    pub talking: bool,
+}
+
+/// One packet for one participant.
+#[derive(Clone, Copy, Debug)]
+pub struct MixPacket<'a> {
+    /// To whom.
+    pub to: ParticipantId,
+    /// Names the distinct mix: packets with the same number have the same payload.
+    pub mix: usize,
+    /// The Opus packet.
+    pub payload: &'a [u8],
+    /// RTP time of the first sample at 48 kHz.
+    pub rtp_time: u32,
+    /// First packet after a silence.
+    pub marker: bool,
+}
+
+/// A conference room: participants in, one mix for each out.
+pub struct Room {
+    spec: RoomSpec,
+    participants: Vec<Participant>,
+    /// As many as participants: the most that can be distinct.
+    mixes: Vec<Mix>,
+    talkers: Talkers,
+    total: Box<[f32; PACKET_SAMPLES]>,
+    /// The last of those who just left, faded out, for the next packet.
+    farewell: Box<[f32; PACKET_SAMPLES]>,
+    somebody_left: bool,
+    /// When the last tick was.
+    now: Option<Instant>,
+    block: AudioBuffer,
+    silence: Vec<u8>,
+    arrivals: Vec<Instant>,
+    ticks: u64,
+    packet_ready: bool,
+}
+
+impl Room {
+    /// An empty room. Allocates.
+    ///
+    /// # Errors
+    /// When libopus refuses the settings.
+    pub fn new(spec: RoomSpec) -> Result<Self, CodecError> {
+        let max_talkers = spec.chain.mix.map_or(0, |mix| mix.max_talkers);
+        let silence = encoded_silence(&spec.opus)?;
+        Ok(Self {
+            spec,
+            participants: Vec::new(),
+            mixes: Vec::new(),
+            talkers: Talkers::new(max_talkers),
+            total: Box::new([0.0; PACKET_SAMPLES]),
+            farewell: Box::new([0.0; PACKET_SAMPLES]),
+            somebody_left: false,
+            now: None,
+            block: AudioBuffer::mono(),
+            silence,
+            arrivals: Vec::with_capacity(MAX_ARRIVALS),
+            ticks: 0,
+            packet_ready: false,
+        })
+    }
+
+    /// The chain and settings of this room.
+    #[must_use]
+    pub fn spec(&self) -> &RoomSpec {
+        &self.spec
+    }
+
+    /// Brings a participant in. Not part of the tick: may allocate.
+    ///
+    /// # Panics
+    /// If `id` is in the room already (a bug of the caller).
+    pub fn join(&mut self, id: ParticipantId, admission: Admission) {
+        assert!(self.find(id).is_none(), "participant {id} is in the room already");
+        let Admission { receiver, input, mix } = admission;
+        self.mixes.push(mix);
+        let recipe = self.quiet_recipe(id);
+        let hears = match self.mix_of(recipe) {
+            Some(mix) => mix,
+            None => {
+                let free = self.free_mix();
+                self.mixes[free].recipe = Some(recipe);
+                free
+            }
+        };
+        self.mixes[hears].listeners += 1;
+        self.participants.push(Participant::new(id, receiver, input, hears));
+    }
+
+    /// Takes a participant out; whoever hears it hears it fade. Not part of the tick. What it
+    /// leaves is handed over so that its memory can be freed elsewhere. `None` if it is not here.
+    pub fn leave(&mut self, id: ParticipantId) -> Option<Departed> {
+        let index = self.find(id)?;
+        self.fade_out(index);
+        let participant = self.participants.remove(index);
+        self.release_mix(participant.hears);
+        let free = self.free_mix();
+        let mix = self.mixes.swap_remove(free);
+        let moved = self.mixes.len();
+        for other in self.participants.iter_mut().filter(|p| p.hears == moved) {
+            other.hears = free;
+        }
+        Some(Departed::new(participant, Some(mix)))
+    }
+
+    /// How many are in the room.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.participants.len()
+    }
+
+    /// Whether nobody is in the room.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.participants.is_empty()
+    }
+
+    /// Takes a packet of a participant; of an unknown one it is dropped.
+    pub fn push(&mut self, id: ParticipantId, frame: EncodedFrame) {
+        if let Some(index) = self.find(id) {
+            self.participants[index].receiver.push(frame);
+        }
+    }
+
+    /// Mutes or unmutes a participant for all others.
+    pub fn set_muted(&mut self, id: ParticipantId, muted: bool) {
+        if let Some(index) = self.find(id) {
+            self.participants[index].muted = muted;
+        }
+    }
+
+    /// Lets 10 ms pass; every second call closes a packet (see [`Self::packets`]).
+    ///
+    /// Never allocates, locks, logs, blocks or panics. `probe` is told the time of each stage,
+    /// numbered as in [`ChainSpec::stages`].
+    pub fn tick<P: Probe>(&mut self, now: Instant, probe: &mut P) {
+        self.ticks += 1;
+        self.now = Some(now);
+        // Both blocks of a packet are pulled when it closes: what comes in until then is in it.
+        self.packet_ready = self.ticks.is_multiple_of(BLOCKS_PER_PACKET as u64);
+        if !self.packet_ready {
+            return;
+        }
+        self.arrivals.clear();
+        for index in 0..self.participants.len() {
+            self.listen_to(index, now, probe);
+        }
+        self.choose_talkers();
+        for index in 0..self.participants.len() {
+            self.assign_mix(index);
+        }
+        self.sum();
+        let first_output_stage = self.spec.chain.input.len();
+        for mix in self.mixes.iter_mut().filter(|mix| mix.recipe.is_some()) {
+            mix.render(&mut Shifted { probe, by: first_output_stage });
+        }
+    }
+
+    /// Lets `ticks` ticks pass unplayed, when the caller was held up for too long: the time in
+    /// outgoing packets moves on, nothing is sent for them.
+    pub fn skip(&mut self, ticks: u64) {
+        self.ticks += ticks;
+        self.packet_ready = false;
+    }
+
+    /// The packets that the last tick closed: one for each participant, or none.
+    pub fn packets(&self) -> impl Iterator<Item = MixPacket<'_>> {
+        let packet = self.ticks / BLOCKS_PER_PACKET as u64;
+        let rtp_time = packet.wrapping_mul(PACKET_SAMPLES as u64) as u32;
+        self.participants.iter().filter(|_| self.packet_ready).map(move |p| {
+            let mix = &self.mixes[p.hears];
+            MixPacket {
+                to: p.id,
+                mix: p.hears,
+                payload: mix.payload().unwrap_or(&self.silence),
+                rtp_time,
+                marker: mix.marker(),
+            }
+        })
+    }
+
+    /// Arrivals of those packets of talkers whose last sample is in the packets just closed.
+    #[must_use]
+    pub fn arrivals(&self) -> &[Instant] {
+        if self.packet_ready { &self.arrivals } else { &[] }
+    }
+
+    /// What the participant was sent last, before encoding.
+    #[must_use]
+    pub fn mix_heard_by(&self, id: ParticipantId) -> Option<&[f32; PACKET_SAMPLES]> {
+        let participant = &self.participants[self.find(id)?];
+        Some(self.mixes[participant.hears].sent())
+    }
+
+    /// How loud everybody is.
+    pub fn levels(&self) -> impl Iterator<Item = Level> + '_ {
+        self.participants.iter().map(|p| Level {
+            id: p.id,
+            level_dbfs: p.activity.level_dbfs(),
+            talking: p.in_mix,
+        })
+    }
+
+    /// The receiver of a participant, for its counters.
+    #[must_use]
+    pub fn receiver(&self, id: ParticipantId) -> Option<&Receiver> {
+        Some(&self.participants[self.find(id)?].receiver)
+    }
+
+    /// Everybody's receiver, for counters.
+    pub fn receivers(&self) -> impl Iterator<Item = (ParticipantId, &Receiver)> {
+        self.participants.iter().map(|p| (p.id, &p.receiver))
+    }
+
+    /// How many encoders run.
+    #[must_use]
+    pub fn encoders_at_work(&self) -> usize {
+        self.mixes.iter().filter(|mix| mix.is_at_work()).count()
+    }
+
+    /// How many stages were taken out of running chains of those who are here now.
+    #[must_use]
+    pub fn faults(&self) -> u64 {
+        let inputs: u64 = self.participants.iter().map(|p| p.input.faults()).sum();
+        inputs + self.mixes.iter().map(Mix::faults).sum::<u64>()
+    }
+
+    /// Pulls one packet's worth of a participant through its input chain.
+    fn listen_to<P: Probe>(&mut self, index: usize, now: Instant, probe: &mut P) {
+        let p = &mut self.participants[index];
+        let heard = &self.mixes[p.hears];
+        for block in 0..BLOCKS_PER_PACKET {
+            let pulled = p.receiver.pull(now, &mut self.block);
+            let mut cx = BlockContext {
+                far_end: Some(heard.far_end(block)),
+                timeline: p.receiver.timeline(),
+                voice_probability: None,
+            };
+            let out = &mut p.audio[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES];
+            if pulled == Pulled::Idle || (p.muted && p.silenced) {
+                p.input.idle(&mut cx);
+                p.activity.block(None);
+                out.fill(0.0);
+            } else {
+                p.input.process(&mut self.block, &mut cx, probe);
+                p.activity.block(Some(self.block.rms()));
+                out.copy_from_slice(self.block.plane(0));
+            }
+        }
+        p.follow_mute();
+        let delay = (p.input.delay_samples() + heard.output_delay_samples()) as u64;
+        while let Some(arrival) = p.receiver.next_played(now, delay) {
+            if p.activity.is_talking() && self.arrivals.len() < MAX_ARRIVALS {
+                self.arrivals.push(arrival);
+            }
+        }
+    }
+
+    fn fade_out(&mut self, index: usize) {
+        let Some(now) = self.now.filter(|_| self.participants[index].in_mix) else { return };
+        self.listen_to(index, now, &mut NoProbe);
+        let p = &mut self.participants[index];
+        p.follow_choice(false);
+        add(&mut self.farewell, &p.audio, 1.0);
+        self.somebody_left = true;
+    }
+
+    fn choose_talkers(&mut self) {
+        let candidates = self.participants.iter().map(|p| (p.id, p.activity, p.in_mix));
+        self.talkers.choose(candidates);
+        let mixes = self.spec.chain.mix.is_some();
+        for p in &mut self.participants {
+            let chosen = if mixes { self.talkers.contains(p.id) } else { p.activity.is_talking() };
+            p.follow_choice(chosen);
+        }
+    }
+
+    /// Moves a participant to the mix that leaves itself out, or back to the common one.
+    fn assign_mix(&mut self, index: usize) {
+        let anyone = self.participants.iter().any(|p| p.contributes);
+        let p = &mut self.participants[index];
+        if p.contributes {
+            p.own_mix_hold = OWN_MIX_PACKETS;
+        } else {
+            let may_return = !anyone && p.own_mix_hold + OWN_MIX_SURE_PACKETS <= OWN_MIX_PACKETS;
+            p.own_mix_hold = if may_return { 0 } else { p.own_mix_hold.saturating_sub(1) };
+        }
+        let (id, hears, own) = (p.id, p.hears, p.own_mix_hold > 0);
+        let wanted = if own { self.talker_recipe(id) } else { self.quiet_recipe(id) };
+        if self.mixes[hears].recipe == Some(wanted) {
+            return;
+        }
+        let to = match self.mix_of(wanted) {
+            Some(existing) => existing,
+            None if self.mixes[hears].listeners == 1 => {
+                // Nobody else hears it: the encoder goes on under the new rule, without a seam.
+                self.mixes[hears].recipe = Some(wanted);
+                return;
+            }
+            None => {
+                let free = self.free_mix();
+                if let Ok([from, to]) = self.mixes.get_disjoint_mut([hears, free]) {
+                    to.prime(from);
+                }
+                self.mixes[free].recipe = Some(wanted);
+                free
+            }
+        };
+        self.release_mix(hears);
+        self.mixes[to].listeners += 1;
+        self.participants[index].hears = to;
+    }
+
+    fn sum(&mut self) {
+        *self.total = *self.farewell;
+        self.farewell.fill(0.0);
+        let mut count = usize::from(std::mem::take(&mut self.somebody_left));
+        for p in self.participants.iter().filter(|p| p.contributes) {
+            count += 1;
+            add(&mut self.total, &p.audio, 1.0);
+        }
+        let (participants, total) = (&self.participants, &self.total);
+        for mix in &mut self.mixes {
+            let Some(recipe) = mix.recipe else { continue };
+            let part =
+                |id: ParticipantId| participants.iter().find(|p| p.id == id && p.contributes);
+            match recipe {
+                Recipe::Everyone => mix.fill(count == 0, |sum| *sum = **total),
+                Recipe::Without(id) => {
+                    let own = part(id);
+                    mix.fill(count == usize::from(own.is_some()), |sum| {
+                        *sum = **total;
+                        if let Some(own) = own {
+                            add(sum, &own.audio, -1.0);
+                        }
+                    });
+                }
+                Recipe::Only(id) => {
+                    let own = part(id);
+                    mix.fill(own.is_none(), |sum| {
+                        if let Some(own) = own {
+                            *sum = own.audio;
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    fn talker_recipe(&self, id: ParticipantId) -> Recipe {
+        if self.spec.chain.mix.is_some() { Recipe::Without(id) } else { Recipe::Only(id) }
+    }
+
+    fn quiet_recipe(&self, id: ParticipantId) -> Recipe {
+        if self.spec.chain.mix.is_some() { Recipe::Everyone } else { Recipe::Only(id) }
+    }
+
+    fn mix_of(&self, recipe: Recipe) -> Option<usize> {
+        self.mixes.iter().position(|mix| mix.recipe == Some(recipe))
+    }
+
+    /// There are as many mixes as participants, so one is free whenever one is shared or given
+    /// up.
+    fn free_mix(&self) -> usize {
+        self.mixes.iter().position(|mix| mix.listeners == 0).unwrap_or(0)
+    }
+
+    fn release_mix(&mut self, index: usize) {
+        let mix = &mut self.mixes[index];
+        mix.listeners = mix.listeners.saturating_sub(1);
+        if mix.listeners == 0 {
+            mix.recipe = None;
+        }
+    }
+
+    fn find(&self, id: ParticipantId) -> Option<usize> {
+        self.participants.iter().position(|p| p.id == id)
+    }
+}
+
+impl std::fmt::Debug for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Room")
+            .field("chain", &self.spec.chain.name)
+            .field("participants", &self.participants.len())
+            .finish_non_exhaustive()
+    }
+}
+
+struct Shifted<'a, P> {
+    probe: &'a mut P,
+    by: usize,
+}
+
+impl<P: Probe> Probe for Shifted<'_, P> {
+    fn now_ns(&mut self) -> u64 {
+        self.probe.now_ns()
+    }
+
+    fn stage_took(&mut self, stage: usize, ns: u64) {
+        self.probe.stage_took(stage + self.by, ns);
+    }
+}
+
+fn add(sum: &mut [f32; PACKET_SAMPLES], part: &[f32; PACKET_SAMPLES], factor: f32) {
+    for (s, p) in sum.iter_mut().zip(part) {
+        *s += factor * p;
+    }
+}
+
+/// What listeners get while nobody talks: a packet that needs no encoder.
+fn encoded_silence(settings: &OpusSettings) -> Result<Vec<u8>, CodecError> {
+    let mut encoder = OpusEncoder::new(settings)?;
+    let mut payload = vec![0; MAX_ENCODED_BYTES];
+    let mut len = 0;
+    // The first packets of an encoder say more than the later ones.
+    for _ in 0..10 {
+        len = encoder.encode(&[0.0; PACKET_SAMPLES], &mut payload).unwrap_or(0);
+    }
+    payload.truncate(len);
+    Ok(payload)
+}
+
+const _: () = assert!(SILENCE_DBFS == -90.0, "documented in `Level`");

@@ -1,0 +1,123 @@
+//! Who is in the mix: chosen by level, with hysteresis.
+
+use crate::participant::ParticipantId;
+
+/// Enter and stay levels in dBFS. Low on purpose: a quiet voice in a quiet room is heard.
+const ENTER_DBFS: f32 = -65.0;
+const STAY_DBFS: f32 = -70.0;
+/// A pause of speech this long, in blocks, does not end a turn.
+const HOLD_BLOCKS: u32 = 50;
+/// How much louder a newcomer must be than a talker it displaces.
+const DISPLACE_DB: f32 = 6.0;
+/// Release of the level follower, in dB per block.
+const RELEASE_DB: f32 = 1.0;
+
+/// Follows one participant's level after its chain and tells whether it talks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Activity {
+    level_dbfs: f32,
+    hold: u32,
+    talking: bool,
+}
+
+/// What a level is when there is nothing.
+pub(crate) const SILENCE_DBFS: f32 = -90.0;
+
+impl Activity {
+    pub(crate) const fn silent() -> Self {
+        Self { level_dbfs: SILENCE_DBFS, hold: 0, talking: false }
+    }
+
+    /// Takes the root mean square of one block; `None` when the participant is idle.
+    pub(crate) fn block(&mut self, rms: Option<f32>) {
+        let now = rms.map_or(SILENCE_DBFS, foldback_stage::amplitude_to_db).max(SILENCE_DBFS);
+        self.level_dbfs = now.max(self.level_dbfs - RELEASE_DB);
+        let threshold = if self.talking { STAY_DBFS } else { ENTER_DBFS };
+        if now > threshold {
+            self.hold = HOLD_BLOCKS;
+        } else {
+            self.hold = self.hold.saturating_sub(1);
+        }
+        self.talking = self.hold > 0;
+    }
+
+    pub(crate) fn level_dbfs(&self) -> f32 {
+        self.level_dbfs
+    }
+
+    pub(crate) fn is_talking(&self) -> bool {
+        self.talking
+    }
+}
+
+/// The participants in the mix, at most `max`.
+#[derive(Debug)]
+pub(crate) struct Talkers {
+    chosen: Vec<(ParticipantId, f32)>,
+    max: usize,
+}
+
+impl Talkers {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { chosen: Vec::with_capacity(max + 1), max }
+    }
+
+    /// Chooses anew: the loudest of those who talk, those already in the mix favoured.
+    pub(crate) fn choose(
+        &mut self,
+        candidates: impl Iterator<Item = (ParticipantId, Activity, bool)>,
+    ) {
+        self.chosen.clear();
+        for (id, activity, in_mix) in candidates.filter(|(_, a, _)| a.is_talking()) {
+            let bonus = if in_mix { DISPLACE_DB } else { 0.0 };
+            let rank = activity.level_dbfs() + bonus;
+            let place = self.chosen.iter().position(|(_, r)| rank > *r);
+            self.chosen.insert(place.unwrap_or(self.chosen.len()), (id, rank));
+            self.chosen.truncate(self.max);
+        }
+    }
+
+    pub(crate) fn contains(&self, id: ParticipantId) -> bool {
+        self.chosen.iter().any(|(chosen, _)| *chosen == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn talking(level_dbfs: f32) -> Activity {
+        let mut activity = Activity::silent();
+        activity.block(Some(foldback_stage::db_to_amplitude(level_dbfs)));
+        activity
+    }
+
+    #[test]
+    fn a_quiet_voice_in_a_quiet_room_is_in_the_mix() {
+        assert!(talking(-60.0).is_talking());
+    }
+
+    #[test]
+    fn a_pause_within_speech_does_not_end_the_turn_and_a_long_one_does() {
+        let mut activity = talking(-20.0);
+        (0..30).for_each(|_| activity.block(Some(0.0)));
+        assert!(activity.is_talking());
+        (0..30).for_each(|_| activity.block(None));
+        assert!(!activity.is_talking());
+    }
+
+    #[test]
+    fn the_loudest_are_chosen_and_a_talker_is_displaced_only_by_a_clearly_louder_one() {
+        let mut talkers = Talkers::new(2);
+        let ids = [1, 2, 3].map(ParticipantId);
+        let levels = [talking(-30.0), talking(-20.0), talking(-27.0)];
+        let offer = |talkers: &mut Talkers, in_mix: [bool; 3]| {
+            let all = ids.into_iter().zip(levels).zip(in_mix);
+            talkers.choose(all.map(|((id, level), inside)| (id, level, inside)));
+        };
+        offer(&mut talkers, [false; 3]);
+        assert!(talkers.contains(ids[1]) && talkers.contains(ids[2]));
+        offer(&mut talkers, [true, true, false]);
+        assert!(talkers.contains(ids[0]), "3 dB louder is not enough to displace");
+    }
+}

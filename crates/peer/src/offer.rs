@@ -1,0 +1,123 @@
+//! From an SDP offer to a session and its answer.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use str0m::change::SdpOffer;
+use str0m::format::Codec;
+use str0m::ice::StunMessage;
+use str0m::media::{Direction, MediaKind, Mid, Pt};
+use str0m::{Candidate, Rtc};
+
+/// What a session is made with.
+#[derive(Clone, Debug)]
+pub struct PeerOptions {
+    /// Addresses at which the media socket is reached; each becomes an ICE host candidate.
+    pub candidates: Vec<SocketAddr>,
+}
+
+/// The first audio line that both sides can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AudioLine {
+    pub(crate) mid: Mid,
+    pub(crate) opus: Pt,
+    pub(crate) direction: Direction,
+}
+
+/// Accepts `offer` as an ICE-lite answerer.
+pub(crate) fn accept(
+    offer: &str,
+    options: &PeerOptions,
+    now: Instant,
+) -> Result<(Rtc, String, Option<AudioLine>), OfferError> {
+    let offer = SdpOffer::from_sdp_string(offer).map_err(|e| OfferError::new(&e.to_string()))?;
+    let mut rtc = Rtc::builder()
+        .set_ice_lite(true)
+        .set_rtp_mode(true)
+        .clear_codecs()
+        .enable_opus(true, false)
+        // Reports every second at most, for round trip and loss.
+        .set_rtcp_report_interval_audio(Duration::from_secs(1))
+        .set_stats_interval(Some(Duration::from_secs(1)))
+        .build(now);
+    for address in &options.candidates {
+        let candidate =
+            Candidate::host(*address, "udp").map_err(|e| OfferError::new(&e.to_string()))?;
+        rtc.add_local_candidate(candidate);
+    }
+    let mids = audio_mids(&offer);
+    let answer = rtc.sdp_api().accept_offer(offer).map_err(|e| OfferError::new(&e.to_string()))?;
+    let audio = mids.into_iter().find_map(|mid| audio_line(&mut rtc, mid));
+    Ok((rtc, answer.to_sdp_string(), audio))
+}
+
+/// The mids of the offer in order. They are read from its text since str0m tells of new media
+/// only by events, which come later.
+fn audio_mids(offer: &SdpOffer) -> Vec<Mid> {
+    let text = offer.to_sdp_string();
+    let mids = text.lines().filter_map(|line| line.strip_prefix("a=mid:"));
+    mids.map(|mid| Mid::from(mid.trim())).collect()
+}
+
+fn audio_line(rtc: &mut Rtc, mid: Mid) -> Option<AudioLine> {
+    let media = rtc.media(mid)?;
+    if media.kind() != MediaKind::Audio || media.disabled() {
+        return None;
+    }
+    let direction = media.direction();
+    if direction == Direction::Inactive {
+        return None;
+    }
+    let offered = media.remote_pts().to_vec();
+    let params = rtc.codec_config().params();
+    let opus =
+        params.iter().find(|p| p.spec().codec == Codec::Opus && offered.contains(&p.pt()))?.pt();
+    Some(AudioLine { mid, opus, direction })
+}
+
+/// Why an offer could not be answered: a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferError(String);
+
+impl OfferError {
+    /// One sentence out of what str0m says, which may be several lines and name addresses in
+    /// memory.
+    fn new(reason: &str) -> Self {
+        let lines = reason.lines().map(|line| line.split(" at PointerOffset").next());
+        let lines: Vec<_> = lines.flatten().map(str::trim).filter(|l| !l.is_empty()).collect();
+        Self(lines.join("; "))
+    }
+}
+
+impl fmt::Display for OfferError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the SDP offer cannot be used: {}", self.0)
+    }
+}
+
+impl std::error::Error for OfferError {}
+
+/// Why a trickled candidate was not taken: a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CandidateError(pub(crate) String);
+
+impl fmt::Display for CandidateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the ICE candidate cannot be used: {}", self.0)
+    }
+}
+
+impl std::error::Error for CandidateError {}
+
+/// The local user name in a STUN request (`local:remote`, RFC 8445 section 7.2.2): which session a
+/// datagram is for, before its address is known. `None` if it is no such request.
+#[must_use]
+pub fn stun_ufrag(datagram: &[u8]) -> Option<String> {
+    // The two highest bits of STUN are zero (RFC 7983), which tells it from all other traffic.
+    if *datagram.first()? > 3 {
+        return None;
+    }
+    let message = StunMessage::parse(datagram).ok()?;
+    message.split_username().map(|(local, _)| local.to_owned())
+}

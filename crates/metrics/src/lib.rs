@@ -1,0 +1,416 @@
+//! Every metric of foldback: names, help texts and buckets in one place.
+//!
+//! Media threads record into a [`WorkerMetrics`] of their own, which takes no lock (an observation
+//! costs a few nanoseconds), and flush it into the shared [`Metrics`] about once a second.
+//! No label has values that users can invent: chains and stages come from the configuration.
+
+use std::time::Duration;
+
+use prometheus::local::LocalHistogram;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+/// Computing time of one stage for one 10 ms block: 2 µs to the whole budget.
+const STAGE_BUCKETS: &[f64] = &[
+    2e-6, 5e-6, 10e-6, 20e-6, 35e-6, 50e-6, 75e-6, 100e-6, 150e-6, 250e-6, 500e-6, 1e-3, 2.5e-3,
+    5e-3, 10e-3,
+];
+/// Computing time and lateness of a tick of 10 ms.
+const TICK_BUCKETS: &[f64] = &[
+    25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 1.5e-3, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 8e-3, 10e-3,
+    15e-3, 20e-3, 50e-3,
+];
+/// Delays of sound.
+const DELAY_BUCKETS: &[f64] = &[
+    5e-3, 10e-3, 15e-3, 20e-3, 25e-3, 30e-3, 40e-3, 50e-3, 60e-3, 80e-3, 100e-3, 150e-3, 200e-3,
+    300e-3, 500e-3,
+];
+/// Server latencies kept per worker for the live percentiles.
+const RECENT: usize = 512;
+
+/// The shared registry of one server.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    stage_duration: HistogramVec,
+    tick_duration: Histogram,
+    tick_lateness: Histogram,
+    server_latency: Histogram,
+    jitter_buffer_delay: Histogram,
+    counters: Counters<IntCounter>,
+    gauges: Gauges<IntGauge>,
+}
+
+/// Things that only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters<T> {
+    /// RTP packets of participants taken into a jitter buffer.
+    pub packets_received: T,
+    /// RTP packets that did not come before they were due.
+    pub packets_lost: T,
+    /// RTP packets that came too late or twice.
+    pub packets_late: T,
+    /// RTP packets that were no Opus.
+    pub packets_invalid: T,
+    /// Lost packets rebuilt with the help of the next one.
+    pub packets_recovered: T,
+    /// Samples made up because their packet was not there.
+    pub samples_concealed: T,
+    /// Samples taken out to shorten a delay.
+    pub samples_removed: T,
+    /// Ticks that ran.
+    pub ticks: T,
+    /// Ticks left out because the worker was held up.
+    pub ticks_skipped: T,
+    /// Stages taken out of a running chain (panic, or samples that are no numbers).
+    pub stage_faults: T,
+    /// Datagrams on the media port that belonged to nobody.
+    pub datagrams_unknown: T,
+    /// Datagrams that the operating system did not take.
+    pub datagrams_unsent: T,
+}
+
+/// Things that are now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges<T> {
+    /// People in rooms.
+    pub participants: T,
+    /// Rooms with at least one participant.
+    pub rooms: T,
+    /// Distinct mixes being encoded.
+    pub encoders: T,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new(env!("CARGO_PKG_VERSION"))
+    }
+}
+
+impl Metrics {
+    /// A registry with every metric, for a server of that version.
+    ///
+    /// # Panics
+    /// If two metrics share a name (a bug in this file).
+    #[must_use]
+    pub fn new(version: &str) -> Self {
+        let registry = Registry::new();
+        let make = Maker(&registry);
+        let info = IntGaugeVec::new(
+            Opts::new("foldback_build_info", "The version that runs; always 1."),
+            &["version"],
+        )
+        .expect("valid metric");
+        info.with_label_values(&[version]).set(1);
+        make.register(&info);
+        let stage_duration = HistogramVec::new(
+            HistogramOpts::new(
+                "foldback_stage_duration_seconds",
+                "Computing time of one stage for one 10 ms block.",
+            )
+            .buckets(STAGE_BUCKETS.to_vec()),
+            &["chain", "stage"],
+        )
+        .expect("valid metric");
+        make.register(&stage_duration);
+        Self {
+            stage_duration,
+            tick_duration: make.histogram(
+                "foldback_tick_duration_seconds",
+                "Computing time of one tick over all rooms of a worker.",
+                TICK_BUCKETS,
+            ),
+            tick_lateness: make.histogram(
+                "foldback_tick_lateness_seconds",
+                "How long after its deadline a tick began.",
+                TICK_BUCKETS,
+            ),
+            server_latency: make.histogram(
+                "foldback_server_latency_seconds",
+                "From the arrival of an RTP packet to the sending of the mixed packet that holds \
+                 its last sample.",
+                DELAY_BUCKETS,
+            ),
+            jitter_buffer_delay: make.histogram(
+                "foldback_jitter_buffer_delay_seconds",
+                "Time from a packet's arrival until its last sample was played, by participant, \
+                 sampled once a second.",
+                DELAY_BUCKETS,
+            ),
+            counters: make.counters(),
+            gauges: make.gauges(),
+            registry,
+        }
+    }
+
+    /// The recorder of one media thread.
+    #[must_use]
+    pub fn for_worker(&self) -> WorkerMetrics {
+        WorkerMetrics {
+            tick_duration: self.tick_duration.local(),
+            tick_lateness: self.tick_lateness.local(),
+            server_latency: self.server_latency.local(),
+            jitter_buffer_delay: self.jitter_buffer_delay.local(),
+            chains: Vec::new(),
+            counted: Counters::default(),
+            last_gauges: Gauges::default(),
+            recent_us: Vec::with_capacity(RECENT),
+            next_recent: 0,
+            shared: self.clone(),
+        }
+    }
+
+    /// Everything in Prometheus text format 0.0.4.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = Vec::new();
+        // Writing to memory cannot fail, and the metrics were checked when registered.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// A chain whose stages were resolved to their series, so that recording looks nothing up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainHandle(usize);
+
+/// What one media thread records. `flush` and `chain` may allocate and take locks; nothing else.
+#[derive(Debug)]
+pub struct WorkerMetrics {
+    tick_duration: LocalHistogram,
+    tick_lateness: LocalHistogram,
+    server_latency: LocalHistogram,
+    jitter_buffer_delay: LocalHistogram,
+    chains: Vec<(String, Vec<LocalHistogram>)>,
+    counted: Counters<u64>,
+    last_gauges: Gauges<i64>,
+    recent_us: Vec<u32>,
+    next_recent: usize,
+    shared: Metrics,
+}
+
+impl WorkerMetrics {
+    /// Resolves a chain; its series show from now on, at zero. May allocate.
+    pub fn chain<'a>(&mut self, name: &str, stages: impl Iterator<Item = &'a str>) -> ChainHandle {
+        if let Some(known) = self.chains.iter().position(|(chain, _)| chain == name) {
+            return ChainHandle(known);
+        }
+        let vec = &self.shared.stage_duration;
+        let stages = stages.map(|stage| vec.with_label_values(&[name, stage]).local()).collect();
+        self.chains.push((name.to_owned(), stages));
+        ChainHandle(self.chains.len() - 1)
+    }
+
+    /// A stage of a chain took `ns` nanoseconds for a block.
+    pub fn stage_took(&mut self, chain: ChainHandle, stage: usize, ns: u64) {
+        if let Some(histogram) = self.chains.get(chain.0).and_then(|(_, s)| s.get(stage)) {
+            histogram.observe(ns as f64 * 1e-9);
+        }
+    }
+
+    /// A tick began `lateness` after its deadline and took `duration`.
+    pub fn tick(&mut self, lateness: Duration, duration: Duration) {
+        self.tick_lateness.observe(lateness.as_secs_f64());
+        self.tick_duration.observe(duration.as_secs_f64());
+        self.counted.ticks += 1;
+    }
+
+    /// A talker's packet took that long through the server.
+    pub fn server_latency(&mut self, latency: Duration) {
+        self.server_latency.observe(latency.as_secs_f64());
+        let us = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
+        if self.recent_us.len() < RECENT {
+            self.recent_us.push(us);
+        } else {
+            self.recent_us[self.next_recent] = us;
+            self.next_recent = (self.next_recent + 1) % RECENT;
+        }
+    }
+
+    /// A participant's jitter buffer delay.
+    pub fn jitter_buffer_delay(&mut self, delay: Duration) {
+        self.jitter_buffer_delay.observe(delay.as_secs_f64());
+    }
+
+    /// What was counted since the last flush, to add to.
+    pub fn count(&mut self) -> &mut Counters<u64> {
+        &mut self.counted
+    }
+
+    /// Median and 95th percentile of the latest server latencies; `None` before the first.
+    /// Allocates.
+    #[must_use]
+    pub fn recent_latency(&self) -> Option<(Duration, Duration)> {
+        let mut sorted = self.recent_us.clone();
+        sorted.sort_unstable();
+        let at = |share: f64| {
+            let index = (sorted.len().checked_sub(1)? as f64 * share).round() as usize;
+            Some(Duration::from_micros(u64::from(*sorted.get(index)?)))
+        };
+        Some((at(0.5)?, at(0.95)?))
+    }
+
+    /// Adds what was recorded to the shared registry. Takes locks.
+    pub fn flush(&mut self, now: Gauges<i64>) {
+        self.tick_duration.flush();
+        self.tick_lateness.flush();
+        self.server_latency.flush();
+        self.jitter_buffer_delay.flush();
+        for stage in self.chains.iter().flat_map(|(_, stages)| stages) {
+            stage.flush();
+        }
+        let (shared, new) = (&self.shared.counters, std::mem::take(&mut self.counted));
+        shared.packets_received.inc_by(new.packets_received);
+        shared.packets_lost.inc_by(new.packets_lost);
+        shared.packets_late.inc_by(new.packets_late);
+        shared.packets_invalid.inc_by(new.packets_invalid);
+        shared.packets_recovered.inc_by(new.packets_recovered);
+        shared.samples_concealed.inc_by(new.samples_concealed);
+        shared.samples_removed.inc_by(new.samples_removed);
+        shared.ticks.inc_by(new.ticks);
+        shared.ticks_skipped.inc_by(new.ticks_skipped);
+        shared.stage_faults.inc_by(new.stage_faults);
+        shared.datagrams_unknown.inc_by(new.datagrams_unknown);
+        shared.datagrams_unsent.inc_by(new.datagrams_unsent);
+        // Workers add up: each gives the difference to what it gave before.
+        let (gauges, before) = (&self.shared.gauges, self.last_gauges);
+        gauges.participants.add(now.participants - before.participants);
+        gauges.rooms.add(now.rooms - before.rooms);
+        gauges.encoders.add(now.encoders - before.encoders);
+        self.last_gauges = now;
+    }
+}
+
+struct Maker<'a>(&'a Registry);
+
+impl Maker<'_> {
+    fn register(&self, collector: &(impl prometheus::core::Collector + Clone + 'static)) {
+        self.0.register(Box::new(collector.clone())).expect("metric names are unique");
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let histogram = Histogram::with_opts(opts).expect("valid metric");
+        self.register(&histogram);
+        histogram
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        let counter = IntCounter::new(name, help).expect("valid metric");
+        self.register(&counter);
+        counter
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        let gauge = IntGauge::new(name, help).expect("valid metric");
+        self.register(&gauge);
+        gauge
+    }
+
+    fn counters(&self) -> Counters<IntCounter> {
+        Counters {
+            packets_received: self.counter(
+                "foldback_packets_received_total",
+                "RTP packets of participants taken into a jitter buffer.",
+            ),
+            packets_lost: self.counter(
+                "foldback_packets_lost_total",
+                "RTP packets that did not come before they were due.",
+            ),
+            packets_late: self.counter(
+                "foldback_packets_late_total",
+                "RTP packets that came after they were due, or twice.",
+            ),
+            packets_invalid: self
+                .counter("foldback_packets_invalid_total", "RTP packets that were no Opus."),
+            packets_recovered: self.counter(
+                "foldback_packets_recovered_total",
+                "Lost packets that were rebuilt with the help of the next one.",
+            ),
+            samples_concealed: self.counter(
+                "foldback_samples_concealed_total",
+                "Samples (48 kHz) made up because their packet was not there.",
+            ),
+            samples_removed: self.counter(
+                "foldback_samples_removed_total",
+                "Samples (48 kHz) taken out to shorten a delay.",
+            ),
+            ticks: self.counter("foldback_ticks_total", "Ticks of 10 ms that ran."),
+            ticks_skipped: self.counter(
+                "foldback_ticks_skipped_total",
+                "Ticks left out because their worker was held up for too long.",
+            ),
+            stage_faults: self.counter(
+                "foldback_stage_faults_total",
+                "Stages taken out of a running chain (panic, or samples that are no numbers).",
+            ),
+            datagrams_unknown: self.counter(
+                "foldback_datagrams_unknown_total",
+                "Datagrams on a media port that belonged to no participant.",
+            ),
+            datagrams_unsent: self.counter(
+                "foldback_datagrams_unsent_total",
+                "Datagrams that the operating system did not take.",
+            ),
+        }
+    }
+
+    fn gauges(&self) -> Gauges<IntGauge> {
+        Gauges {
+            participants: self.gauge("foldback_participants", "People in rooms now."),
+            rooms: self.gauge("foldback_rooms", "Rooms with at least one participant."),
+            encoders: self.gauge("foldback_encoders", "Distinct mixes being encoded now."),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_worker_recorded_shows_after_its_flush() {
+        let metrics = Metrics::new("1.2.3");
+        let mut worker = metrics.for_worker();
+        let chain = worker.chain("conference", ["denoise", "limiter"].into_iter());
+        worker.stage_took(chain, 1, 40_000);
+        worker.tick(Duration::from_micros(80), Duration::from_micros(300));
+        worker.count().packets_lost += 3;
+        worker.flush(Gauges { participants: 2, rooms: 1, encoders: 2 });
+        let text = metrics.encode();
+        for line in [
+            "foldback_build_info{version=\"1.2.3\"} 1",
+            "foldback_stage_duration_seconds_count{chain=\"conference\",stage=\"denoise\"} 0",
+            "foldback_stage_duration_seconds_count{chain=\"conference\",stage=\"limiter\"} 1",
+            "foldback_tick_lateness_seconds_bucket{le=\"0.0001\"} 1",
+            "foldback_packets_lost_total 3",
+            "foldback_participants 2",
+        ] {
+            assert!(text.lines().any(|l| l == line), "no line `{line}` in\n{text}");
+        }
+    }
+
+    #[test]
+    fn gauges_of_several_workers_add_up_and_fall_again() {
+        let metrics = Metrics::default();
+        let (mut one, mut two) = (metrics.for_worker(), metrics.for_worker());
+        one.flush(Gauges { participants: 5, rooms: 1, encoders: 1 });
+        two.flush(Gauges { participants: 2, rooms: 1, encoders: 1 });
+        assert!(metrics.encode().contains("foldback_participants 7\n"));
+        one.flush(Gauges { participants: 0, rooms: 0, encoders: 0 });
+        assert!(metrics.encode().contains("foldback_participants 2\n"));
+    }
+
+    #[test]
+    fn percentiles_are_those_of_the_latest_latencies() {
+        let metrics = Metrics::default();
+        let mut worker = metrics.for_worker();
+        assert_eq!(worker.recent_latency(), None);
+        (0..RECENT).for_each(|_| worker.server_latency(Duration::from_millis(90)));
+        (0..RECENT).for_each(|_| worker.server_latency(Duration::from_millis(30)));
+        let thirty = Duration::from_millis(30);
+        assert_eq!(worker.recent_latency(), Some((thirty, thirty)));
+    }
+}

@@ -1,0 +1,156 @@
+//! What crosses between the control side and a worker.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use foldback_peer::Peer;
+use foldback_room::{Admission, Departed, Level, ParticipantId, Room};
+
+/// Names a room within the server for as long as it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoomKey(pub u64);
+
+/// What the control side asks of a worker. Asked in order, done in order.
+#[derive(Debug)]
+pub enum Command {
+    /// Takes a new, empty room.
+    OpenRoom(RoomKey, Box<Room>),
+    /// Gives up a room; whoever is still in it leaves.
+    CloseRoom(RoomKey),
+    /// Brings a participant into an open room.
+    Join(Box<Join>),
+    /// Takes a participant out and says goodbye to its browser.
+    Leave(ParticipantId),
+    /// Mutes or unmutes a participant for the others.
+    Mute(ParticipantId, bool),
+    /// A candidate that the browser trickled, in SDP form.
+    RemoteCandidate(ParticipantId, String),
+    /// Says goodbye to everybody and ends the thread.
+    Shutdown,
+}
+
+/// A participant to bring in.
+#[derive(Debug)]
+pub struct Join {
+    /// Into which room.
+    pub room: RoomKey,
+    /// Under which number.
+    pub id: ParticipantId,
+    /// Its session.
+    pub peer: Peer,
+    /// Its receiver, chain and encoder.
+    pub admission: Admission,
+}
+
+/// What a worker tells the control side.
+#[derive(Debug)]
+pub enum Event {
+    /// A session is up.
+    Connected(ParticipantId),
+    /// A participant is gone.
+    Left {
+        /// Who.
+        id: ParticipantId,
+        /// Why.
+        reason: LeaveReason,
+        /// What it leaves behind, to be freed here.
+        remains: Remains,
+    },
+    /// A room was given up as asked; freed here.
+    RoomClosed(RoomKey, Box<Room>),
+    /// How loud everybody in a room is; ten times a second.
+    Levels(RoomKey, Vec<Level>),
+    /// Figures of everybody in a room; once a second.
+    Stats {
+        /// The room.
+        room: RoomKey,
+        /// Median and 95th percentile of the worker's latest server latencies.
+        server_latency: Option<(Duration, Duration)>,
+        /// One entry for each participant.
+        participants: Vec<ParticipantStats>,
+    },
+}
+
+/// Memory of a departed participant.
+pub struct Remains(pub(crate) Option<Departed>, pub(crate) Option<Box<Peer>>);
+
+impl fmt::Debug for Remains {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Remains").field(&self.0.is_some()).field(&self.1.is_some()).finish()
+    }
+}
+
+/// Why a participant is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaveReason {
+    /// The control side asked.
+    Asked,
+    /// The browser said goodbye (DTLS close_notify).
+    ByPeer,
+    /// Nothing was heard of it for too long.
+    Timeout,
+    /// Its session failed.
+    Failed,
+}
+
+/// Figures of one participant.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ParticipantStats {
+    /// Who.
+    pub id: ParticipantId,
+    /// Its jitter buffer: arrival until played, in ms.
+    pub jitter_buffer_ms: f32,
+    /// Round trip by RTCP, if known.
+    pub round_trip: Option<Duration>,
+    /// Packets of its audio that came.
+    pub packets_received: u64,
+    /// Packets of its audio that did not.
+    pub packets_lost: u64,
+}
+
+/// The control side's end of a worker.
+#[derive(Debug)]
+pub struct WorkerHandle {
+    pub(crate) commands: SyncSender<Command>,
+    pub(crate) candidates: Vec<SocketAddr>,
+    pub(crate) thread: JoinHandle<()>,
+}
+
+impl WorkerHandle {
+    /// Hands a command over. The worker looks at its queue at least every 10 ms.
+    ///
+    /// # Errors
+    /// When a thousand commands wait already, or the worker has ended.
+    pub fn send(&self, command: Command) -> Result<(), QueueFull> {
+        self.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) | TrySendError::Disconnected(_) => QueueFull,
+        })
+    }
+
+    /// The addresses at which this worker's socket is reached.
+    #[must_use]
+    pub fn candidates(&self) -> &[SocketAddr] {
+        &self.candidates
+    }
+
+    /// Whether its thread runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        !self.thread.is_finished()
+    }
+}
+
+/// The worker's queue took no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueFull;
+
+impl fmt::Display for QueueFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the media worker is overloaded or has ended")
+    }
+}
+
+impl std::error::Error for QueueFull {}

@@ -1,0 +1,21 @@
+//! The IO shell of the media: one thread, one UDP socket, its rooms, the clock.
+//!
+//! A worker owns its rooms and the sessions in them; everything there is reached through `&mut`,
+//! so the media path takes no lock. The control side reaches it by a bounded queue of
+//! [`Command`]s and hears from it by a bounded queue of [`Event`]s; whatever is costly to build or
+//! to free is built and freed over there.
+//!
+//! The worker is the only place of the media that reads a clock: ticks have absolute deadlines
+//! (start + n * 10 ms). A late tick catches up, up to a bound, beyond which ticks are skipped and
+//! counted.
+
+mod control;
+mod media;
+mod member;
+mod socket;
+
+pub use control::{
+    Command, Event, Join, LeaveReason, ParticipantStats, QueueFull, Remains, RoomKey, WorkerHandle,
+};
+pub use media::{WorkerConfig, spawn};
+pub use socket::{BindError, MediaSocket};

@@ -1,0 +1,145 @@
+//! The command line.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use foldback_config::{Config, check_listen, check_public_address, describe_chain, describe_kinds};
+use tracing_subscriber::EnvFilter;
+
+use crate::{plugins, serve};
+
+/// A mixed-audio conference server: each microphone runs through a chain of stages that you write
+/// in TOML, everybody hears the mix without themselves, and Prometheus sees what each stage costs.
+#[derive(Debug, Parser)]
+#[command(name = "foldback", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the page, the rooms and the metrics.
+    ///
+    /// Without --config the built-in conference chain serves every room. The log goes to standard
+    /// error; RUST_LOG sets how much (RUST_LOG=debug).
+    Serve(ServeOptions),
+    /// Check a configuration file and print its chains.
+    ///
+    /// Prints each chain from top to bottom with the algorithmic delay of each stage and the sum,
+    /// and exits with 0; or prints every mistake with its place, and exits with 1.
+    Check {
+        /// The TOML file.
+        file: PathBuf,
+    },
+    /// List every kind of stage with its parameters, units, ranges and defaults.
+    Stages,
+}
+
+#[derive(Debug, clap::Args)]
+struct ServeOptions {
+    /// The TOML file with chains, rooms and server settings.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to serve the page, WebSocket and metrics, instead of the file's `listen`.
+    ///
+    /// 0.0.0.0:8080 is every network of this machine; the default is this machine only.
+    #[arg(long, value_name = "HOST:PORT", value_parser = listen_address)]
+    listen: Option<SocketAddr>,
+    /// The first UDP port for audio; each worker takes one more. Instead of `media_port`.
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    media_port: Option<u16>,
+    /// An address at which browsers reach this machine, behind a NAT for instance. May be given
+    /// several times. Instead of `public_addresses`; without either, the machine's own.
+    #[arg(long, value_name = "IP", value_parser = check_public_address)]
+    public_address: Vec<IpAddr>,
+    /// Serve HTTPS with a certificate made on the spot.
+    ///
+    /// Browsers give the microphone only to pages from localhost or over HTTPS. With this and
+    /// --listen 0.0.0.0:8443 another device can join, after it accepted the unknown certificate.
+    #[arg(long)]
+    dev_tls: bool,
+}
+
+/// Runs the command line of this process.
+#[allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Serve(options) => run_server(&options),
+        Command::Check { file } => read(&file).map(|config| {
+            let chains: Vec<_> = config.chains.iter().map(|c| describe_chain(c)).collect();
+            print!("{}", chains.join("\n"));
+        }),
+        Command::Stages => {
+            print!("{}", describe_kinds(&plugins::registry()));
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("{}", sentence.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_server(options: &ServeOptions) -> Result<(), String> {
+    let mut config = match &options.config {
+        Some(file) => read(file)?,
+        None => Config::built_in(&plugins::registry()),
+    };
+    let server = &mut config.server;
+    server.listen = options.listen.unwrap_or(server.listen);
+    server.media_port = options.media_port.unwrap_or(server.media_port);
+    if !options.public_address.is_empty() {
+        server.public_addresses.clone_from(&options.public_address);
+    }
+    server.check_ports()?;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        // str0m tells much at info that matters to its developers only.
+        EnvFilter::new("info,str0m=warn,is=warn")
+    });
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    let served = runtime.block_on(serve::serve(config, options.dev_tls));
+    served.map_err(|error| format!("error: {error}"))
+}
+
+fn read(file: &Path) -> Result<Config, String> {
+    let shown = file.display().to_string();
+    let bytes = std::fs::read(file).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let config = Config::parse_bytes(&bytes, &shown, &plugins::registry());
+    config.map_err(|errors| errors.to_string())
+}
+
+/// An IP address or a host name, and a port.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    check_listen(text).or_else(|allowed| {
+        let named = text.to_socket_addrs().ok();
+        let mut found = named.into_iter().flatten().collect::<Vec<_>>();
+        found.sort_by_key(SocketAddr::is_ipv6);
+        found.first().copied().ok_or(allowed)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_host_name_is_an_address_too() {
+        let port = listen_address("localhost:9").expect("localhost is known").port();
+        assert_eq!(port, 9);
+        assert!(listen_address("8080").expect_err("no host").contains("127.0.0.1:8080"));
+    }
+}

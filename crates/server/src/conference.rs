@@ -1,0 +1,486 @@
+//! Who is in which room, on which worker: the control side of the media.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::extract::ws::Utf8Bytes;
+use foldback_chain::ChainSpec;
+use foldback_config::Config;
+use foldback_peer::{EchoStrings, OfferError, Peer, PeerOptions};
+use foldback_room::{Admission, Level, OpusSettings, ParticipantId, Room, RoomSpec};
+use foldback_worker::{Command, Event, Join, LeaveReason, ParticipantStats, RoomKey, WorkerHandle};
+use tokio::sync::mpsc::Sender;
+
+use crate::message::{
+    ChainInfo, ErrorCode, ErrorMessage, LatencyInfo, LeftReason, LevelInfo, Person, ServerMessage,
+};
+
+/// Where messages to one client go. Bounded: a client that does not read is let go.
+pub type Outbox = Sender<Utf8Bytes>;
+
+/// All rooms of one server.
+#[derive(Debug)]
+pub struct Conference {
+    config: Config,
+    opus: OpusSettings,
+    workers: Vec<WorkerHandle>,
+    chains: HashMap<String, ChainInfo>,
+    state: Mutex<State>,
+    ending: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rooms: HashMap<String, RoomState>,
+    rooms_of: HashMap<ParticipantId, String>,
+    next_room: u64,
+    next_participant: u64,
+}
+
+#[derive(Debug)]
+struct RoomState {
+    key: RoomKey,
+    worker: usize,
+    chain: Arc<ChainSpec>,
+    people: BTreeMap<ParticipantId, Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    person: Person,
+    outbox: Option<Outbox>,
+    media: bool,
+}
+
+/// What a room would be to somebody who joined it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct RoomInfo {
+    /// Its name.
+    pub room: String,
+    /// Its chain.
+    pub chain: ChainInfo,
+    /// How many are in it.
+    pub participants: usize,
+}
+
+impl Conference {
+    /// A conference without rooms on `workers` (at least one).
+    #[must_use]
+    pub fn new(config: Config, workers: Vec<WorkerHandle>) -> Arc<Self> {
+        let opus = OpusSettings {
+            bitrate_bps: i32::try_from(config.opus.bitrate_bps).unwrap_or(i32::MAX),
+            complexity: u8::try_from(config.opus.complexity).unwrap_or(u8::MAX),
+            expected_loss_percent: u8::try_from(config.opus.expected_loss_percent)
+                .unwrap_or(u8::MAX),
+        };
+        let chains = config.chains.iter().chain([config.echo_chain()]);
+        let chains = chains.map(|chain| (chain.name.clone(), ChainInfo::of(chain))).collect();
+        Arc::new(Self {
+            config,
+            opus,
+            workers,
+            chains,
+            state: Mutex::default(),
+            ending: AtomicBool::new(false),
+        })
+    }
+
+    /// What the room of that name is, or would be once somebody joins it.
+    ///
+    /// # Errors
+    /// `bad-room`, if no chain serves a room of that name.
+    pub fn room_info(&self, room: &str) -> Result<RoomInfo, ErrorMessage> {
+        let chain = self.chain_of(room)?;
+        let participants = self.state().rooms.get(room).map_or(0, |state| state.people.len());
+        Ok(RoomInfo { room: room.to_owned(), chain: self.chain_info(&chain), participants })
+    }
+
+    /// Brings a person into a room; the media follows with [`Self::connect`]. The others are told.
+    ///
+    /// # Errors
+    /// `bad-room`, if no chain serves a room of that name; `internal`, if its worker is gone.
+    pub fn join(
+        &self,
+        room: &str,
+        name: &str,
+        outbox: Option<Outbox>,
+    ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
+        let chain = self.chain_of(room)?;
+        self.enter(room, name, chain, outbox)
+    }
+
+    /// Brings a caller into a room of their own on chain `echo`.
+    ///
+    /// # Errors
+    /// `internal`, if its worker is gone.
+    pub fn join_echo(&self) -> Result<ParticipantId, ErrorMessage> {
+        let chain = Arc::clone(self.config.echo_chain());
+        // A slash cannot be in the name of a room that people ask for.
+        let room = format!("echo/{}", self.state().next_participant);
+        self.enter(&room, "echo", chain, None).map(|(id, _)| id)
+    }
+
+    /// Answers the SDP offer of a person who joined.
+    ///
+    /// # Errors
+    /// `bad-sdp`, `already-connected`, `not-joined` or `internal`.
+    pub async fn connect(&self, id: ParticipantId, offer: String) -> Result<String, ErrorMessage> {
+        let (worker, spec, echo) = {
+            let mut state = self.state();
+            let (_, room) = state.room_of(id)?;
+            let member = room.people.get_mut(&id).ok_or_else(not_joined)?;
+            if member.media {
+                return Err(ErrorMessage::new(
+                    ErrorCode::AlreadyConnected,
+                    "There is a connection already; leave and join again for a new one.",
+                ));
+            }
+            member.media = true;
+            let chain = Arc::clone(&room.chain);
+            let echo = if chain.mix.is_none() { EchoStrings::Yes } else { EchoStrings::No };
+            (room.worker, RoomSpec { chain, opus: self.opus }, echo)
+        };
+        let candidates = self.workers[worker].candidates().to_vec();
+        // Making a session and its stages takes some milliseconds of computing.
+        let build = move || -> Result<_, BuildError> {
+            let options = PeerOptions { candidates };
+            let (peer, answer) = Peer::accept(&offer, &options, echo, Instant::now())?;
+            Ok((peer, answer, Admission::build(&spec)?))
+        };
+        let built = tokio::task::spawn_blocking(build).await;
+        let result = match built {
+            Ok(Ok((peer, answer, admission))) => {
+                self.hand_over(worker, id, peer, admission).map(|()| answer)
+            }
+            Ok(Err(BuildError::Offer(error))) => {
+                Err(ErrorMessage::new(ErrorCode::BadSdp, capitalised(&error.to_string())))
+            }
+            Ok(Err(BuildError::Admission(error))) => {
+                tracing::error!(%id, %error, "a participant could not be built");
+                Err(ErrorMessage::internal())
+            }
+            Err(error) => {
+                tracing::error!(%id, %error, "answering an offer failed");
+                Err(ErrorMessage::internal())
+            }
+        };
+        if result.is_err()
+            && let Ok((_, room)) = self.state().room_of(id)
+            && let Some(member) = room.people.get_mut(&id)
+        {
+            member.media = false;
+        }
+        result
+    }
+
+    /// Passes on a candidate that a client trickled.
+    ///
+    /// # Errors
+    /// `not-joined`, `not-connected`, `bad-candidate` or `internal`.
+    pub fn candidate(&self, id: ParticipantId, candidate: String) -> Result<(), ErrorMessage> {
+        let mut state = self.state();
+        let (_, room) = state.room_of(id)?;
+        if !room.people.get(&id).is_some_and(|member| member.media) {
+            return Err(ErrorMessage::new(
+                ErrorCode::NotConnected,
+                "Candidates are taken once there was an offer.",
+            ));
+        }
+        if let Err(error) = Peer::check_candidate(&candidate) {
+            return Err(ErrorMessage::new(
+                ErrorCode::BadCandidate,
+                capitalised(&error.to_string()),
+            ));
+        }
+        self.command(room.worker, Command::RemoteCandidate(id, candidate))
+    }
+
+    /// Mutes or unmutes a person; everybody in the room is told.
+    ///
+    /// # Errors
+    /// `not-joined` or `internal`.
+    pub fn mute(&self, id: ParticipantId, muted: bool) -> Result<(), ErrorMessage> {
+        let mut state = self.state();
+        let (_, room) = state.room_of(id)?;
+        let member = room.people.get_mut(&id).ok_or_else(not_joined)?;
+        member.person.muted = muted;
+        room.tell_all(&ServerMessage::ParticipantMuted { id: id.0, muted });
+        self.command(room.worker, Command::Mute(id, muted))
+    }
+
+    /// Takes a person out; the others are told. Nothing happens if they are gone already.
+    pub fn leave(&self, id: ParticipantId) {
+        self.remove(id, LeftReason::Left, true);
+    }
+
+    /// Takes in what a worker has to tell.
+    pub fn handle(&self, event: Event) {
+        match event {
+            Event::Connected(id) => tracing::debug!(%id, "connected"),
+            Event::Left { id, reason, remains } => {
+                drop(remains);
+                let reason = match reason {
+                    LeaveReason::Asked => return,
+                    LeaveReason::Timeout => LeftReason::Timeout,
+                    LeaveReason::ByPeer | LeaveReason::Failed => LeftReason::Closed,
+                };
+                self.remove(id, reason, false);
+            }
+            Event::RoomClosed(key, room) => {
+                tracing::debug!(room = key.0, "room closed");
+                drop(room);
+            }
+            Event::Levels(key, levels) => self.tell_levels(key, &levels),
+            Event::Stats { room, server_latency, participants } => {
+                self.tell_stats(room, server_latency, &participants);
+            }
+        }
+    }
+
+    /// Whether every worker runs.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.workers.iter().all(WorkerHandle::is_running)
+    }
+
+    /// Says goodbye to everybody, by media and by socket. Workers end within a tick or two.
+    pub fn shut_down(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+        for worker in &self.workers {
+            // A worker that takes no command has ended.
+            let _ = worker.send(Command::Shutdown);
+        }
+        // Their outboxes go with the rooms, and with these the sockets close.
+        self.state().rooms.clear();
+    }
+
+    /// Whether the server is about to end.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
+    fn enter(
+        &self,
+        name: &str,
+        person: &str,
+        chain: Arc<ChainSpec>,
+        outbox: Option<Outbox>,
+    ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
+        let mut state = self.state();
+        if self.is_ending() {
+            return Err(ErrorMessage::internal());
+        }
+        if !state.rooms.contains_key(name) {
+            let room = self.open_room(&mut state, chain)?;
+            state.rooms.insert(name.to_owned(), room);
+        }
+        let id = ParticipantId(state.next_participant);
+        state.next_participant += 1;
+        state.rooms_of.insert(id, name.to_owned());
+        let Some(room) = state.rooms.get_mut(name) else { return Err(ErrorMessage::internal()) };
+        let person = Person { id: id.0, name: person.to_owned(), muted: false };
+        room.tell_all(&ServerMessage::ParticipantJoined { participant: person.clone() });
+        room.people.insert(id, Member { person, outbox, media: false });
+        tracing::info!(%id, room = name, "joined");
+        let joined = ServerMessage::Joined {
+            room: name.to_owned(),
+            participant: id.0,
+            chain: self.chain_info(&room.chain),
+            participants: room.people.values().map(|member| member.person.clone()).collect(),
+        };
+        Ok((id, joined))
+    }
+
+    /// Binds a new room to the worker with the fewest people.
+    fn open_room(
+        &self,
+        state: &mut State,
+        chain: Arc<ChainSpec>,
+    ) -> Result<RoomState, ErrorMessage> {
+        let people_on = |worker: usize| -> usize {
+            let rooms = state.rooms.values().filter(|room| room.worker == worker);
+            rooms.map(|room| room.people.len()).sum()
+        };
+        let worker = (0..self.workers.len()).min_by_key(|worker| people_on(*worker)).unwrap_or(0);
+        let key = RoomKey(state.next_room);
+        state.next_room += 1;
+        let spec = RoomSpec { chain: Arc::clone(&chain), opus: self.opus };
+        let room = Room::new(spec).map_err(|error| {
+            tracing::error!(%error, "a room could not be made");
+            ErrorMessage::internal()
+        })?;
+        self.command(worker, Command::OpenRoom(key, Box::new(room)))?;
+        Ok(RoomState { key, worker, chain, people: BTreeMap::new() })
+    }
+
+    /// Gives a built participant to its worker, if the person has not left meanwhile.
+    fn hand_over(
+        &self,
+        worker: usize,
+        id: ParticipantId,
+        peer: Peer,
+        admission: Admission,
+    ) -> Result<(), ErrorMessage> {
+        let mut state = self.state();
+        let (_, room) = state.room_of(id)?;
+        let (key, muted) = (room.key, room.people.get(&id).is_some_and(|m| m.person.muted));
+        let join = Join { room: key, id, peer, admission };
+        self.command(worker, Command::Join(Box::new(join)))?;
+        if muted { self.command(worker, Command::Mute(id, true)) } else { Ok(()) }
+    }
+
+    fn remove(&self, id: ParticipantId, reason: LeftReason, tell_worker: bool) {
+        let mut state = self.state();
+        let Some(name) = state.rooms_of.remove(&id) else { return };
+        let Some(room) = state.rooms.get_mut(&name) else { return };
+        let media = room.people.get(&id).is_some_and(|member| member.media);
+        let left = ServerMessage::ParticipantLeft { id: id.0, reason };
+        if reason == LeftReason::Left {
+            room.people.remove(&id);
+            room.tell_all(&left);
+        } else {
+            // Who was lost is told too; dropping the outbox then closes their socket.
+            room.tell_all(&left);
+            room.people.remove(&id);
+        }
+        tracing::info!(%id, room = %name, ?reason, "left");
+        let (worker, key, empty) = (room.worker, room.key, room.people.is_empty());
+        if media && tell_worker && self.command(worker, Command::Leave(id)).is_err() {
+            tracing::error!(%id, "the worker takes no command");
+        }
+        if empty {
+            state.rooms.remove(&name);
+            if self.command(worker, Command::CloseRoom(key)).is_err() {
+                tracing::error!(room = %name, "the worker takes no command");
+            }
+        }
+    }
+
+    fn tell_levels(&self, key: RoomKey, levels: &[Level]) {
+        let state = self.state();
+        let Some(room) = state.rooms.values().find(|room| room.key == key) else { return };
+        let levels = levels.iter().map(|level| LevelInfo {
+            id: level.id.0,
+            level_dbfs: (level.level_dbfs * 10.0).round() / 10.0,
+            talking: level.talking,
+        });
+        room.tell_all(&ServerMessage::Levels { levels: levels.collect() });
+    }
+
+    fn tell_stats(
+        &self,
+        key: RoomKey,
+        latency: Option<(Duration, Duration)>,
+        participants: &[ParticipantStats],
+    ) {
+        let ms = |time: Duration| (time.as_secs_f32() * 1e4).round() / 10.0;
+        let state = self.state();
+        let Some(room) = state.rooms.values().find(|room| room.key == key) else { return };
+        for stats in participants {
+            let Some(member) = room.people.get(&stats.id) else { continue };
+            member.tell(&ServerMessage::Stats {
+                server_latency_ms: LatencyInfo {
+                    p50: latency.map(|(p50, _)| ms(p50)),
+                    p95: latency.map(|(_, p95)| ms(p95)),
+                },
+                jitter_buffer_ms: (stats.jitter_buffer_ms * 10.0).round() / 10.0,
+                round_trip_ms: stats.round_trip.map(ms),
+                packets_received: stats.packets_received,
+                packets_lost: stats.packets_lost,
+            });
+        }
+    }
+
+    fn chain_of(&self, room: &str) -> Result<Arc<ChainSpec>, ErrorMessage> {
+        self.config.chain_for_room(room).map(Arc::clone).ok_or_else(|| {
+            ErrorMessage::new(
+                ErrorCode::BadRoom,
+                format!("No [[room]] of the configuration serves a room called `{room}`."),
+            )
+        })
+    }
+
+    fn chain_info(&self, chain: &ChainSpec) -> ChainInfo {
+        self.chains.get(&chain.name).cloned().unwrap_or_else(|| ChainInfo::of(chain))
+    }
+
+    fn command(&self, worker: usize, command: Command) -> Result<(), ErrorMessage> {
+        self.workers[worker].send(command).map_err(|error| {
+            tracing::error!(worker, %error, "a command was not taken");
+            ErrorMessage::internal()
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn room_of(&mut self, id: ParticipantId) -> Result<(&str, &mut RoomState), ErrorMessage> {
+        let name = self.rooms_of.get(&id).ok_or_else(not_joined)?;
+        let room = self.rooms.get_mut(name).ok_or_else(not_joined)?;
+        Ok((name, room))
+    }
+}
+
+impl RoomState {
+    fn tell_all(&self, message: &ServerMessage) {
+        let text = encoded(message);
+        for member in self.people.values() {
+            member.tell_text(&text);
+        }
+    }
+}
+
+impl Member {
+    fn tell(&self, message: &ServerMessage) {
+        if self.outbox.is_some() {
+            self.tell_text(&encoded(message));
+        }
+    }
+
+    fn tell_text(&self, text: &Utf8Bytes) {
+        if let Some(outbox) = &self.outbox {
+            // A full outbox is a client that has not read for seconds; its socket times out.
+            let _ = outbox.try_send(text.clone());
+        }
+    }
+}
+
+/// A message as it goes over the WebSocket.
+#[must_use]
+pub fn encoded(message: &ServerMessage) -> Utf8Bytes {
+    // Strings and numbers always serialise.
+    serde_json::to_string(message).unwrap_or_default().into()
+}
+
+enum BuildError {
+    Offer(OfferError),
+    Admission(foldback_room::AdmissionError),
+}
+
+impl From<OfferError> for BuildError {
+    fn from(error: OfferError) -> Self {
+        Self::Offer(error)
+    }
+}
+
+impl From<foldback_room::AdmissionError> for BuildError {
+    fn from(error: foldback_room::AdmissionError) -> Self {
+        Self::Admission(error)
+    }
+}
+
+fn not_joined() -> ErrorMessage {
+    ErrorMessage::new(ErrorCode::NotJoined, "Join a room first.")
+}
+
+fn capitalised(sentence: &str) -> String {
+    let mut chars = sentence.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str())
+}

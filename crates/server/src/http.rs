@@ -1,0 +1,189 @@
+//! The HTTP side: page, offers, metrics, health.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use foldback_metrics::Metrics;
+use rust_embed::RustEmbed;
+use serde::{Deserialize, Serialize};
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::conference::Conference;
+use crate::message::{ErrorCode, ErrorMessage};
+use crate::{names, websocket};
+
+/// The largest body or message taken, in bytes. An SDP offer has a few thousand.
+pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+
+/// What the page may do: only what it was served with.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
+    media-src 'self' blob:; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
+    frame-ancestors 'none'";
+
+/// What handlers share.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The rooms.
+    pub conference: Arc<Conference>,
+    /// The registry that is scraped.
+    pub metrics: Metrics,
+}
+
+/// Every route of the server.
+pub fn router(app: App) -> Router {
+    let header = |name: HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+    };
+    Router::new()
+        .route("/ws", get(websocket::upgrade))
+        .route("/offer", post(offer))
+        .route("/api/v1/rooms/{room}", get(room_info))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .fallback(page)
+        .layer(DefaultBodyLimit::max(MAX_MESSAGE_BYTES))
+        .layer(header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+        .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(header(header::REFERRER_POLICY, "no-referrer"))
+        .with_state(app)
+}
+
+/// An `RTCSessionDescriptionInit`.
+#[derive(Debug, Deserialize, Serialize)]
+struct SessionDescription {
+    #[serde(rename = "type")]
+    kind: String,
+    sdp: String,
+}
+
+/// Where an offer wants to go; nowhere is the echo test. Both or none must be given.
+#[derive(Debug, Deserialize)]
+struct OfferQuery {
+    room: Option<String>,
+    name: Option<String>,
+}
+
+async fn offer(
+    State(app): State<App>,
+    Query(query): Query<OfferQuery>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<SessionDescription>, HttpError> {
+    let body = body.map_err(|rejection| HttpError {
+        status: rejection.status(),
+        error: ErrorMessage::new(
+            ErrorCode::TooLarge,
+            format!("The body could not be taken; it may have {MAX_MESSAGE_BYTES} bytes at most."),
+        ),
+    })?;
+    let offer: SessionDescription = serde_json::from_slice(&body).map_err(|error| {
+        let sentence =
+            format!("The body is not {{\"type\":\"offer\",\"sdp\":\"...\"}} in JSON: {error}.");
+        let code = if error.is_data() { ErrorCode::MissingField } else { ErrorCode::BadJson };
+        HttpError::bad_request(code, sentence)
+    })?;
+    if offer.kind != "offer" {
+        let sentence = format!("`type` is {:?}, must be \"offer\".", short(&offer.kind));
+        return Err(HttpError::bad_request(ErrorCode::UnknownType, sentence));
+    }
+    let id = match (query.room, query.name) {
+        (None, None) => app.conference.join_echo()?,
+        (room, name) => {
+            let bad = |code| move |sentence| ErrorMessage::new(code, sentence);
+            let room = names::check_room(&room.unwrap_or_default());
+            let room = room.map_err(bad(ErrorCode::BadRoom))?;
+            let name = names::check_person(&name.unwrap_or_default());
+            let name = name.map_err(bad(ErrorCode::BadName))?;
+            app.conference.join(&room, &name, None)?.0
+        }
+    };
+    match app.conference.connect(id, offer.sdp).await {
+        Ok(sdp) => Ok(Json(SessionDescription { kind: "answer".to_owned(), sdp })),
+        Err(error) => {
+            app.conference.leave(id);
+            Err(error.into())
+        }
+    }
+}
+
+async fn room_info(
+    State(app): State<App>,
+    Path(room): Path<String>,
+) -> Result<Response, HttpError> {
+    let room = names::check_room(&room)
+        .map_err(|sentence| ErrorMessage::new(ErrorCode::BadRoom, sentence))?;
+    Ok(Json(app.conference.room_info(&room)?).into_response())
+}
+
+async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.encode())
+}
+
+async fn ready(State(app): State<App>) -> impl IntoResponse {
+    if app.conference.is_ready() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "a media worker has ended\n")
+    }
+}
+
+/// The browser client, inside the binary (read from the folder in debug builds).
+#[derive(RustEmbed)]
+#[folder = "../../web/"]
+#[exclude = "*.md"]
+struct Web;
+
+async fn page(uri: Uri) -> Response {
+    let path = uri.path().trim_start_matches('/');
+    let path = if path.is_empty() { "index.html" } else { path };
+    match Web::get(path) {
+        Some(file) => {
+            let kind = file.metadata.mimetype().to_owned();
+            ([(header::CONTENT_TYPE, kind)], file.data).into_response()
+        }
+        None => (StatusCode::NOT_FOUND, "There is nothing here.\n").into_response(),
+    }
+}
+
+/// An [`ErrorMessage`] with its status.
+struct HttpError {
+    status: StatusCode,
+    error: ErrorMessage,
+}
+
+impl HttpError {
+    fn bad_request(code: ErrorCode, sentence: String) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, error: ErrorMessage::new(code, sentence) }
+    }
+}
+
+impl From<ErrorMessage> for HttpError {
+    fn from(error: ErrorMessage) -> Self {
+        let status = match error.code {
+            ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorCode::BadJson | ErrorCode::MissingField | ErrorCode::UnknownType => {
+                StatusCode::BAD_REQUEST
+            }
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self { status, error }
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        (self.status, Json(self.error)).into_response()
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(40).collect()
+}

@@ -1,0 +1,18 @@
+//! The server around the media: command line, HTTP and WebSocket, and the [`Conference`] that
+//! knows who is in which room.
+//!
+//! Nothing here is on the media path. Sessions, chains and encoders are built here (they may fail
+//! and take milliseconds) and handed to the workers whole.
+
+pub mod addresses;
+pub mod cli;
+pub mod conference;
+pub mod http;
+pub mod message;
+pub mod names;
+pub mod plugins;
+pub mod serve;
+mod tls;
+mod websocket;
+
+pub use conference::Conference;

@@ -1,0 +1,336 @@
+//! The messages of `GET /ws`; `docs/signalling.md` is the contract.
+
+use foldback_chain::{Chain, ChainSpec, MIX_KIND};
+use foldback_stage::{SAMPLE_RATE_HZ, StageFormat};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What a client says.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum ClientMessage {
+    /// Joins a room.
+    Join {
+        /// The room's name.
+        room: String,
+        /// The person's name.
+        name: String,
+    },
+    /// Brings the browser's SDP.
+    Offer {
+        /// The offer.
+        sdp: String,
+    },
+    /// Trickles a candidate; `null` ends them.
+    Candidate {
+        /// An `RTCIceCandidateInit`.
+        candidate: Option<Candidate>,
+    },
+    /// Mutes or unmutes oneself.
+    Mute {
+        /// Whether to be muted.
+        muted: bool,
+    },
+    /// Leaves the room.
+    Leave {},
+}
+
+/// The part of an `RTCIceCandidateInit` that matters.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct Candidate {
+    /// The candidate in SDP form; empty at the end.
+    pub candidate: String,
+}
+
+impl ClientMessage {
+    /// Every type with the fields it must have.
+    const TYPES: &'static [(&'static str, &'static [&'static str])] = &[
+        ("join", &["room", "name"]),
+        ("offer", &["sdp"]),
+        ("candidate", &["candidate"]),
+        ("mute", &["muted"]),
+        ("leave", &[]),
+    ];
+
+    /// Reads one text message.
+    ///
+    /// # Errors
+    /// An [`ErrorMessage`] with code `bad-json`, `unknown-type` or `missing-field`.
+    pub fn parse(text: &str) -> Result<Self, ErrorMessage> {
+        let value: Value = serde_json::from_str(text).map_err(|error| {
+            ErrorMessage::new(ErrorCode::BadJson, format!("The message is not JSON: {error}."))
+        })?;
+        if !value.is_object() {
+            return Err(ErrorMessage::new(ErrorCode::BadJson, "A message is a JSON object."));
+        }
+        let Some(kind) = value.get("type").and_then(Value::as_str) else {
+            return Err(ErrorMessage::new(
+                ErrorCode::MissingField,
+                "A message is a JSON object with a text `type`.",
+            ));
+        };
+        let Some((kind, fields)) = Self::TYPES.iter().find(|(name, _)| *name == kind) else {
+            let allowed: Vec<_> = Self::TYPES.iter().map(|(name, _)| *name).collect();
+            let shown: String = kind.chars().take(40).collect();
+            return Err(ErrorMessage::new(
+                ErrorCode::UnknownType,
+                format!("There is no message type {shown:?}; there are {}.", allowed.join(", ")),
+            ));
+        };
+        if let Some(missing) = fields.iter().find(|field| value.get(**field).is_none()) {
+            return Err(ErrorMessage::new(
+                ErrorCode::MissingField,
+                format!("A message of type `{kind}` needs a field `{missing}`."),
+            ));
+        }
+        serde_json::from_value(value).map_err(|error| {
+            ErrorMessage::new(ErrorCode::BadJson, format!("`{kind}` cannot be read: {error}."))
+        })
+    }
+}
+
+/// What the server says.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum ServerMessage {
+    /// The client is in the room.
+    Joined {
+        /// The room's name.
+        room: String,
+        /// The client's own number.
+        participant: u64,
+        /// The room's chain.
+        chain: ChainInfo,
+        /// Everybody in the room, the client included.
+        participants: Vec<Person>,
+    },
+    /// The answer to an offer.
+    Answer {
+        /// SDP with all candidates inside.
+        sdp: String,
+    },
+    /// Somebody came.
+    ParticipantJoined {
+        /// Who.
+        participant: Person,
+    },
+    /// Somebody is gone.
+    ParticipantLeft {
+        /// Who.
+        id: u64,
+        /// Why.
+        reason: LeftReason,
+    },
+    /// Somebody muted or unmuted.
+    ParticipantMuted {
+        /// Who.
+        id: u64,
+        /// Now muted or not.
+        muted: bool,
+    },
+    /// How loud everybody is.
+    Levels {
+        /// One entry for each participant.
+        levels: Vec<LevelInfo>,
+    },
+    /// Figures about this client's connection.
+    Stats {
+        /// Of the worker that the room is on.
+        server_latency_ms: LatencyInfo,
+        /// The client's jitter buffer on the server.
+        jitter_buffer_ms: f32,
+        /// Round trip by RTCP; `null` before the first report.
+        round_trip_ms: Option<f32>,
+        /// RTP packets of the client that came.
+        packets_received: u64,
+        /// RTP packets of the client that did not.
+        packets_lost: u64,
+    },
+    /// A mistake.
+    Error(ErrorMessage),
+}
+
+/// Somebody in a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Person {
+    /// Unique as long as the server runs.
+    pub id: u64,
+    /// As they named themselves.
+    pub name: String,
+    /// Whether they muted themselves.
+    pub muted: bool,
+}
+
+/// A room's chain as clients see it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ChainInfo {
+    /// Its name.
+    pub name: String,
+    /// Whether participants hear each other (else each hears their own processed voice).
+    pub mixes: bool,
+    /// Its stages from top to bottom, `mix` at its place.
+    pub stages: Vec<StageInfo>,
+}
+
+/// One stage of a chain as clients see it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StageInfo {
+    /// Unique in the chain.
+    pub name: String,
+    /// What it is.
+    pub kind: String,
+    /// Algorithmic delay.
+    pub delay_ms: f32,
+}
+
+impl ChainInfo {
+    /// Describes a chain. Builds its stages once to ask them for their delays.
+    #[must_use]
+    pub fn of(chain: &ChainSpec) -> Self {
+        let side = |specs: &[_]| {
+            let built = Chain::build(specs, StageFormat::MONO);
+            let delays: Vec<usize> =
+                built.map(|chain| chain.stage_delays().collect()).unwrap_or_default();
+            let delays = delays.into_iter().chain(std::iter::repeat(0));
+            specs.iter().zip(delays).map(stage_info).collect::<Vec<_>>()
+        };
+        let mix = chain.mix.map(|_| StageInfo {
+            name: MIX_KIND.to_owned(),
+            kind: MIX_KIND.to_owned(),
+            delay_ms: 0.0,
+        });
+        let stages = side(&chain.input).into_iter().chain(mix).chain(side(&chain.output));
+        Self { name: chain.name.clone(), mixes: chain.mix.is_some(), stages: stages.collect() }
+    }
+}
+
+fn stage_info((spec, delay_samples): (&foldback_chain::StageSpec, usize)) -> StageInfo {
+    StageInfo {
+        name: spec.name.clone(),
+        kind: spec.kind.name.to_owned(),
+        delay_ms: delay_samples as f32 * 1e3 / SAMPLE_RATE_HZ as f32,
+    }
+}
+
+/// Why somebody is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeftReason {
+    /// They left.
+    Left,
+    /// Nothing was heard of them for too long.
+    Timeout,
+    /// Their connection ended.
+    Closed,
+}
+
+/// How loud somebody is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LevelInfo {
+    /// Who.
+    pub id: u64,
+    /// After their chain; -90 stands for silence.
+    pub level_dbfs: f32,
+    /// Whether they are in the mix.
+    pub talking: bool,
+}
+
+/// Percentiles in ms; `null` before anybody was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LatencyInfo {
+    /// Median.
+    pub p50: Option<f32>,
+    /// 95th percentile.
+    pub p95: Option<f32>,
+}
+
+/// A mistake, for a program (`code`) and for a person (`message`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ErrorMessage {
+    /// What it is.
+    pub code: ErrorCode,
+    /// A sentence: what was found, what is allowed.
+    pub message: String,
+}
+
+impl ErrorMessage {
+    /// An error of that code that reads as `message`.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// The server is at fault; what it was is in its log.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(ErrorCode::Internal, "The server could not do this; its log says why. Try again.")
+    }
+}
+
+/// The codes of [`ErrorMessage`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorCode {
+    /// Not JSON.
+    BadJson,
+    /// No such message type.
+    UnknownType,
+    /// A field is missing or of the wrong type.
+    MissingField,
+    /// Not a room's name, or no chain serves it.
+    BadRoom,
+    /// Not a person's name.
+    BadName,
+    /// Join first.
+    NotJoined,
+    /// Joined before.
+    AlreadyJoined,
+    /// The SDP cannot be used.
+    BadSdp,
+    /// There is a session already.
+    AlreadyConnected,
+    /// The candidate cannot be used.
+    BadCandidate,
+    /// Send an offer first.
+    NotConnected,
+    /// The message or body is too large.
+    TooLarge,
+    /// The server is at fault.
+    Internal,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> ErrorCode {
+        ClientMessage::parse(text).expect_err(text).code
+    }
+
+    #[test]
+    fn messages_are_read_as_documented() {
+        let join = r#"{"type":"join","room":"lobby","name":"Ann"}"#;
+        let expected = ClientMessage::Join { room: "lobby".into(), name: "Ann".into() };
+        assert_eq!(ClientMessage::parse(join), Ok(expected));
+        let end = r#"{"type":"candidate","candidate":null}"#;
+        assert_eq!(ClientMessage::parse(end), Ok(ClientMessage::Candidate { candidate: None }));
+        assert_eq!(ClientMessage::parse(r#"{"type":"leave"}"#), Ok(ClientMessage::Leave {}));
+    }
+
+    #[test]
+    fn each_mistake_has_its_code() {
+        assert_eq!(code("{"), ErrorCode::BadJson);
+        assert_eq!(code("[]"), ErrorCode::BadJson);
+        assert_eq!(code("{}"), ErrorCode::MissingField);
+        assert_eq!(code(r#"{"type":"jion"}"#), ErrorCode::UnknownType);
+        assert_eq!(code(r#"{"type":"join","room":"r"}"#), ErrorCode::MissingField);
+        assert_eq!(code(r#"{"type":"mute","muted":"yes"}"#), ErrorCode::BadJson);
+        assert_eq!(code(r#"{"type":"candidate"}"#), ErrorCode::MissingField);
+    }
+
+    #[test]
+    fn errors_are_written_as_documented() {
+        let error = ErrorMessage::new(ErrorCode::BadSdp, "No.");
+        let text = serde_json::to_string(&ServerMessage::Error(error)).expect("serialises");
+        assert_eq!(text, r#"{"type":"error","code":"bad-sdp","message":"No."}"#);
+    }
+}

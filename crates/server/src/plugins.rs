@@ -1,0 +1,16 @@
+//! The built-in kinds of stage: the one place to add a plugin crate to.
+
+use foldback_chain::Registry;
+use foldback_stage::StageKind;
+
+/// Every kind that chains may name.
+#[must_use]
+pub fn registry() -> Registry {
+    let plugins: [&[&'static StageKind]; 4] = [
+        foldback_plugin_filter::KINDS,
+        foldback_plugin_webrtc::KINDS,
+        foldback_plugin_denoise::KINDS,
+        foldback_plugin_dynamics::KINDS,
+    ];
+    Registry::new(&plugins.concat())
+}

@@ -1,0 +1,158 @@
+//! `foldback serve`.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use foldback_config::{Config, ServerConfig};
+use foldback_metrics::Metrics;
+use foldback_worker::{Event, MediaSocket, WorkerConfig, WorkerHandle};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::conference::Conference;
+use crate::http::{App, router};
+use crate::{addresses, tls};
+
+/// Events of workers that may wait.
+const EVENTS: usize = 4096;
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// When a port cannot be had, or a thread.
+pub async fn serve(config: Config, dev_tls: bool) -> Result<(), ServeError> {
+    let listen = config.server.listen;
+    let listener = TcpListener::bind(listen).map_err(|error| {
+        ServeError::new(format!(
+            "cannot listen on {listen}: {error}; choose another with --listen or `listen` in \
+             [server]"
+        ))
+    })?;
+    listener.set_nonblocking(true).map_err(|error| ServeError::new(error.to_string()))?;
+    let listen = listener.local_addr().unwrap_or(listen);
+    foldback_peer::install_crypto(Instant::now());
+
+    let metrics = Metrics::default();
+    let (events, queue) = channel(EVENTS);
+    let public = addresses::public(&config.server.public_addresses, listen.ip());
+    let workers = start_workers(&config, &public, &metrics, &events)?;
+    let chains: Vec<_> = config.chains.iter().map(|chain| chain.name.clone()).collect();
+    let conference = Conference::new(config, workers);
+    let app = App { conference: conference.clone(), metrics };
+
+    tokio::spawn(pump(conference.clone(), queue));
+    announce(listen, dev_tls, &public, &chains);
+    let service = router(app).into_make_service();
+    let handle = axum_server::Handle::new();
+    tokio::spawn(end_on_signal(conference, handle.clone()));
+    let served = if dev_tls {
+        let certificate = tls::self_made(&public).await?;
+        let server = axum_server::from_tcp_rustls(listener, certificate);
+        server.map_err(ServeError::io)?.handle(handle).serve(service).await
+    } else {
+        let server = axum_server::from_tcp(listener);
+        server.map_err(ServeError::io)?.handle(handle).serve(service).await
+    };
+    served.map_err(ServeError::io)
+}
+
+fn start_workers(
+    config: &Config,
+    public: &[IpAddr],
+    metrics: &Metrics,
+    events: &Sender<Event>,
+) -> Result<Vec<WorkerHandle>, ServeError> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let count = match config.server.workers {
+        0 => cores.min(ServerConfig::MAX_WORKERS),
+        count => count,
+    };
+    let own = addresses::own();
+    let start = |index: usize| {
+        let offset = u16::try_from(index).unwrap_or(u16::MAX);
+        let port = config.server.media_port.checked_add(offset).ok_or_else(|| {
+            ServeError::new(format!(
+                "`media_port` {} leaves no port for {count} workers",
+                config.server.media_port
+            ))
+        })?;
+        let socket = MediaSocket::bind(port, public, &own)
+            .map_err(|error| ServeError::new(error.to_string()))?;
+        let mut metrics = metrics.for_worker();
+        // Every chain shows in the metrics from the start, at zero.
+        for chain in config.chains.iter().chain([config.echo_chain()]) {
+            metrics.chain(&chain.name, chain.stages().map(|stage| stage.name.as_str()));
+        }
+        let config = WorkerConfig { index, socket, metrics, events: events.clone() };
+        foldback_worker::spawn(config).map_err(ServeError::io)
+    };
+    (0..count).map(start).collect()
+}
+
+/// Brings what workers tell to the conference.
+async fn pump(conference: Arc<Conference>, mut queue: Receiver<Event>) {
+    while let Some(event) = queue.recv().await {
+        conference.handle(event);
+    }
+}
+
+async fn end_on_signal(conference: Arc<Conference>, handle: axum_server::Handle<SocketAddr>) {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated => {}
+    }
+    tracing::info!("ending");
+    conference.shut_down();
+    handle.graceful_shutdown(Some(Duration::from_millis(500)));
+}
+
+/// Tells the person at the terminal where to go. On standard output, for scripts too.
+#[allow(clippy::print_stdout, reason = "the address is this command's output")]
+fn announce(listen: SocketAddr, dev_tls: bool, public: &[IpAddr], chains: &[String]) {
+    let scheme = if dev_tls { "https" } else { "http" };
+    let port = listen.port();
+    println!("foldback {} serves chains: {}", env!("CARGO_PKG_VERSION"), chains.join(", "));
+    if listen.ip().is_unspecified() || listen.ip().is_loopback() {
+        println!("Open {scheme}://localhost:{port}");
+    } else {
+        println!("Open {scheme}://{listen}");
+    }
+    if listen.ip().is_unspecified() {
+        for ip in public.iter().filter(|ip| !ip.is_loopback()) {
+            println!("     {scheme}://{ip}:{port}");
+        }
+        if !dev_tls {
+            println!("Browsers on other machines get no microphone over http; see --dev-tls.");
+        }
+    }
+}
+
+/// Why the server cannot run: a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServeError(String);
+
+impl ServeError {
+    pub(crate) fn new(sentence: String) -> Self {
+        Self(sentence)
+    }
+
+    fn io(error: std::io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ServeError {}

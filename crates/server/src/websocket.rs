@@ -1,0 +1,173 @@
+//! `GET /ws`: one client's signalling.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
+use axum::response::Response;
+use foldback_room::ParticipantId;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::conference::{Conference, encoded};
+use crate::http::{App, MAX_MESSAGE_BYTES};
+use crate::message::{ClientMessage, ErrorCode, ErrorMessage, ServerMessage};
+use crate::names;
+
+/// Messages that may wait for a client: levels of some 20 s.
+const OUTBOX: usize = 256;
+/// A message that cannot be sent for so long is the last.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(crate) async fn upgrade(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
+    // Somewhat more than is allowed is read, so that the mistake can be told.
+    upgrade
+        .max_message_size(2 * MAX_MESSAGE_BYTES)
+        .max_frame_size(2 * MAX_MESSAGE_BYTES)
+        .on_upgrade(move |socket| async move {
+            let (outbox, messages) = channel(OUTBOX);
+            let mut session = Session { app, id: None, outbox: Some(outbox) };
+            let close = session.run(socket, messages).await;
+            if let Some(id) = session.id {
+                session.app.conference.leave(id);
+            }
+            tracing::debug!(id = ?session.id, code = close, "socket closed");
+        })
+}
+
+struct Session {
+    app: App,
+    id: Option<ParticipantId>,
+    /// The session's own end; given to the room on joining, so that the room's dropping it ends
+    /// the session.
+    outbox: Option<Sender<Utf8Bytes>>,
+}
+
+impl Session {
+    /// Talks until one side ends it; returns the close code.
+    async fn run(&mut self, mut socket: WebSocket, mut messages: Receiver<Utf8Bytes>) -> u16 {
+        let code = loop {
+            tokio::select! {
+                message = messages.recv() => match message {
+                    Some(text) => {
+                        if !send(&mut socket, text).await {
+                            return close_code::ABNORMAL;
+                        }
+                    }
+                    // The room let this participant go.
+                    None if self.conference().is_ending() => break close_code::AWAY,
+                    None => break close_code::NORMAL,
+                },
+                received = socket.recv() => match received {
+                    Some(Ok(Message::Text(text))) => match self.text(&text).await {
+                        Reply::Nothing => {}
+                        Reply::Say(message) => {
+                            if !send(&mut socket, encoded(&message)).await {
+                                return close_code::ABNORMAL;
+                            }
+                        }
+                        Reply::Close => break close_code::NORMAL,
+                        Reply::TooLarge => {
+                            send(&mut socket, encoded(&too_large())).await;
+                            break close_code::SIZE;
+                        }
+                    },
+                    Some(Ok(Message::Binary(_))) => {
+                        let error = ErrorMessage::new(
+                            ErrorCode::BadJson,
+                            "Messages are JSON text, not binary.",
+                        );
+                        if !send(&mut socket, encoded(&ServerMessage::Error(error))).await {
+                            return close_code::ABNORMAL;
+                        }
+                    }
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Close(_))) | None => return close_code::NORMAL,
+                    Some(Err(_)) => break close_code::SIZE,
+                },
+            }
+        };
+        let frame = CloseFrame { code, reason: Utf8Bytes::default() };
+        let close = socket.send(Message::Close(Some(frame)));
+        let _ = tokio::time::timeout(SEND_TIMEOUT, close).await;
+        code
+    }
+
+    async fn text(&mut self, text: &str) -> Reply {
+        if text.len() > MAX_MESSAGE_BYTES {
+            return Reply::TooLarge;
+        }
+        let done = match ClientMessage::parse(text) {
+            Ok(message) => self.act(message).await,
+            Err(error) => Err(error),
+        };
+        done.unwrap_or_else(|error| Reply::Say(ServerMessage::Error(error)))
+    }
+
+    async fn act(&mut self, message: ClientMessage) -> Result<Reply, ErrorMessage> {
+        match message {
+            ClientMessage::Join { room, name } => self.join(&room, &name),
+            ClientMessage::Offer { sdp } => {
+                let id = self.joined()?;
+                let sdp = self.conference().connect(id, sdp).await?;
+                Ok(Reply::Say(ServerMessage::Answer { sdp }))
+            }
+            ClientMessage::Candidate { candidate } => {
+                let id = self.joined()?;
+                if let Some(candidate) = candidate.filter(|c| !c.candidate.is_empty()) {
+                    self.conference().candidate(id, candidate.candidate)?;
+                }
+                Ok(Reply::Nothing)
+            }
+            ClientMessage::Mute { muted } => {
+                self.conference().mute(self.joined()?, muted)?;
+                Ok(Reply::Nothing)
+            }
+            ClientMessage::Leave {} => Ok(Reply::Close),
+        }
+    }
+
+    fn join(&mut self, room: &str, name: &str) -> Result<Reply, ErrorMessage> {
+        let room = names::check_room(room)
+            .map_err(|sentence| ErrorMessage::new(ErrorCode::BadRoom, sentence))?;
+        let name = names::check_person(name)
+            .map_err(|sentence| ErrorMessage::new(ErrorCode::BadName, sentence))?;
+        if self.id.is_some() {
+            return Err(ErrorMessage::new(
+                ErrorCode::AlreadyJoined,
+                "This socket is in a room already; leave first.",
+            ));
+        }
+        let outbox = self.outbox.clone();
+        let (id, joined) = self.conference().join(&room, &name, outbox)?;
+        self.id = Some(id);
+        self.outbox = None;
+        Ok(Reply::Say(joined))
+    }
+
+    fn joined(&self) -> Result<ParticipantId, ErrorMessage> {
+        self.id.ok_or_else(|| ErrorMessage::new(ErrorCode::NotJoined, "Join a room first."))
+    }
+
+    fn conference(&self) -> &Conference {
+        &self.app.conference
+    }
+}
+
+enum Reply {
+    Nothing,
+    Say(ServerMessage),
+    Close,
+    TooLarge,
+}
+
+fn too_large() -> ServerMessage {
+    ServerMessage::Error(ErrorMessage::new(
+        ErrorCode::TooLarge,
+        format!("A message may have {MAX_MESSAGE_BYTES} bytes at most."),
+    ))
+}
+
+async fn send(socket: &mut WebSocket, text: Utf8Bytes) -> bool {
+    let sent = tokio::time::timeout(SEND_TIMEOUT, socket.send(Message::Text(text))).await;
+    matches!(sent, Ok(Ok(())))
+}

@@ -122,7 +122,7 @@ impl SimConference {
         no_alloc(|| self.room.tick(now, &mut NoProbe));
         self.send_packets(now);
         self.pass_timeouts(now);
-        if self.ticks % 2 == 0 {
+        if self.ticks.is_multiple_of(2) {
             for (id, samples) in &mut self.tapped {
                 if let Some(mix) = self.room.mix_heard_by(*id) {
                     samples.extend_from_slice(mix);
@@ -198,7 +198,7 @@ impl SimConference {
     }
 
     fn let_clients_speak(&mut self, now: Instant) {
-        if self.ticks % 2 != 0 {
+        if !self.ticks.is_multiple_of(2) {
             return;
         }
         for client in self.clients.values_mut() {

@@ -75,7 +75,7 @@ pub enum Event {
 }
 
 /// Memory of a departed participant.
-pub struct Remains(pub(crate) Option<Departed>, pub(crate) Option<Box<Peer>>);
+pub struct Remains(pub(crate) Option<Box<Departed>>, pub(crate) Option<Box<Peer>>);
 
 impl fmt::Debug for Remains {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -193,8 +193,8 @@ impl Worker {
     fn receive(&mut self, buffers: &mut ReceiveBuffers) {
         for _ in 0..MAX_READS {
             let socket = Arc::clone(&self.socket);
-            let count = socket.receive(buffers, |source, destination, bytes| {
-                self.datagram(Instant::now(), source, destination, bytes);
+            let count = socket.receive(buffers, |arrival, source, destination, bytes| {
+                self.datagram(arrival, source, destination, bytes);
             });
             if count == 0 {
                 return;
@@ -204,7 +204,7 @@ impl Worker {
 
     fn datagram(
         &mut self,
-        now: Instant,
+        arrival: Instant,
         source: SocketAddr,
         destination: SocketAddr,
         bytes: &[u8],
@@ -222,7 +222,7 @@ impl Worker {
             member.addresses.push(source);
         }
         self.with_member(id, |member, outputs| {
-            member.peer.receive(now, source, destination, bytes, outputs);
+            member.peer.receive(arrival, source, destination, bytes, outputs);
         });
     }
 
@@ -364,7 +364,7 @@ impl Worker {
         if let Some(departed) = &departed {
             member.count(departed.stats, &mut self.metrics);
         }
-        let remains = Remains(departed, Some(member.peer));
+        let remains = Remains(departed.map(Box::new), Some(member.peer));
         self.tell_surely(Event::Left { id, reason, remains });
     }
 

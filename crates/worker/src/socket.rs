@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -12,6 +12,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 const BUFFER_BYTES: usize = 65_535;
 /// Asked of the kernel: 50 ms of packets of a few hundred talkers.
 const KERNEL_BUFFER_BYTES: usize = 2 << 20;
+
+/// A datagram that seems to have waited longer in the kernel did not: the clock was set.
+const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// One UDP socket for all sessions of a worker.
 pub struct MediaSocket {
@@ -67,24 +70,30 @@ impl MediaSocket {
         let _ = poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&timeout));
     }
 
-    /// Reads what is there and gives each datagram to `take(source, destination, bytes)`. Returns
-    /// how many there were.
+    /// Reads what is there and gives each datagram to `take(arrival, source, destination, bytes)`.
+    /// Returns how many there were. Arrival is when the kernel took it in: a worker that was held
+    /// up must not take its own delay for the network's.
     pub(crate) fn receive(
         &self,
         buffers: &mut ReceiveBuffers,
-        mut take: impl FnMut(SocketAddr, SocketAddr, &[u8]),
+        mut take: impl FnMut(Instant, SocketAddr, SocketAddr, &[u8]),
     ) -> usize {
         let mut slices = buffers.bytes.each_mut().map(|buffer| IoSliceMut::new(buffer));
         let metas = &mut buffers.metas;
         let Ok(count) = self.state.recv((&self.socket).into(), &mut slices, metas) else {
             return 0;
         };
+        let now = Instant::now();
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut datagrams = 0;
         for (buffer, meta) in slices.iter().zip(&*metas).take(count) {
             let destination = self.candidate_for(meta.dst_ip);
+            // The wall clock may be set meanwhile; the kernel's queue holds no second.
+            let age = meta.timestamp.and_then(|taken| wall.checked_sub(taken)).unwrap_or_default();
+            let arrival = if age < MAX_AGE { now.checked_sub(age).unwrap_or(now) } else { now };
             for datagram in buffer[..meta.len].chunks(meta.stride.max(1)) {
                 datagrams += 1;
-                take(meta.addr, destination, datagram);
+                take(arrival, meta.addr, destination, datagram);
             }
         }
         datagrams

@@ -147,19 +147,26 @@ impl Limiter {
 struct BoxFilter {
     values: Vec<f32>,
     position: usize,
+    /// One over the length.
+    share: f64,
     /// Adding and taking away in `f64` drifts by less than 1e-6 in a day.
     sum: f64,
 }
 
 impl BoxFilter {
     fn new(length: usize) -> Self {
-        Self { values: vec![1.0; length], position: 0, sum: length as f64 }
+        Self {
+            values: vec![1.0; length],
+            position: 0,
+            share: 1.0 / length as f64,
+            sum: length as f64,
+        }
     }
 
     fn push(&mut self, value: f32) -> f32 {
         let oldest = std::mem::replace(&mut self.values[self.position], value);
         self.position = if self.position + 1 == self.values.len() { 0 } else { self.position + 1 };
         self.sum += f64::from(value) - f64::from(oldest);
-        (self.sum / self.values.len() as f64) as f32
+        (self.sum * self.share) as f32
     }
 }

@@ -30,13 +30,14 @@ pub fn clicks(signal: &[f32]) -> Vec<usize> {
 
     let mut found: Vec<usize> = Vec::new();
     let reach = AROUND + NEAREST;
-    for n in reach..bends.len().saturating_sub(reach) {
-        if bends[n].abs() < LEAST_JUMP {
+    let judged = bends.len().saturating_sub(2 * reach);
+    for (n, bend) in bends.iter().enumerate().skip(reach).take(judged) {
+        if bend.abs() < LEAST_JUMP {
             continue;
         }
         let around = rms(n - reach, n - NEAREST).max(rms(n + NEAREST + 1, n + reach + 1));
         let far = found.last().is_none_or(|last| n + 1 > last + 2 * AROUND);
-        if bends[n].abs() > CLICK_RATIO * around && far {
+        if bend.abs() > CLICK_RATIO * around && far {
             found.push(n + 1);
         }
     }

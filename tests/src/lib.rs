@@ -1,0 +1,30 @@
+//! The end-to-end harness: the real server and real headless browsers, as child processes.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use foldback_testkit::signal;
+//! use foldback_tests::{Browser, Server};
+//!
+//! let server = Server::start("[chain.clean]\nstages = [{ kind = \"mix\" }]").await;
+//! let browser = Browser::with_microphone(signal::tone(440.0, -20.0, 60.0)).await;
+//! browser.join(&server, "lobby", "Ann").await;
+//! let heard = browser.record(3.0).await;
+//! # }
+//! ```
+//!
+//! Whatever the harness cannot do is a panic that says what was expected, what was found instead
+//! and what the child process had to say.
+
+mod binary;
+mod browser;
+mod child;
+mod page;
+mod recording;
+mod scrape;
+mod server;
+
+pub use binary::foldback;
+pub use browser::Browser;
+pub use page::SETTLING;
+pub use scrape::{Sample, Scrape};
+pub use server::Server;

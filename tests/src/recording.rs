@@ -1,0 +1,60 @@
+//! What a page hears: the decoded samples of the track that it receives.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::json;
+
+use crate::Browser;
+
+/// Chromium's own tap on a track (mediacapture-transform) rather than WebAudio: it drops nothing
+/// when the machine is busy, and needs no script that the page's security policy forbids.
+const START: &str = include_str!("recording/start.js");
+const STOP: &str = include_str!("recording/stop.js");
+
+impl Browser {
+    /// What the page receives from its connection during `seconds`: 48 kHz, mono.
+    ///
+    /// # Panics
+    /// As [`Self::stop_recording`].
+    pub async fn record(&self, seconds: f64) -> Vec<f32> {
+        self.start_recording().await;
+        tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+        self.stop_recording().await
+    }
+
+    /// Starts to record what the page receives from `window.foldback.pc`.
+    ///
+    /// # Panics
+    /// If it receives no audio track.
+    pub async fn start_recording(&self) {
+        self.record_connection("window.foldback.pc").await;
+    }
+
+    /// Starts to record what a connection receives, given as a script's expression.
+    ///
+    /// # Panics
+    /// If it receives no audio track.
+    pub async fn record_connection(&self, connection: &str) {
+        self.async_script(&format!("const connection = {connection};\n{START}"), vec![]).await;
+    }
+
+    /// Stops, and returns what was recorded.
+    ///
+    /// # Panics
+    /// If nothing was being recorded, some of it is missing, or its sample rate is not 48 kHz.
+    pub async fn stop_recording(&self) -> Vec<f32> {
+        let recorded = self.async_script(STOP, vec![]).await;
+        assert_eq!(recorded["sampleRate"], json!(48_000), "the recorded track's sample rate");
+        let text = recorded["samples"].as_str().expect("the script returns base64");
+        let bytes = BASE64.decode(text).expect("the script returns base64");
+        let samples: Vec<f32> =
+            bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let seconds = samples.len() as f64 / 48_000.0;
+        let played = recorded["playedSeconds"].as_f64().expect("the script returns seconds");
+        // A busy browser plays its last block some ms late; a recorder that drops loses far more.
+        assert!((seconds - played).abs() < 0.2, "recorded {seconds} s of {played} s");
+        samples
+    }
+}

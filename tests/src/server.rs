@@ -1,0 +1,123 @@
+use std::net::{TcpListener, UdpSocket};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::binary;
+use crate::child::TestChild;
+use crate::scrape::Scrape;
+
+/// A running `foldback serve`, on ports of its own of the loopback interface. Dropped, it is
+/// killed; its log is printed if the test is failing.
+#[derive(Debug)]
+pub struct Server {
+    child: TestChild,
+    http_port: u16,
+    media_port: u16,
+}
+
+impl Server {
+    /// Serves this configuration and waits until it is ready.
+    ///
+    /// # Panics
+    /// If it is not ready within 30 s.
+    pub async fn start(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config_file = folder.path().join("foldback.toml");
+        std::fs::write(&config_file, config).expect("a temporary folder takes a file");
+        let (http_port, media_port) = (free_http_port(), free_media_port());
+        let mut command = Command::new(binary::foldback());
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(&config_file)
+            .args(["--listen", &format!("127.0.0.1:{http_port}")])
+            .args(["--media-port", &media_port.to_string()])
+            .args(["--public-address", "127.0.0.1"]);
+        let mut server =
+            Self { child: TestChild::start(&mut command, folder), http_port, media_port };
+        let ready = server.url("/readyz");
+        server
+            .child
+            .wait_until("ready", Duration::from_secs(30), async |_| {
+                let response = reqwest::get(&ready).await.ok()?;
+                response.status().is_success().then_some(())
+            })
+            .await;
+        server
+    }
+
+    /// Serves a file of the repository's `config/`, such as `clean.toml`.
+    ///
+    /// # Panics
+    /// As [`Self::start`], or if there is no such file.
+    pub async fn start_with_file(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(name);
+        let config = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("reading {}: {error}", path.display()));
+        Self::start(&config).await
+    }
+
+    /// The address of a path that starts with a slash.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.http_port)
+    }
+
+    /// The address of the signalling socket.
+    #[must_use]
+    pub fn websocket_url(&self) -> String {
+        format!("ws://127.0.0.1:{}/ws", self.http_port)
+    }
+
+    /// The UDP port of the first worker.
+    #[must_use]
+    pub fn media_port(&self) -> u16 {
+        self.media_port
+    }
+
+    /// What it has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.child.log()
+    }
+
+    /// Its metrics, checked for their form.
+    ///
+    /// # Panics
+    /// If they cannot be had, or are not in the text format 0.0.4.
+    pub async fn metrics(&self) -> Scrape {
+        let response = reqwest::get(self.url("/metrics")).await.expect("/metrics answers");
+        assert_eq!(response.status(), 200, "status of /metrics");
+        let content_type = response.headers().get("content-type").cloned();
+        let content_type = content_type.as_ref().and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or("none");
+        assert!(
+            content_type.starts_with("text/plain") && content_type.contains("version=0.0.4"),
+            "content type of /metrics: {content_type}"
+        );
+        let text = response.text().await.expect("/metrics is text");
+        Scrape::parse(&text).unwrap_or_else(|error| panic!("/metrics: {error}"))
+    }
+}
+
+fn free_http_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a TCP port is free");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
+
+/// The first of as many free ports as there are cores: each worker takes one.
+fn free_media_port() -> u16 {
+    let workers = std::thread::available_parallelism().map_or(1, |count| count.get() as u16);
+    for _ in 0..100 {
+        let first = UdpSocket::bind("0.0.0.0:0").expect("a UDP port is free");
+        let port = first.local_addr().expect("a bound socket has an address").port();
+        let following = port.checked_add(1).zip(port.checked_add(workers));
+        let Some((next, end)) = following else { continue };
+        let free = (next..end).all(|port| UdpSocket::bind(("0.0.0.0", port)).is_ok());
+        if free {
+            return port;
+        }
+    }
+    panic!("no {workers} neighbouring UDP ports are free");
+}

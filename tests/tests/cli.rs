@@ -1,0 +1,97 @@
+//! The command line, as a person at a terminal meets it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use foldback_tests::foldback;
+
+#[test]
+fn check_prints_each_chain_with_its_delays_and_their_sum() {
+    let output = run(&["check", "config/conference.toml"]);
+    assert!(output.status.success(), "{output:?}");
+    let text = stdout(&output);
+    for line in ["chain conference", "denoise", "10.00 ms", "algorithmic delay in all"] {
+        assert!(text.contains(line), "no `{line}` in\n{text}");
+    }
+}
+
+#[test]
+fn check_takes_every_ready_configuration() {
+    for file in files("config") {
+        let output = run(&["check", &file]);
+        assert!(output.status.success(), "{file}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn check_prints_exactly_the_committed_error_for_each_invalid_file() {
+    let files = files("config/invalid");
+    assert!(files.len() >= 15, "only {} invalid files", files.len());
+    for file in files {
+        let output = run(&["check", &file]);
+        assert_eq!(output.status.code(), Some(1), "{file}");
+        let expected = root().join(&file).with_extension("txt");
+        let expected = std::fs::read_to_string(expected).expect("an error stands beside the file");
+        assert_eq!(stderr(&output).trim_end(), expected.trim_end(), "{file}");
+        assert_eq!(stdout(&output), "", "{file}");
+    }
+}
+
+#[test]
+fn stages_lists_every_kind_with_its_ranges() {
+    let text = stdout(&run(&["stages"]));
+    let kinds = [
+        "high-pass",
+        "echo-cancel",
+        "noise-suppress",
+        "denoise",
+        "auto-gain",
+        "gain",
+        "mix",
+        "limiter",
+    ];
+    for kind in kinds {
+        assert!(text.lines().any(|line| line == kind), "no `{kind}` in\n{text}");
+    }
+    assert!(text.contains("a number from 20 to 1000 Hz, by default 80"), "{text}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let output = run(&["check", "config/none.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).starts_with("cannot read config/none.toml: "), "{output:?}");
+}
+
+#[test]
+fn a_mistyped_option_is_told() {
+    let output = run(&["serve", "--listen", "8080"]);
+    assert!(stderr(&output).contains("127.0.0.1:8080"), "{output:?}");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(foldback());
+    command.args(arguments).current_dir(root()).output().expect("foldback starts")
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a root").to_path_buf()
+}
+
+fn files(folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(root().join(folder)).expect("the folder is there");
+    let names = entries.map(|entry| entry.expect("readable").file_name());
+    let names = names.map(|name| format!("{folder}/{}", name.to_string_lossy()));
+    let mut names: Vec<_> = names.filter(|name| name.ends_with(".toml")).collect();
+    names.sort();
+    names
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

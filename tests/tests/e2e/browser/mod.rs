@@ -1,0 +1,16 @@
+mod departures;
+mod disturbances;
+mod offers;
+mod rooms;
+
+use foldback_testkit::signal;
+
+/// Longer than any test records, so that no loop's seam is heard.
+const MICROPHONE_SECONDS: f64 = 120.0;
+
+/// What the tones of these tests peak at.
+const TONE_DBFS: f64 = -20.0;
+
+fn microphone_tone(frequency_hz: f64) -> Vec<f32> {
+    signal::tone(frequency_hz, TONE_DBFS, MICROPHONE_SECONDS)
+}

@@ -1,0 +1,98 @@
+//! What the server answers over HTTP, without a browser.
+
+use foldback_tests::Server;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn offers_that_cannot_be_used_get_their_status_a_code_and_a_sentence() {
+    let server = Server::start_with_file("conference.toml").await;
+    let offer = |sdp: &str| json!({ "type": "offer", "sdp": sdp }).to_string();
+    let large = offer(&"a=x\r\n".repeat(60_000));
+    // (query, body, status)
+    let mistakes = [
+        ("", String::new(), 400),
+        ("", "{".to_owned(), 400),
+        ("", "[]".to_owned(), 400),
+        ("", "{\"type\":\"offer\"}".to_owned(), 400),
+        ("", "{\"type\":\"answer\",\"sdp\":\"v=0\"}".to_owned(), 400),
+        ("", "\u{0}\u{1}\u{2}".to_owned(), 400),
+        ("", offer(""), 422),
+        ("", offer("v=0"), 422),
+        ("", offer("hello\r\nv=0\r\nm=audio"), 422),
+        ("", large, 413),
+        ("?room=no%20room&name=Ann", offer("v=0"), 422),
+        ("?room=room&name=%07", offer("v=0"), 422),
+    ];
+    let client = reqwest::Client::new();
+    for (query, body, status) in mistakes {
+        let shown: String = body.chars().take(60).collect();
+        let url = server.url(&format!("/offer{query}"));
+        let response = client.post(url).body(body).send().await.expect("the server answers");
+        let found = response.status();
+        let answer: Value = response
+            .json()
+            .await
+            .unwrap_or_else(|error| panic!("{found} for '{shown}' {query}, not in JSON: {error}"));
+        assert_eq!(found, status, "'{shown}' {query}: {answer}");
+        assert!(answer["code"].as_str().is_some_and(is_code), "'{shown}' {query}: {answer}");
+        assert!(answer["message"].as_str().is_some_and(is_sentence), "'{shown}' {query}: {answer}");
+    }
+    let rooms = server.metrics().await.total("foldback_rooms", &[]);
+    assert_eq!(rooms, 0.0, "offers that failed left rooms behind");
+}
+
+#[tokio::test]
+async fn metrics_are_in_the_text_format_and_have_their_names() {
+    let server = Server::start_with_file("conference.toml").await;
+    let metrics = server.metrics().await;
+    let expected = [
+        ("foldback_stage_duration_seconds", "histogram"),
+        ("foldback_tick_duration_seconds", "histogram"),
+        ("foldback_tick_lateness_seconds", "histogram"),
+        ("foldback_server_latency_seconds", "histogram"),
+        ("foldback_jitter_buffer_delay_seconds", "histogram"),
+        ("foldback_packets_received_total", "counter"),
+        ("foldback_packets_lost_total", "counter"),
+        ("foldback_packets_late_total", "counter"),
+        ("foldback_samples_concealed_total", "counter"),
+        ("foldback_participants", "gauge"),
+        ("foldback_rooms", "gauge"),
+        ("foldback_encoders", "gauge"),
+        ("foldback_build_info", "gauge"),
+    ];
+    for (name, kind) in expected {
+        // A metric with labels shows no sooner than its first series.
+        let shown = metrics.kind(name);
+        let later = name == "foldback_stage_duration_seconds" && shown.is_none();
+        assert!(later || shown == Some(kind), "{name} is {shown:?}, not a {kind}");
+    }
+    let build = metrics.samples("foldback_build_info", &[]).next().expect("one build");
+    assert_eq!(build.value, 1.0);
+    assert!(build.labels.contains_key("version"), "{build:?}");
+}
+
+#[tokio::test]
+async fn health_readiness_and_the_page_answer() {
+    let server = Server::start_with_file("clean.toml").await;
+    for path in ["/healthz", "/readyz"] {
+        let response = reqwest::get(server.url(path)).await.expect("the server answers");
+        assert_eq!(response.status(), 200, "{path}");
+    }
+    for (path, kind) in [("/", "text/html"), ("/app.js", "javascript"), ("/style.css", "text/css")]
+    {
+        let response = reqwest::get(server.url(path)).await.expect("the server answers");
+        assert_eq!(response.status(), 200, "{path}");
+        let found = response.headers()["content-type"].to_str().expect("text").to_owned();
+        assert!(found.contains(kind), "{path} is {found}");
+    }
+    let missing = reqwest::get(server.url("/nothing")).await.expect("the server answers");
+    assert_eq!(missing.status(), 404);
+}
+
+fn is_code(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+}
+
+fn is_sentence(text: &str) -> bool {
+    text.split_whitespace().count() >= 3
+}

@@ -1,0 +1,7 @@
+//! The whole of it: the real server, and real browsers with microphones that play signals.
+//!
+//! What needs a browser is in the module `browser`, whose tests run one at a time.
+
+mod browser;
+mod http;
+mod websocket;

@@ -1,0 +1,1 @@
+//! Benchmarks over several crates stand in `benches/`; there is nothing to use here.

@@ -121,6 +121,24 @@ fn who_vanishes_or_leaves_makes_no_click_for_the_others() {
 }
 
 #[test]
+fn muting_and_unmuting_make_no_click() {
+    let chain = "stages = [{ kind = \"limiter\", ceiling_dbfs = 0, lookahead_ms = 10 }, { kind = \"mix\" }]";
+    let mut sim = conference(12, chain, LinkSpec::delayed(Duration::from_millis(15)));
+    let listener = sim.join(Box::new(|_, _| false), false);
+    let talker = sim.join(tone(400.0, 0.1), false);
+    sim.run(Duration::from_secs(3));
+    sim.tap(listener);
+    for muted in [true, false, true] {
+        sim.set_muted(talker, muted);
+        sim.run(Duration::from_secs(2));
+        let level = tone_dbfs(last_seconds(sim.tapped(listener), 0.5), 400.0);
+        assert_eq!(level < -80.0, muted, "at {level:.1} dBFS when muted: {muted}");
+    }
+    let found = clicks(sim.tapped(listener));
+    assert!(found.is_empty(), "clicks at {found:?}");
+}
+
+#[test]
 fn loss_and_jitter_leave_no_gaps_in_speech() {
     let mut sim = conference(6, CLEAN, rough_network());
     let listener = sim.join(Box::new(|_, _| false), false);
@@ -129,7 +147,8 @@ fn loss_and_jitter_leave_no_gaps_in_speech() {
     sim.tap(listener);
     sim.run(Duration::from_secs(60));
     let mix = sim.tapped(listener);
-    let holes = gaps(mix, -40.0, 20.0);
+    // libopus lets a lost tone fall by 25 dB within its 20 ms; a gap is what is longer and lower.
+    let holes = gaps(mix, -50.0, 30.0);
     assert!(holes.is_empty(), "{} gaps, the first {:?}", holes.len(), holes.first());
     assert!((rms_dbfs(mix) + 23.0).abs() < 1.5, "level {:.1} dBFS", rms_dbfs(mix));
 }

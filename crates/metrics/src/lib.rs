@@ -75,9 +75,9 @@ pub struct Counters<T> {
 /// Things that are now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges<T> {
-    /// People in rooms.
+    /// People in rooms whose browser sent an offer.
     pub participants: T,
-    /// Rooms with at least one participant.
+    /// Rooms that somebody joined.
     pub rooms: T,
     /// Distinct mixes being encoded.
     pub encoders: T,
@@ -359,8 +359,9 @@ impl Maker<'_> {
 
     fn gauges(&self) -> Gauges<IntGauge> {
         Gauges {
-            participants: self.gauge("foldback_participants", "People in rooms now."),
-            rooms: self.gauge("foldback_rooms", "Rooms with at least one participant."),
+            participants: self
+                .gauge("foldback_participants", "People in rooms whose browser sent an offer."),
+            rooms: self.gauge("foldback_rooms", "Rooms that somebody joined."),
             encoders: self.gauge("foldback_encoders", "Distinct mixes being encoded now."),
         }
     }

@@ -60,6 +60,11 @@ impl SampleFifo {
         Some(space)
     }
 
+    /// The `n` samples pushed last.
+    pub(crate) fn newest_mut(&mut self, n: usize) -> &mut [f32] {
+        &mut self.samples[self.end.saturating_sub(n).max(self.start)..self.end]
+    }
+
     /// Takes back the last `n` samples of the space.
     pub(crate) fn unpush(&mut self, n: usize) {
         self.end = self.end.saturating_sub(n).max(self.start);

@@ -58,6 +58,19 @@ impl Mix {
         })
     }
 
+    /// Forgets what was mixed for those who heard it before; for the next who will.
+    pub(crate) fn clear(&mut self) {
+        self.dry = [[0.0; PACKET_SAMPLES]; 2];
+        self.encoder.reset();
+        // Pushes what the output chain holds back out of it.
+        for dry in self.dry {
+            self.run(&dry, &mut foldback_chain::NoProbe);
+        }
+        self.sent.fill(0.0);
+        self.tail = 0;
+        self.marker = false;
+    }
+
     /// Whether the encoder runs (somebody is heard, or was just now).
     pub(crate) fn is_at_work(&self) -> bool {
         self.recipe.is_some() && self.tail > 0
@@ -119,9 +132,9 @@ impl Mix {
     /// Takes over from `other`, the mix that the same listener heard so far: chain and encoder
     /// are run over its last packets, so that its decoder notices no seam.
     pub(crate) fn prime(&mut self, other: &Self) {
+        self.clear();
         self.tail = other.tail;
         self.dry = other.dry;
-        self.encoder.reset();
         if self.tail > 0 {
             for dry in [other.dry[1], other.dry[0]] {
                 self.run(&dry, &mut foldback_chain::NoProbe);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use foldback_chain::{Chain, ChainBuildError};
-use foldback_stage::StageFormat;
+use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, StageFormat};
 
 use crate::PACKET_SAMPLES;
 use crate::codec::CodecError;
@@ -87,8 +87,6 @@ impl std::error::Error for AdmissionError {}
 pub struct Departed {
     /// Its counters at the end.
     pub stats: ReceiverStats,
-    /// Stages of its input chain that were taken out.
-    pub faults: u64,
     _freed: Freed,
 }
 
@@ -107,7 +105,6 @@ impl Departed {
     pub(crate) fn new(participant: Participant, mix: Option<Mix>) -> Self {
         Self {
             stats: participant.receiver.stats(),
-            faults: participant.input.faults(),
             _freed: Freed { _participant: participant, _mix: mix },
         }
     }
@@ -121,6 +118,8 @@ pub(crate) struct Participant {
     pub(crate) audio: [f32; PACKET_SAMPLES],
     pub(crate) activity: Activity,
     pub(crate) muted: bool,
+    /// Samples of what was said that the input chain still holds.
+    pub(crate) held_back: usize,
     /// The mute has been carried out: faded, not cut.
     pub(crate) silenced: bool,
     /// Chosen for the mix.
@@ -142,6 +141,7 @@ impl Participant {
             audio: [0.0; PACKET_SAMPLES],
             activity: Activity::silent(),
             muted: false,
+            held_back: 0,
             silenced: false,
             in_mix: false,
             contributes: false,
@@ -150,9 +150,13 @@ impl Participant {
         }
     }
 
-    /// Carries a mute or unmute out on this packet's `audio`.
-    pub(crate) fn follow_mute(&mut self) {
-        fade(&mut self.audio, !self.silenced, !self.muted);
+    /// Carries a mute or unmute out on a block of the microphone: faded over its length, before the
+    /// chain, whose delay would take the fade apart from the sound.
+    pub(crate) fn follow_mute(&mut self, microphone: &mut AudioBuffer) {
+        let (from, to) = (f32::from(!self.silenced), f32::from(!self.muted));
+        for (i, sample) in microphone.plane_mut(0).iter_mut().enumerate() {
+            *sample *= from + (to - from) * (i + 1) as f32 / BLOCK_SAMPLES as f32;
+        }
         self.silenced = self.muted;
     }
 

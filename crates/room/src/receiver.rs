@@ -15,6 +15,8 @@ const SLOTS: usize = 64;
 const MAX_CONCEALED_LOSS: u64 = 9_600;
 /// When packets stop, sound is made up for so long (libopus fades it), then there is silence.
 const MAX_UNDERRUN_SAMPLES: usize = 4_800;
+/// The last of that fades to nothing.
+const UNDERRUN_FADE_SAMPLES: usize = 2_400;
 /// A sender is idle once its claimed level was this low for this long (RFC 6464: 127 is silence).
 const IDLE_LEVEL_MINUS_DBOV: u8 = 80;
 const IDLE_AFTER_SAMPLES: u32 = 24_000;
@@ -22,8 +24,14 @@ const IDLE_AFTER_SAMPLES: u32 = 24_000;
 const LEVEL_WINDOW_BLOCKS: u32 = 50;
 /// ...by more than this.
 const LEVEL_SLACK_SAMPLES: usize = 240;
+/// When much is to be taken out, or a place did not suit, so many blocks pass until the next try.
+const RETRY_BLOCKS: u32 = 5;
 /// Mean square below which a place is silent enough to be cut anywhere: -60 dBFS.
 const QUIET_ENERGY: f32 = 1e-6;
+
+/// Extended sequence numbers and times do not come near this in a century; what lies beyond was
+/// extended backwards past zero.
+const FAR_BEYOND: u64 = 1 << 60;
 
 /// One Opus packet from the network, as it came: unordered, maybe twice.
 #[derive(Clone, Debug)]
@@ -79,6 +87,8 @@ pub struct Receiver {
     fifo: SampleFifo,
     delay: DelayEstimator,
     state: State,
+    /// Nothing came yet, or the sender began anew: there is no sequence to go on with.
+    fresh: bool,
     /// What is to be decoded next.
     next_seq: u64,
     next_rtp: u64,
@@ -124,6 +134,7 @@ impl Receiver {
             fifo: SampleFifo::new(),
             delay: DelayEstimator::new(),
             state: State::Empty,
+            fresh: true,
             next_seq: 0,
             next_rtp: 0,
             latest_end: 0,
@@ -140,18 +151,17 @@ impl Receiver {
 
     /// Takes a packet. May free the packet that had its place before.
     pub fn push(&mut self, frame: EncodedFrame) {
-        let Some(samples) = packet_samples(&frame.payload) else {
+        let sane = frame.seq < FAR_BEYOND && frame.rtp_time < FAR_BEYOND;
+        let Some(samples) = packet_samples(&frame.payload).filter(|_| sane) else {
             self.stats.invalid += 1;
             return;
         };
-        if self.state != State::Empty && self.is_restart(&frame) {
+        if self.is_restart(&frame) {
             self.restart();
         }
-        if self.state == State::Empty {
-            self.next_seq = frame.seq;
-            self.next_rtp = frame.rtp_time;
-            self.latest_end = frame.rtp_time;
-            self.state = State::Filling(frame.arrival);
+        if self.state == State::Empty && !self.begin(&frame) {
+            self.stats.late += 1;
+            return;
         }
         self.delay.packet(frame.rtp_time, frame.arrival);
         if frame.seq < self.next_seq {
@@ -201,7 +211,9 @@ impl Receiver {
     pub fn next_played(&mut self, now: Instant, delay_samples: u64) -> Option<Instant> {
         let position = self.fifo.position().saturating_sub(delay_samples);
         let arrival = self.fifo.next_arrival_before(position)?;
-        let waited_ms = now.saturating_duration_since(arrival).as_secs_f32() * 1e3;
+        let told_late_ms = delay_samples as f32 * 1e3 / SAMPLE_RATE_HZ as f32;
+        let since_ms = now.saturating_duration_since(arrival).as_secs_f32() * 1e3;
+        let waited_ms = (since_ms - told_late_ms).max(0.0);
         self.jitter_buffer_ms += 0.05 * (waited_ms - self.jitter_buffer_ms);
         Some(arrival)
     }
@@ -230,10 +242,33 @@ impl Receiver {
         self.stats
     }
 
+    /// Begins to play with `frame`; false if it belongs to what was played before a pause.
+    fn begin(&mut self, frame: &EncodedFrame) -> bool {
+        if self.fresh {
+            self.fresh = false;
+        } else if frame.seq < self.next_seq {
+            return false;
+        } else {
+            // A pause of the sender leaves no hole in the sequence; an outage does.
+            self.stats.lost += frame.seq - self.next_seq;
+        }
+        self.next_seq = frame.seq;
+        self.next_rtp = frame.rtp_time;
+        self.latest_end = frame.rtp_time;
+        self.state = State::Filling(frame.arrival);
+        true
+    }
+
     fn is_restart(&self, frame: &EncodedFrame) -> bool {
-        const FAR: u64 = SAMPLE_RATE_HZ as u64 * 3;
-        let far_in_time =
-            frame.rtp_time > self.latest_end + 20 * FAR || frame.rtp_time + FAR < self.next_rtp;
+        if self.fresh {
+            return false;
+        }
+        if self.state == State::Empty {
+            return frame.seq.abs_diff(self.next_seq) >= 500;
+        }
+        const SECOND: u64 = SAMPLE_RATE_HZ as u64;
+        let far_in_time = frame.rtp_time > self.latest_end + 60 * SECOND
+            || frame.rtp_time + 10 * SECOND < self.next_rtp;
         let far_in_seq =
             frame.seq >= self.next_seq + SLOTS as u64 || frame.seq + 500 < self.next_seq;
         far_in_time || far_in_seq
@@ -241,9 +276,9 @@ impl Receiver {
 
     fn restart(&mut self) {
         self.state = State::Empty;
+        self.fresh = true;
         self.delay.reset();
         self.fifo.clear();
-        self.slots.iter_mut().flatten().for_each(|slot| slot.used = true);
         self.slots = [const { None }; SLOTS];
         self.underrun = 0;
     }
@@ -302,7 +337,9 @@ impl Receiver {
             self.next_rtp += covered as u64;
             return true;
         }
-        if seq > self.next_seq && missing <= samples.max(self.packet_samples) {
+        // libopus rebuilds and conceals multiples of 2.5 ms.
+        let whole = missing.is_multiple_of(120);
+        if seq > self.next_seq && whole && missing <= samples.max(self.packet_samples) {
             self.rebuild_before(next, missing);
         } else {
             self.conceal(missing.min(self.packet_samples));
@@ -322,7 +359,12 @@ impl Receiver {
             return false;
         }
         self.conceal(BLOCK_SAMPLES);
-        self.underrun += BLOCK_SAMPLES;
+        // libopus lets a voice fade in this time, but not a tone: the end must be silent.
+        for sample in self.fifo.newest_mut(BLOCK_SAMPLES) {
+            self.underrun += 1;
+            let left = MAX_UNDERRUN_SAMPLES.saturating_sub(self.underrun) as f32;
+            *sample *= (left / UNDERRUN_FADE_SAMPLES as f32).min(1.0);
+        }
         true
     }
 
@@ -383,7 +425,6 @@ impl Receiver {
     }
 
     fn conceal(&mut self, samples: usize) {
-        // libopus conceals multiples of 2.5 ms.
         let whole = samples.next_multiple_of(120).min(MAX_PACKET_SAMPLES);
         if let Some(space) = self.fifo.push_space(whole) {
             if self.silent_for < IDLE_AFTER_SAMPLES {
@@ -420,13 +461,16 @@ impl Receiver {
             self.decode(slot_of(self.next_seq));
         }
         let removed = self.fifo.shorten(QUIET_ENERGY);
-        if removed > 0 {
+        if removed == 0 {
+            // The search is not cheap; another place is tried a little later.
+            self.level_age = LEVEL_WINDOW_BLOCKS - RETRY_BLOCKS;
+        } else {
             self.stats.removed_samples += removed as u64;
             self.shift -= removed as i32;
             self.least_level -= removed.min(self.least_level);
             // More is taken out soon when there is much too much.
             let far_above = self.least_level > 2 * wanted;
-            self.level_age = if far_above { LEVEL_WINDOW_BLOCKS - 5 } else { 0 };
+            self.level_age = if far_above { LEVEL_WINDOW_BLOCKS - RETRY_BLOCKS } else { 0 };
             if !far_above {
                 self.least_level = usize::MAX;
             }
@@ -456,3 +500,7 @@ fn slot_of(seq: u64) -> usize {
 fn samples_in(time: Duration) -> usize {
     (time.as_secs_f64() * f64::from(SAMPLE_RATE_HZ)) as usize
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "an arbitrary origin of simulated time")]
+mod tests;

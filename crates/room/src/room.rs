@@ -123,6 +123,7 @@ impl Room {
             Some(mix) => mix,
             None => {
                 let free = self.free_mix();
+                self.mixes[free].clear();
                 self.mixes[free].recipe = Some(recipe);
                 free
             }
@@ -280,18 +281,27 @@ impl Room {
                 timeline: p.receiver.timeline(),
                 voice_probability: None,
             };
+            let silent = pulled == Pulled::Idle || (p.muted && p.silenced);
+            p.follow_mute(&mut self.block);
             let out = &mut p.audio[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES];
-            if pulled == Pulled::Idle || (p.muted && p.silenced) {
+            if silent && p.held_back == 0 {
                 p.input.idle(&mut cx);
                 p.activity.block(None);
                 out.fill(0.0);
-            } else {
-                p.input.process(&mut self.block, &mut cx, probe);
-                p.activity.block(Some(self.block.rms()));
-                out.copy_from_slice(self.block.plane(0));
+                continue;
             }
+            // What the chain holds back when the participant falls silent is still played: it
+            // belongs to what was said before, not to what will be said after.
+            if silent {
+                self.block.clear();
+                p.held_back = p.held_back.saturating_sub(BLOCK_SAMPLES);
+            } else {
+                p.held_back = p.input.delay_samples();
+            }
+            p.input.process(&mut self.block, &mut cx, probe);
+            p.activity.block(Some(self.block.rms()));
+            out.copy_from_slice(self.block.plane(0));
         }
-        p.follow_mute();
         let delay = (p.input.delay_samples() + heard.output_delay_samples()) as u64;
         while let Some(arrival) = p.receiver.next_played(now, delay) {
             if p.activity.is_talking() && self.arrivals.len() < MAX_ARRIVALS {

@@ -15,8 +15,8 @@ pub trait Stage: Send {
     fn process(&mut self, block: &mut AudioBlock<'_>, cx: &mut BlockContext<'_>);
 
     /// Called instead of [`Self::process`] for a block in which the participant is silent and its
-    /// audio is not needed. A stage whose model depends on something else than the audio (an echo
-    /// canceller on its far end) keeps that fed here; most have nothing to do.
+    /// audio is not needed: for a stage that must follow something else than the audio meanwhile.
+    /// Most have nothing to do.
     fn idle(&mut self, cx: &mut BlockContext<'_>) {
         let _ = cx;
     }

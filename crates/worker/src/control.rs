@@ -43,6 +43,8 @@ pub struct Join {
     pub peer: Peer,
     /// Its receiver, chain and encoder.
     pub admission: Admission,
+    /// Whether it is muted to begin with.
+    pub muted: bool,
 }
 
 /// What a worker tells the control side.

@@ -26,6 +26,10 @@ const QUEUE: usize = 1024;
 const MAX_CATCH_UP: u32 = 5;
 /// Reads in a row before the clock is looked at again.
 const MAX_READS: usize = 8;
+/// Addresses that one browser may come from at a time: its interfaces, and those of relays.
+const MAX_ADDRESSES: usize = 16;
+/// An address that was heard of so lately is still its session's.
+const ADDRESS_IN_USE: Duration = Duration::from_secs(1);
 const LEVELS_EVERY_TICKS: u64 = 10;
 const STATS_EVERY_TICKS: u64 = 100;
 
@@ -41,6 +45,9 @@ pub struct WorkerConfig {
     /// Where its events go. When the queue is full, levels and figures are dropped, departures
     /// are kept and sent later.
     pub events: Sender<Event>,
+    /// Run on the thread before it begins: what libraries keep per thread is made here rather
+    /// than in the first tick that needs it.
+    pub on_start: fn(),
 }
 
 /// Starts the thread of a worker.
@@ -51,7 +58,10 @@ pub fn spawn(config: WorkerConfig) -> io::Result<WorkerHandle> {
     let (commands, queue) = sync_channel(QUEUE);
     let candidates = config.socket.candidates().to_vec();
     let builder = std::thread::Builder::new().name(format!("media-{}", config.index));
-    let thread = builder.spawn(move || Worker::new(config, queue).run())?;
+    let thread = builder.spawn(move || {
+        (config.on_start)();
+        Worker::new(config, queue).run();
+    })?;
     Ok(WorkerHandle { commands, candidates, thread })
 }
 
@@ -78,6 +88,14 @@ struct OpenRoom {
     room: Box<Room>,
     chain: ChainHandle,
     faults: u64,
+}
+
+impl OpenRoom {
+    fn count_faults(&mut self, metrics: &mut WorkerMetrics) {
+        let faults = self.room.faults();
+        metrics.count().stage_faults += faults.saturating_sub(self.faults);
+        self.faults = faults;
+    }
 }
 
 impl Worker {
@@ -177,13 +195,14 @@ impl Worker {
     }
 
     fn join(&mut self, join: Join) {
-        let Join { room, id, peer, admission } = join;
+        let Join { room, id, peer, admission, muted } = join;
         let Some(open) = self.rooms.get_mut(&room) else {
             let remains = Remains(None, Some(Box::new(peer)));
             self.tell_surely(Event::Left { id, reason: LeaveReason::Failed, remains });
             return;
         };
         open.room.join(id, admission);
+        open.room.set_muted(id, muted);
         self.by_ufrag.insert(peer.local_ufrag().to_owned(), id);
         self.members.insert(id, Member::new(room, peer));
         let now = Instant::now();
@@ -215,15 +234,35 @@ impl Worker {
             self.metrics.count().datagrams_unknown += 1;
             return;
         };
-        if self.by_address.get(&source) != Some(&id)
-            && let Some(member) = self.members.get_mut(&id)
-        {
-            self.by_address.insert(source, id);
-            member.addresses.push(source);
-        }
+        let mut accepted = false;
         self.with_member(id, |member, outputs| {
-            member.peer.receive(arrival, source, destination, bytes, outputs);
+            accepted = member.peer.receive(arrival, source, destination, bytes, outputs);
         });
+        // Only what the session took (for STUN: whose integrity is right) tells of an address.
+        if accepted {
+            self.learn_address(arrival, source, id);
+        }
+    }
+
+    /// Notes that `source` speaks for `id`. An address passes to another session only once the
+    /// one before has fallen silent: a forged source must not cut somebody off.
+    fn learn_address(&mut self, now: Instant, source: SocketAddr, id: ParticipantId) {
+        let before = self.by_address.get(&source).copied();
+        let in_use = before.and_then(|before| self.members.get(&before)).is_some_and(|member| {
+            now.saturating_duration_since(member.peer.last_received()) < ADDRESS_IN_USE
+        });
+        if before == Some(id) || in_use {
+            return;
+        }
+        let Some(member) = self.members.get_mut(&id) else { return };
+        if member.addresses.len() == MAX_ADDRESSES {
+            let oldest = member.addresses.remove(0);
+            if self.by_address.get(&oldest) == Some(&id) {
+                self.by_address.remove(&oldest);
+            }
+        }
+        member.addresses.push(source);
+        self.by_address.insert(source, id);
     }
 
     fn tick(&mut self, deadline: Instant) {
@@ -356,8 +395,9 @@ impl Worker {
         }
         let open = self.rooms.get_mut(&member.room);
         let departed = open.and_then(|open| {
+            open.count_faults(&mut self.metrics);
             let departed = open.room.leave(id)?;
-            // Faults are counted as they grow; those that left are no longer in the sum.
+            // Those that left are no longer in the sum.
             open.faults = open.room.faults();
             Some(departed)
         });
@@ -400,9 +440,7 @@ impl Worker {
                     packets_lost: stats.lost,
                 });
             }
-            let faults = open.room.faults();
-            self.metrics.count().stage_faults += faults.saturating_sub(open.faults);
-            open.faults = faults;
+            open.count_faults(&mut self.metrics);
             now.participants += i64::try_from(open.room.len()).unwrap_or(0);
             now.encoders += i64::try_from(open.room.encoders_at_work()).unwrap_or(0);
             let event = Event::Stats { room: *key, server_latency, participants };

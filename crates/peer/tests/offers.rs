@@ -1,0 +1,78 @@
+//! What becomes of offers, good and bad, and how a session is found by its STUN requests.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use foldback_peer::{EchoStrings, Peer, PeerOptions, install_crypto, stun_ufrag};
+use str0m::Rtc;
+use str0m::media::{Direction, MediaKind};
+
+#[test]
+fn an_audio_offer_is_answered_as_ice_lite_with_the_candidates_inside() {
+    let offer = offer(|api| {
+        api.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
+    });
+    let (peer, answer) = accept(&offer).expect("the offer is good");
+    assert!(peer.has_audio());
+    for line in ["a=ice-lite", "a=setup:passive", "192.0.2.7 8000 typ host"] {
+        assert!(answer.contains(line), "no `{line}` in\n{answer}");
+    }
+    assert!(answer.contains("useinbandfec=1"), "{answer}");
+}
+
+#[test]
+fn an_offer_without_audio_is_answered_too() {
+    let data = offer(|api| {
+        api.add_channel("chat".to_owned());
+    });
+    assert!(!accept(&data).expect("the offer is good").0.has_audio());
+    let video = offer(|api| {
+        api.add_media(MediaKind::Video, Direction::SendRecv, None, None, None);
+    });
+    assert!(!accept(&video).expect("the offer is good").0.has_audio());
+}
+
+#[test]
+fn what_is_no_offer_is_refused_in_one_sentence_without_addresses_in_memory() {
+    for bad in ["", "v=0", "hello", "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"] {
+        let error = accept(bad).expect_err(bad).to_string();
+        assert!(error.starts_with("the SDP offer cannot be used: "), "{error}");
+        assert!(!error.contains('\n') && !error.contains("0x"), "{error}");
+    }
+}
+
+#[test]
+fn candidates_are_checked_and_names_of_mdns_let_pass() {
+    assert!(Peer::check_candidate("candidate:1 1 udp 1 192.0.2.9 5000 typ host").is_ok());
+    let mdns = "candidate:1 1 udp 1 0f1c.local 5000 typ host";
+    assert!(Peer::check_candidate(mdns).is_ok());
+    assert!(Peer::check_candidate("candidate:nonsense").is_err());
+}
+
+#[test]
+fn what_is_no_stun_request_names_no_session() {
+    for datagram in [&[][..], &[0], &[22, 254, 253, 0], &[128, 111, 0, 1], &[0; 20], &[1; 200]] {
+        assert_eq!(stun_ufrag(datagram), None);
+    }
+}
+
+fn accept(offer: &str) -> Result<(Peer, String), foldback_peer::OfferError> {
+    let now = now();
+    install_crypto(now);
+    let candidates = vec![SocketAddr::from(([192, 0, 2, 7], 8000))];
+    Peer::accept(offer, &PeerOptions { candidates }, EchoStrings::No, now)
+}
+
+fn offer(add: impl FnOnce(&mut str0m::change::SdpApi<'_>)) -> String {
+    let now = now();
+    install_crypto(now);
+    let mut rtc = Rtc::builder().build(now);
+    let mut api = rtc.sdp_api();
+    add(&mut api);
+    api.apply().expect("something was added").0.to_sdp_string()
+}
+
+#[allow(clippy::disallowed_methods, reason = "an arbitrary origin of simulated time")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -38,6 +38,14 @@ impl TestChild {
         Self { child, folder, name }
     }
 
+    /// Sends a signal to it alone.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            // It may have ended already.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
     /// What it has said so far, on either stream.
     pub(crate) fn log(&self) -> String {
         let bytes = fs::read(log_path(self.folder.path())).unwrap_or_default();

@@ -3,6 +3,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::binary;
 use crate::child::TestChild;
 use crate::scrape::Scrape;
@@ -80,6 +82,11 @@ impl Server {
     #[must_use]
     pub fn log(&self) -> String {
         self.child.log()
+    }
+
+    /// Asks it to end, as a service manager does (SIGTERM).
+    pub fn terminate(&self) {
+        self.child.signal(Signal::TERM);
     }
 
     /// Its metrics, checked for their form.

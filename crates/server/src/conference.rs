@@ -1,7 +1,7 @@
 //! Who is in which room, on which worker: the control side of the media.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use foldback_peer::{EchoStrings, OfferError, Peer, PeerOptions};
 use foldback_room::{Admission, Level, OpusSettings, ParticipantId, Room, RoomSpec};
 use foldback_worker::{Command, Event, Join, LeaveReason, ParticipantStats, RoomKey, WorkerHandle};
 use tokio::sync::mpsc::Sender;
+use tokio::sync::watch;
 
 use crate::message::{
     ChainInfo, ErrorCode, ErrorMessage, LatencyInfo, LeftReason, LevelInfo, Person, ServerMessage,
@@ -28,7 +29,8 @@ pub struct Conference {
     workers: Vec<WorkerHandle>,
     chains: HashMap<String, ChainInfo>,
     state: Mutex<State>,
-    ending: AtomicBool,
+    echoes: AtomicU64,
+    ending: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -83,7 +85,8 @@ impl Conference {
             workers,
             chains,
             state: Mutex::default(),
-            ending: AtomicBool::new(false),
+            echoes: AtomicU64::new(0),
+            ending: watch::Sender::new(false),
         })
     }
 
@@ -118,7 +121,7 @@ impl Conference {
     pub fn join_echo(&self) -> Result<ParticipantId, ErrorMessage> {
         let chain = Arc::clone(self.config.echo_chain());
         // A slash cannot be in the name of a room that people ask for.
-        let room = format!("echo/{}", self.state().next_participant);
+        let room = format!("echo/{}", self.echoes.fetch_add(1, Ordering::Relaxed));
         self.enter(&room, "echo", chain, None).map(|(id, _)| id)
     }
 
@@ -210,9 +213,9 @@ impl Conference {
         self.command(room.worker, Command::Mute(id, muted))
     }
 
-    /// Takes a person out; the others are told. Nothing happens if they are gone already.
-    pub fn leave(&self, id: ParticipantId) {
-        self.remove(id, LeftReason::Left, true);
+    /// Takes a person out; the others are told why. Nothing happens if they are gone already.
+    pub fn leave(&self, id: ParticipantId, reason: LeftReason) {
+        self.remove(id, reason, true);
     }
 
     /// Takes in what a worker has to tell.
@@ -245,21 +248,24 @@ impl Conference {
         self.workers.iter().all(WorkerHandle::is_running)
     }
 
-    /// Says goodbye to everybody, by media and by socket. Workers end within a tick or two.
-    pub fn shut_down(&self) {
-        self.ending.store(true, Ordering::Relaxed);
+    /// Says goodbye to everybody, by media and by socket, and waits for the workers to end, which
+    /// takes them a tick or two.
+    pub async fn shut_down(&self) {
+        self.ending.send_replace(true);
         for worker in &self.workers {
             // A worker that takes no command has ended.
             let _ = worker.send(Command::Shutdown);
         }
-        // Their outboxes go with the rooms, and with these the sockets close.
-        self.state().rooms.clear();
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while self.workers.iter().any(WorkerHandle::is_running) && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
-    /// Whether the server is about to end.
+    /// Turns true when the server is about to end.
     #[must_use]
-    pub fn is_ending(&self) -> bool {
-        self.ending.load(Ordering::Relaxed)
+    pub fn ending(&self) -> watch::Receiver<bool> {
+        self.ending.subscribe()
     }
 
     fn enter(
@@ -270,7 +276,7 @@ impl Conference {
         outbox: Option<Outbox>,
     ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
         let mut state = self.state();
-        if self.is_ending() {
+        if *self.ending.borrow() {
             return Err(ErrorMessage::internal());
         }
         if !state.rooms.contains_key(name) {
@@ -326,10 +332,9 @@ impl Conference {
     ) -> Result<(), ErrorMessage> {
         let mut state = self.state();
         let (_, room) = state.room_of(id)?;
-        let (key, muted) = (room.key, room.people.get(&id).is_some_and(|m| m.person.muted));
-        let join = Join { room: key, id, peer, admission };
-        self.command(worker, Command::Join(Box::new(join)))?;
-        if muted { self.command(worker, Command::Mute(id, true)) } else { Ok(()) }
+        let muted = room.people.get(&id).is_some_and(|member| member.person.muted);
+        let join = Join { room: room.key, id, peer, admission, muted };
+        self.command(worker, Command::Join(Box::new(join)))
     }
 
     fn remove(&self, id: ParticipantId, reason: LeftReason, tell_worker: bool) {
@@ -338,14 +343,9 @@ impl Conference {
         let Some(room) = state.rooms.get_mut(&name) else { return };
         let media = room.people.get(&id).is_some_and(|member| member.media);
         let left = ServerMessage::ParticipantLeft { id: id.0, reason };
-        if reason == LeftReason::Left {
-            room.people.remove(&id);
-            room.tell_all(&left);
-        } else {
-            // Who was lost is told too; dropping the outbox then closes their socket.
-            room.tell_all(&left);
-            room.people.remove(&id);
-        }
+        // Who was lost is told too; dropping the outbox then closes their socket.
+        room.tell_all(&left);
+        room.people.remove(&id);
         tracing::info!(%id, room = %name, ?reason, "left");
         let (worker, key, empty) = (room.worker, room.key, room.people.is_empty());
         if media && tell_worker && self.command(worker, Command::Leave(id)).is_err() {
@@ -360,11 +360,11 @@ impl Conference {
     }
 
     fn tell_levels(&self, key: RoomKey, levels: &[Level]) {
-        let state = self.state();
-        let Some(room) = state.rooms.values().find(|room| room.key == key) else { return };
+        let mut state = self.state();
+        let Some(room) = state.rooms.values_mut().find(|room| room.key == key) else { return };
         let levels = levels.iter().map(|level| LevelInfo {
             id: level.id.0,
-            level_dbfs: (level.level_dbfs * 10.0).round() / 10.0,
+            level_dbfs: (level.level_dbfs.min(0.0) * 10.0).round() / 10.0,
             talking: level.talking,
         });
         room.tell_all(&ServerMessage::Levels { levels: levels.collect() });
@@ -377,10 +377,10 @@ impl Conference {
         participants: &[ParticipantStats],
     ) {
         let ms = |time: Duration| (time.as_secs_f32() * 1e4).round() / 10.0;
-        let state = self.state();
-        let Some(room) = state.rooms.values().find(|room| room.key == key) else { return };
+        let mut state = self.state();
+        let Some(room) = state.rooms.values_mut().find(|room| room.key == key) else { return };
         for stats in participants {
-            let Some(member) = room.people.get(&stats.id) else { continue };
+            let Some(member) = room.people.get_mut(&stats.id) else { continue };
             member.tell(&ServerMessage::Stats {
                 server_latency_ms: LatencyInfo {
                     p50: latency.map(|(p50, _)| ms(p50)),
@@ -428,25 +428,27 @@ impl State {
 }
 
 impl RoomState {
-    fn tell_all(&self, message: &ServerMessage) {
+    fn tell_all(&mut self, message: &ServerMessage) {
         let text = encoded(message);
-        for member in self.people.values() {
-            member.tell_text(&text);
+        for member in self.people.values_mut() {
+            member.tell_text(&text, message.is_passing());
         }
     }
 }
 
 impl Member {
-    fn tell(&self, message: &ServerMessage) {
+    fn tell(&mut self, message: &ServerMessage) {
         if self.outbox.is_some() {
-            self.tell_text(&encoded(message));
+            self.tell_text(&encoded(message), message.is_passing());
         }
     }
 
-    fn tell_text(&self, text: &Utf8Bytes) {
-        if let Some(outbox) = &self.outbox {
-            // A full outbox is a client that has not read for seconds; its socket times out.
-            let _ = outbox.try_send(text.clone());
+    fn tell_text(&mut self, text: &Utf8Bytes, passing: bool) {
+        let Some(outbox) = &self.outbox else { return };
+        // A full outbox is a client that has not read for seconds. Levels it may miss; with who
+        // is in the room it would be wrong for ever, so it is let go.
+        if outbox.try_send(text.clone()).is_err() && !passing {
+            self.outbox = None;
         }
     }
 }

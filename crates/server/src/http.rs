@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{StatusCode, Uri};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::conference::Conference;
-use crate::message::{ErrorCode, ErrorMessage};
+use crate::message::{ErrorCode, ErrorMessage, LeftReason};
 use crate::{names, websocket};
 
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
@@ -73,15 +73,21 @@ struct OfferQuery {
 
 async fn offer(
     State(app): State<App>,
-    Query(query): Query<OfferQuery>,
+    query: Result<Query<OfferQuery>, QueryRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<SessionDescription>, HttpError> {
-    let body = body.map_err(|rejection| HttpError {
-        status: rejection.status(),
-        error: ErrorMessage::new(
-            ErrorCode::TooLarge,
-            format!("The body could not be taken; it may have {MAX_MESSAGE_BYTES} bytes at most."),
-        ),
+    let Query(query) = query.map_err(|rejection| {
+        HttpError::bad_request(ErrorCode::MissingField, format!("{}.", rejection.body_text()))
+    })?;
+    let body = body.map_err(|rejection| match rejection.status() {
+        status @ StatusCode::PAYLOAD_TOO_LARGE => HttpError {
+            status,
+            error: ErrorMessage::new(
+                ErrorCode::TooLarge,
+                format!("A body may have {MAX_MESSAGE_BYTES} bytes at most."),
+            ),
+        },
+        _ => HttpError::bad_request(ErrorCode::BadJson, "The body broke off.".to_owned()),
     })?;
     let offer: SessionDescription = serde_json::from_slice(&body).map_err(|error| {
         let sentence =
@@ -104,19 +110,26 @@ async fn offer(
             app.conference.join(&room, &name, None)?.0
         }
     };
-    match app.conference.connect(id, offer.sdp).await {
-        Ok(sdp) => Ok(Json(SessionDescription { kind: "answer".to_owned(), sdp })),
-        Err(error) => {
-            app.conference.leave(id);
-            Err(error.into())
+    // On a task of its own: a caller that hangs up drops this handler wherever it stands, and
+    // somebody must still let the participant in or go.
+    let connected = tokio::spawn(async move {
+        let answer = app.conference.connect(id, offer.sdp).await;
+        if answer.is_err() {
+            app.conference.leave(id, LeftReason::Closed);
         }
-    }
+        answer
+    });
+    let sdp = connected.await.unwrap_or_else(|_| Err(ErrorMessage::internal()))?;
+    Ok(Json(SessionDescription { kind: "answer".to_owned(), sdp }))
 }
 
 async fn room_info(
     State(app): State<App>,
-    Path(room): Path<String>,
+    room: Result<Path<String>, PathRejection>,
 ) -> Result<Response, HttpError> {
+    let Path(room) = room.map_err(|rejection| {
+        ErrorMessage::new(ErrorCode::BadRoom, format!("{}.", rejection.body_text()))
+    })?;
     let room = names::check_room(&room)
         .map_err(|sentence| ErrorMessage::new(ErrorCode::BadRoom, sentence))?;
     Ok(Json(app.conference.room_info(&room)?).into_response())

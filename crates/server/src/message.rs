@@ -63,11 +63,11 @@ impl ClientMessage {
         if !value.is_object() {
             return Err(ErrorMessage::new(ErrorCode::BadJson, "A message is a JSON object."));
         }
-        let Some(kind) = value.get("type").and_then(Value::as_str) else {
-            return Err(ErrorMessage::new(
-                ErrorCode::MissingField,
-                "A message is a JSON object with a text `type`.",
-            ));
+        let Some(kind) = value.get("type") else {
+            return Err(ErrorMessage::new(ErrorCode::MissingField, "A message needs a `type`."));
+        };
+        let Some(kind) = kind.as_str() else {
+            return Err(ErrorMessage::new(ErrorCode::BadJson, "The `type` of a message is text."));
         };
         let Some((kind, fields)) = Self::TYPES.iter().find(|(name, _)| *name == kind) else {
             let allowed: Vec<_> = Self::TYPES.iter().map(|(name, _)| *name).collect();
@@ -150,6 +150,14 @@ pub enum ServerMessage {
     Error(ErrorMessage),
 }
 
+impl ServerMessage {
+    /// Whether the next one of its kind makes up for one that was missed.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Levels { .. } | Self::Stats { .. })
+    }
+}
+
 /// Somebody in a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Person {
@@ -216,7 +224,7 @@ fn stage_info((spec, delay_samples): (&foldback_chain::StageSpec, usize)) -> Sta
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LeftReason {
-    /// They left.
+    /// They said so.
     Left,
     /// Nothing was heard of them for too long.
     Timeout,

@@ -14,3 +14,8 @@ pub fn registry() -> Registry {
     ];
     Registry::new(&plugins.concat())
 }
+
+/// Makes what plugins' libraries keep per thread, so that no tick has to.
+pub fn prime_media_thread() {
+    foldback_plugin_denoise::denoise::prime_thread();
+}

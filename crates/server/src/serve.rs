@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::conference::Conference;
 use crate::http::{App, router};
-use crate::{addresses, tls};
+use crate::{addresses, plugins, tls};
 
 /// Events of workers that may wait.
 const EVENTS: usize = 4096;
@@ -85,7 +85,13 @@ fn start_workers(
         for chain in config.chains.iter().chain([config.echo_chain()]) {
             metrics.chain(&chain.name, chain.stages().map(|stage| stage.name.as_str()));
         }
-        let config = WorkerConfig { index, socket, metrics, events: events.clone() };
+        let config = WorkerConfig {
+            index,
+            socket,
+            metrics,
+            events: events.clone(),
+            on_start: plugins::prime_media_thread,
+        };
         foldback_worker::spawn(config).map_err(ServeError::io)
     };
     (0..count).map(start).collect()
@@ -110,7 +116,7 @@ async fn end_on_signal(conference: Arc<Conference>, handle: axum_server::Handle<
         _ = terminated => {}
     }
     tracing::info!("ending");
-    conference.shut_down();
+    conference.shut_down().await;
     handle.graceful_shutdown(Some(Duration::from_millis(500)));
 }
 

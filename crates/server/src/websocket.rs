@@ -7,10 +7,11 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgr
 use axum::response::Response;
 use foldback_room::ParticipantId;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::watch;
 
 use crate::conference::{Conference, encoded};
 use crate::http::{App, MAX_MESSAGE_BYTES};
-use crate::message::{ClientMessage, ErrorCode, ErrorMessage, ServerMessage};
+use crate::message::{ClientMessage, ErrorCode, ErrorMessage, LeftReason, ServerMessage};
 use crate::names;
 
 /// Messages that may wait for a client: levels of some 20 s.
@@ -25,10 +26,11 @@ pub(crate) async fn upgrade(State(app): State<App>, upgrade: WebSocketUpgrade) -
         .max_frame_size(2 * MAX_MESSAGE_BYTES)
         .on_upgrade(move |socket| async move {
             let (outbox, messages) = channel(OUTBOX);
-            let mut session = Session { app, id: None, outbox: Some(outbox) };
+            let mut session =
+                Session { app, id: None, outbox: Some(outbox), left: LeftReason::Closed };
             let close = session.run(socket, messages).await;
             if let Some(id) = session.id {
-                session.app.conference.leave(id);
+                session.app.conference.leave(id, session.left);
             }
             tracing::debug!(id = ?session.id, code = close, "socket closed");
         })
@@ -40,13 +42,17 @@ struct Session {
     /// The session's own end; given to the room on joining, so that the room's dropping it ends
     /// the session.
     outbox: Option<Sender<Utf8Bytes>>,
+    /// What the others are told if the session ends now.
+    left: LeftReason,
 }
 
 impl Session {
     /// Talks until one side ends it; returns the close code.
     async fn run(&mut self, mut socket: WebSocket, mut messages: Receiver<Utf8Bytes>) -> u16 {
+        let mut ending = self.conference().ending();
         let code = loop {
             tokio::select! {
+                () = turned_true(&mut ending) => break close_code::AWAY,
                 message = messages.recv() => match message {
                     Some(text) => {
                         if !send(&mut socket, text).await {
@@ -54,7 +60,6 @@ impl Session {
                         }
                     }
                     // The room let this participant go.
-                    None if self.conference().is_ending() => break close_code::AWAY,
                     None => break close_code::NORMAL,
                 },
                 received = socket.recv() => match received {
@@ -82,7 +87,7 @@ impl Session {
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                     Some(Ok(Message::Close(_))) | None => return close_code::NORMAL,
-                    Some(Err(_)) => break close_code::SIZE,
+                    Some(Err(error)) => break code_of(&error),
                 },
             }
         };
@@ -122,7 +127,11 @@ impl Session {
                 self.conference().mute(self.joined()?, muted)?;
                 Ok(Reply::Nothing)
             }
-            ClientMessage::Leave {} => Ok(Reply::Close),
+            ClientMessage::Leave {} => {
+                self.joined()?;
+                self.left = LeftReason::Left;
+                Ok(Reply::Close)
+            }
         }
     }
 
@@ -158,6 +167,23 @@ enum Reply {
     Say(ServerMessage),
     Close,
     TooLarge,
+}
+
+async fn turned_true(value: &mut watch::Receiver<bool>) {
+    // An error is a sender that is gone, and with it the server.
+    let _ = value.wait_for(|value| *value).await;
+}
+
+/// What a frame that could not be read is answered with (RFC 6455, section 7.4.1).
+fn code_of(error: &axum::Error) -> u16 {
+    let reason = error.to_string();
+    if reason.contains("UTF-8") || reason.contains("utf-8") {
+        close_code::INVALID
+    } else if reason.contains("too long") || reason.contains("too large") {
+        close_code::SIZE
+    } else {
+        close_code::PROTOCOL
+    }
 }
 
 fn too_large() -> ServerMessage {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use foldback_testkit::measure::{clicks, gaps, tone_dbfs};
+use foldback_testkit::measure::{clicks, gaps, median_tone_dbfs};
 use foldback_testkit::signal::white_noise;
 use foldback_tests::{Browser, SETTLING, Server};
 use futures_util::SinkExt;
@@ -33,7 +33,7 @@ async fn what_strangers_send_is_not_heard_by_those_who_talk() {
 
     assert_eq!(gaps(&heard, TONE_DBFS - 30.0, 10.0), [], "gaps in {} samples", heard.len());
     assert_eq!(clicks(&heard), [0_usize; 0], "clicks in {} samples", heard.len());
-    let level_dbfs = tone_dbfs(&heard, 660.0);
+    let level_dbfs = median_tone_dbfs(&heard, 660.0);
     assert!((level_dbfs - TONE_DBFS).abs() < 3.0, "Bob is at {level_dbfs} dBFS");
     ann.wait_for_participants(&["Ann", "Bob"], Duration::from_secs(1)).await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use foldback_testkit::measure::{align_envelopes, peak_dbfs, rms_dbfs, tone_dbfs};
+use foldback_testkit::measure::{align_envelopes, median_tone_dbfs, peak_dbfs, rms_dbfs};
 use foldback_testkit::signal::{shared_audio, speech};
 use foldback_tests::{Browser, SETTLING, Server};
 use serde_json::Value;
@@ -45,7 +45,7 @@ async fn three_pages_hear_the_other_two_tones_and_not_their_own() {
 /// pitch period shifts the phase, and over a longer span such tones cancel themselves.
 fn usual_tone_dbfs(heard: &[f32], frequency_hz: f64) -> f64 {
     let mut levels: Vec<_> =
-        heard.chunks_exact(24_000).map(|span| tone_dbfs(span, frequency_hz)).collect();
+        heard.chunks_exact(24_000).map(|span| median_tone_dbfs(span, frequency_hz)).collect();
     levels.sort_by(f64::total_cmp);
     levels[levels.len() / 2]
 }

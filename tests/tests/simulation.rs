@@ -34,7 +34,9 @@ fn each_of_three_hears_the_other_two_and_not_itself() {
 
 #[test]
 fn fifty_with_three_talkers_run_ten_minutes_with_four_encoders() {
-    let mut sim = conference(2, CLEAN, home_network());
+    // How well the mixes are encoded is not at stake here, and it is what takes the time.
+    let cheap = OpusSettings { complexity: 0, ..OpusSettings::default() };
+    let mut sim = SimConference::new(2, spec(CLEAN), cheap, home_network());
     let talkers: Vec<_> = (0..3).map(|i| sim.join(talker(i), false)).collect();
     let listeners: Vec<_> = (0..47).map(|_| sim.join(Box::new(|_, _| false), false)).collect();
     sim.run(Duration::from_secs(5));

@@ -64,7 +64,7 @@ impl Mix {
         self.encoder.reset();
         // Pushes what the output chain holds back out of it.
         for dry in self.dry {
-            self.run(&dry, &mut foldback_chain::NoProbe);
+            self.shape(&dry, &mut foldback_chain::NoProbe);
         }
         self.sent.fill(0.0);
         self.tail = 0;
@@ -126,7 +126,8 @@ impl Mix {
             return;
         }
         let dry = self.dry[0];
-        self.run(&dry, probe);
+        self.shape(&dry, probe);
+        self.encode();
     }
 
     /// Takes over from `other`, the mix that the same listener heard so far: chain and encoder
@@ -137,13 +138,15 @@ impl Mix {
         self.dry = other.dry;
         if self.tail > 0 {
             for dry in [other.dry[1], other.dry[0]] {
-                self.run(&dry, &mut foldback_chain::NoProbe);
+                self.shape(&dry, &mut foldback_chain::NoProbe);
+                self.encode();
             }
         }
         self.sent = other.sent;
     }
 
-    fn run<P: Probe>(&mut self, dry: &[f32; PACKET_SAMPLES], probe: &mut P) {
+    /// Runs the output chain over a packet's worth of the sum; the result is in `sent`.
+    fn shape<P: Probe>(&mut self, dry: &[f32; PACKET_SAMPLES], probe: &mut P) {
         for block in 0..BLOCKS_PER_PACKET {
             let range = block * BLOCK_SAMPLES..(block + 1) * BLOCK_SAMPLES;
             self.buffer.plane_mut(0).copy_from_slice(&dry[range.clone()]);
@@ -153,6 +156,9 @@ impl Mix {
                 *sent = sample.clamp(-1.0, 1.0);
             }
         }
+    }
+
+    fn encode(&mut self) {
         self.payload_len =
             self.encoder.encode(&self.sent, &mut self.payload).unwrap_or(self.payload_len);
     }

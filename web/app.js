@@ -3,6 +3,7 @@
 import { Call } from "./call.js";
 import { formatMs, showChain } from "./chain.js";
 import { canChooseSpeaker, listDevices, missingMicrophoneAccess, rememberDevice } from "./devices.js";
+import { Figures } from "./figures.js";
 import { recall, remember } from "./memory.js";
 import { NetworkWatch } from "./network.js";
 import { People } from "./people.js";
@@ -15,6 +16,7 @@ const NETWORK_PERIOD_MS = 1000;
 
 const $ = (id) => document.getElementById(id);
 const people = new People($("participants"));
+const figures = new Figures($("more-figures"), ["server", "browser"]);
 let call = null;
 let chain = null;
 let lookUp = new AbortController();
@@ -179,6 +181,7 @@ function showRoomView(room) {
   for (const id of ["server-latency", "network-rtt", "jitter-buffer", "packets-lost"]) $(id).textContent = "–";
   delete $("packets-lost").dataset.toYou;
   delete $("packets-lost").dataset.toServer;
+  figures.clear();
   showMute(false);
   showRoomChain();
   say("You are in the room; the audio is being connected…");
@@ -232,8 +235,9 @@ function watchNetwork() {
   watchTimer = setInterval(async () => {
     const pc = call?.pc;
     if (!pc) return;
-    const { rttMs, jitterBufferMs, lost } = await watch.read(pc);
+    const { rttMs, jitterBufferMs, lost, figures: measured } = await watch.read(pc);
     if (call?.pc !== pc) return;
+    figures.show("browser", measured);
     if (rttMs !== null) $("network-rtt").textContent = formatMs(rttMs);
     if (jitterBufferMs !== null) $("jitter-buffer").textContent = formatMs(jitterBufferMs);
     if (lost !== null) showLost("toYou", lost);
@@ -245,6 +249,7 @@ function showServerStats(stats) {
   $("server-latency-note").textContent = `voice in to mix out; 95 % within ${formatMs(stats.server_latency_ms.p95)}`;
   $("jitter-buffer-note").textContent = `against uneven arrival; the server's: ${formatMs(stats.jitter_buffer_ms)}`;
   showLost("toServer", stats.packets_lost);
+  figures.show("server", { ...stats.inbound, ...stats.remoteInbound, ...stats.foldback });
 }
 
 function showLost(way, count) {

@@ -3,16 +3,21 @@
 export class NetworkWatch {
   #previous = null;
 
-  /** Resolves to {rttMs, jitterBufferMs, lost, received}; a figure that is not known yet is null. */
+  /**
+   * Resolves to {rttMs, jitterBufferMs, lost, received}, where a figure that is not known yet is null, and {figures},
+   * what the browser tells of the room's sound by the names of W3C getStats.
+   */
   async read(pc) {
     const report = await pc.getStats();
     const inbound = find(report, (stat) => stat.type === "inbound-rtp" && stat.kind === "audio");
+    const remote = find(report, (stat) => stat.type === "remote-inbound-rtp" && stat.kind === "audio");
     const rtt = selectedPair(report)?.currentRoundTripTime;
     return {
       rttMs: rtt === undefined ? null : rtt * 1000,
       jitterBufferMs: this.#jitterBufferMs(inbound),
       lost: inbound?.packetsLost ?? null,
       received: inbound?.packetsReceived ?? null,
+      figures: { ...inbound, roundTripTime: remote?.roundTripTime },
     };
   }
 

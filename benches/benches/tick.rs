@@ -13,7 +13,9 @@ use audiopus::{Application, Channels, SampleRate};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use foldback_chain::{ChainSpec, NoProbe};
 use foldback_config::Config;
-use foldback_room::{Admission, EncodedFrame, OpusSettings, ParticipantId, Room, RoomSpec, TICK};
+use foldback_room::{
+    Admission, EncodedFrame, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec, TICK,
+};
 
 const TALKERS: u64 = 3;
 
@@ -43,7 +45,8 @@ struct Bench {
 
 impl Bench {
     fn new(chain: Arc<ChainSpec>, participants: u64) -> Self {
-        let spec = RoomSpec { chain, opus: OpusSettings::default() };
+        let spec =
+            RoomSpec { chain, opus: OpusSettings::default(), latency: LatencyProfile::default() };
         let mut room = Room::new(spec).expect("a room");
         for id in 0..participants {
             let admission = Admission::build(room.spec()).expect("a participant");
@@ -58,6 +61,9 @@ impl Bench {
         for id in 0..TALKERS {
             let payload = Arc::clone(&self.voices[(self.seq + id) as usize % self.voices.len()]);
             let frame = EncodedFrame {
+                ssrc: 1,
+                captured: None,
+                redundant: false,
                 seq: self.seq,
                 rtp_time: self.seq * 960,
                 level_minus_dbov: None,

@@ -20,11 +20,13 @@ mod browser;
 mod child;
 mod page;
 mod recording;
+mod relay;
 mod scrape;
 mod server;
 
 pub use binary::foldback;
 pub use browser::Browser;
 pub use page::SETTLING;
+pub use relay::{Relay, RelayStats};
 pub use scrape::{Sample, Scrape};
 pub use server::Server;

@@ -36,7 +36,7 @@ use crate::reader::Reader;
 pub use describe::{describe_chain, describe_kinds};
 pub use error::{ConfigError, ConfigErrors};
 pub use rooms::{RoomPattern, RoomRule};
-pub use sections::{OpusConfig, ServerConfig, check_listen, check_public_address};
+pub use sections::{LatencyMode, OpusConfig, ServerConfig, check_listen, check_public_address};
 
 /// A checked configuration: everything in it is in range, and every stage has been built once.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +45,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Section `[opus]`.
     pub opus: OpusConfig,
+    /// Section `[latency]`.
+    pub latency: LatencyMode,
     /// Every `[chain.NAME]`, in the order of the file. At least one.
     pub chains: Vec<Arc<ChainSpec>>,
     /// Every `[[room]]`, in the order of the file; the first that matches wins.
@@ -127,15 +129,16 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Reads the whole document. `None` only after an error.
 fn read(reader: &mut Reader<'_>, registry: &Registry) -> Option<Config> {
     let root = reader.document()?;
-    reader.known_keys("the file", &root, &["server", "opus", "chain", "room"]);
+    reader.known_keys("the file", &root, &["server", "opus", "latency", "chain", "room"]);
     let server = sections::read_server(reader, &root);
     let opus = sections::read_opus(reader, &root);
+    let latency = sections::read_latency(reader, &root);
     let chains = chains::read(reader, &root, registry);
     let rooms = rooms::read(reader, &root, &chains);
     let Chains { specs: chains, .. } = chains;
     let echo = chains.iter().find(|chain| chain.name == ECHO);
     let echo = echo.map_or_else(|| built_in_echo(registry), Arc::clone);
-    Some(Config { server, opus, chains, rooms, echo })
+    Some(Config { server, opus, latency, chains, rooms, echo })
 }
 
 fn built_in_echo(registry: &Registry) -> Arc<ChainSpec> {

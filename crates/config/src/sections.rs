@@ -1,4 +1,4 @@
-//! The sections `[server]` and `[opus]`.
+//! The sections `[server]`, `[opus]` and `[latency]`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -141,6 +141,36 @@ impl Default for OpusConfig {
     }
 }
 
+/// What is traded for delay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum LatencyMode {
+    /// 10 ms packets and the shortest jitter buffers: for good networks.
+    Low,
+    /// The default.
+    #[default]
+    Balanced,
+    /// Jitter buffers with some reserve.
+    Robust,
+}
+
+impl LatencyMode {
+    /// The declaration of `mode`.
+    pub const MODE: ParamSpec = ParamSpec::choice(
+        "mode",
+        &["low", "balanced", "robust"],
+        "balanced",
+        "low: packets of 10 ms and the shortest jitter buffers; robust: jitter buffers with reserve.",
+    );
+
+    fn from_params(params: &Params) -> Self {
+        match params.choice(&Self::MODE) {
+            "low" => Self::Low,
+            "robust" => Self::Robust,
+            _ => Self::Balanced,
+        }
+    }
+}
+
 /// Takes `text` as the address and port to listen on.
 ///
 /// # Errors
@@ -229,4 +259,11 @@ pub(crate) fn read_opus(reader: &mut Reader<'_>, root: &DeTable<'_>) -> OpusConf
     let keys: Vec<_> = OpusConfig::PARAMS.iter().map(|spec| spec.name).collect();
     reader.known_keys("`[opus]`", table, &keys);
     OpusConfig::from_params(&reader.params(table, OpusConfig::PARAMS))
+}
+
+/// Reads `[latency]`.
+pub(crate) fn read_latency(reader: &mut Reader<'_>, root: &DeTable<'_>) -> LatencyMode {
+    let Some(table) = reader.section(root, "latency") else { return LatencyMode::default() };
+    reader.known_keys("`[latency]`", table, &[LatencyMode::MODE.name]);
+    LatencyMode::from_params(&reader.params(table, &[LatencyMode::MODE]))
 }

@@ -27,6 +27,11 @@ const DELAY_BUCKETS: &[f64] = &[
     5e-3, 10e-3, 15e-3, 20e-3, 25e-3, 30e-3, 40e-3, 50e-3, 60e-3, 80e-3, 100e-3, 150e-3, 200e-3,
     300e-3, 500e-3,
 ];
+/// Parts of such delays.
+const PART_BUCKETS: &[f64] = &[
+    100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 15e-3, 20e-3, 30e-3, 40e-3, 60e-3, 100e-3,
+    200e-3, 500e-3,
+];
 /// Server latencies kept per worker for the live percentiles.
 const RECENT: usize = 512;
 
@@ -38,6 +43,7 @@ pub struct Metrics {
     tick_duration: Histogram,
     tick_lateness: Histogram,
     server_latency: Histogram,
+    latency_parts: HistogramVec,
     jitter_buffer_delay: Histogram,
     counters: Counters<IntCounter>,
     gauges: Gauges<IntGauge>,
@@ -115,8 +121,19 @@ impl Metrics {
         )
         .expect("valid metric");
         make.register(&stage_duration);
+        let latency_parts = HistogramVec::new(
+            HistogramOpts::new(
+                "foldback_server_latency_part_seconds",
+                "What foldback_server_latency_seconds is made of.",
+            )
+            .buckets(PART_BUCKETS.to_vec()),
+            &["part"],
+        )
+        .expect("valid metric");
+        make.register(&latency_parts);
         Self {
             stage_duration,
+            latency_parts,
             tick_duration: make.histogram(
                 "foldback_tick_duration_seconds",
                 "Computing time of one tick over all rooms of a worker.",
@@ -152,6 +169,8 @@ impl Metrics {
             tick_duration: self.tick_duration.local(),
             tick_lateness: self.tick_lateness.local(),
             server_latency: self.server_latency.local(),
+            latency_parts: LatencyParts::NAMES
+                .map(|part| self.latency_parts.with_label_values(&[part]).local()),
             jitter_buffer_delay: self.jitter_buffer_delay.local(),
             chains: Vec::new(),
             counted: Counters::default(),
@@ -172,6 +191,36 @@ impl Metrics {
     }
 }
 
+/// What a packet's way through the server is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LatencyParts {
+    /// Held back so that later ones could still come in time, or wait for their FEC.
+    pub jitter_buffer: Duration,
+    /// From the arrival to the first tick that could have taken it.
+    pub tick_wait: Duration,
+    /// Stages: their algorithmic delay, decoding, computing and mixing.
+    pub chain: Duration,
+    /// Encoding and sending.
+    pub encode: Duration,
+}
+
+impl LatencyParts {
+    const NAMES: [&str; 4] = ["jitter_buffer", "tick_wait", "chain", "encode"];
+
+    /// The parts of `total`: what is not known to be one of the others is the jitter buffer's.
+    #[must_use]
+    pub fn of(total: Duration, tick_wait: Duration, chain: Duration, encode: Duration) -> Self {
+        let jitter_buffer = total.saturating_sub(tick_wait + chain + encode);
+        Self { jitter_buffer, tick_wait, chain, encode }
+    }
+
+    /// All of them together.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.jitter_buffer + self.tick_wait + self.chain + self.encode
+    }
+}
+
 /// A chain whose stages were resolved to their series, so that recording looks nothing up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainHandle(usize);
@@ -182,6 +231,7 @@ pub struct WorkerMetrics {
     tick_duration: LocalHistogram,
     tick_lateness: LocalHistogram,
     server_latency: LocalHistogram,
+    latency_parts: [LocalHistogram; 4],
     jitter_buffer_delay: LocalHistogram,
     chains: Vec<(String, Vec<LocalHistogram>)>,
     counted: Counters<u64>,
@@ -218,8 +268,14 @@ impl WorkerMetrics {
     }
 
     /// A talker's packet took that long through the server.
-    pub fn server_latency(&mut self, latency: Duration) {
+    pub fn server_latency(&mut self, parts: LatencyParts) {
+        let latency = parts.total();
         self.server_latency.observe(latency.as_secs_f64());
+        let LatencyParts { jitter_buffer, tick_wait, chain, encode } = parts;
+        let parts = [jitter_buffer, tick_wait, chain, encode];
+        for (histogram, part) in self.latency_parts.iter().zip(parts) {
+            histogram.observe(part.as_secs_f64());
+        }
         let us = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
         if self.recent_us.len() < RECENT {
             self.recent_us.push(us);
@@ -257,6 +313,7 @@ impl WorkerMetrics {
         self.tick_duration.flush();
         self.tick_lateness.flush();
         self.server_latency.flush();
+        self.latency_parts.iter().for_each(LocalHistogram::flush);
         self.jitter_buffer_delay.flush();
         for stage in self.chains.iter().flat_map(|(_, stages)| stages) {
             stage.flush();
@@ -409,9 +466,22 @@ mod tests {
         let metrics = Metrics::default();
         let mut worker = metrics.for_worker();
         assert_eq!(worker.recent_latency(), None);
-        (0..RECENT).for_each(|_| worker.server_latency(Duration::from_millis(90)));
-        (0..RECENT).for_each(|_| worker.server_latency(Duration::from_millis(30)));
+        let taking = |taking_ms| {
+            let ms = Duration::from_millis;
+            LatencyParts::of(ms(taking_ms), ms(7), ms(3), ms(1))
+        };
+        (0..RECENT).for_each(|_| worker.server_latency(taking(90)));
+        (0..RECENT).for_each(|_| worker.server_latency(taking(30)));
         let thirty = Duration::from_millis(30);
         assert_eq!(worker.recent_latency(), Some((thirty, thirty)));
+        worker.flush(Gauges::default());
+        let text = metrics.encode();
+        for (part, ms) in [("jitter_buffer", 79 + 19), ("tick_wait", 14), ("chain", 6)] {
+            let sum = f64::from(ms) * 1e-3 * RECENT as f64;
+            let start = format!("foldback_server_latency_part_seconds_sum{{part=\"{part}\"}} ");
+            let value = text.lines().find_map(|line| line.strip_prefix(&start));
+            let value: f64 = value.and_then(|v| v.parse().ok()).expect(&start);
+            assert!((value - sum).abs() < 1e-6 * sum, "{part}: {value} for {sum}");
+        }
     }
 }

@@ -11,11 +11,16 @@
 //! followed from the change went into it. A `Peer` opens no socket, reads no clock (every method
 //! is told the time) and knows nothing of rooms or mixing.
 
+mod answer;
+mod extensions;
 mod offer;
 mod peer;
 
 pub use offer::{CandidateError, OfferError, PeerOptions, stun_ufrag};
-pub use peer::{Closed, EchoStrings, NetworkReport, OutgoingFrame, Peer, ReceivedFrame, Sink};
+pub use peer::{
+    Captured, Closed, Contributor, EchoStrings, NetworkReport, OutgoingFrame, Peer, ReceivedFrame,
+    Sink,
+};
 
 /// Installs the process-wide crypto provider and makes one session to warm it up: the first of a
 /// process costs 30 to 90 ms, later ones about 1 ms. Call once at start; further calls do nothing.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use str0m::change::SdpOffer;
 use str0m::format::Codec;
@@ -10,11 +10,26 @@ use str0m::ice::StunMessage;
 use str0m::media::{Direction, MediaKind, Mid, Pt};
 use str0m::{Candidate, Rtc};
 
+use crate::answer;
+use crate::extensions::{self, CSRC_LEVELS_URI};
+
 /// What a session is made with.
 #[derive(Clone, Debug)]
 pub struct PeerOptions {
     /// Addresses at which the media socket is reached; each becomes an ICE host candidate.
     pub candidates: Vec<SocketAddr>,
+    /// How long the browser's packets shall be, in ms; `None` leaves it to the browser (20).
+    pub packet_ms: Option<u32>,
+    /// One moment by the monotonic and by the wall clock, to tell when something was captured.
+    pub wall_clock: Option<(Instant, SystemTime)>,
+}
+
+impl PeerOptions {
+    /// Reached at these addresses, everything else as browsers do it by themselves.
+    #[must_use]
+    pub fn at(candidates: Vec<SocketAddr>) -> Self {
+        Self { candidates, packet_ms: None, wall_clock: None }
+    }
 }
 
 /// The first audio line that both sides can use.
@@ -22,7 +37,13 @@ pub struct PeerOptions {
 pub(crate) struct AudioLine {
     pub(crate) mid: Mid,
     pub(crate) opus: Pt,
+    /// Opus with copies of earlier packets, if both sides know it.
+    pub(crate) red: Option<Pt>,
     pub(crate) direction: Direction,
+    /// The browser sends lost packets again when asked (RFC 4585, generic NACK).
+    pub(crate) nack: bool,
+    /// The levels of contributors were negotiated (RFC 6465).
+    pub(crate) names_levels: bool,
 }
 
 /// Accepts `offer` as an ICE-lite answerer.
@@ -32,32 +53,50 @@ pub(crate) fn accept(
     now: Instant,
 ) -> Result<(Rtc, String, Option<AudioLine>), OfferError> {
     let offer = SdpOffer::from_sdp_string(offer).map_err(|e| OfferError::new(&e.to_string()))?;
-    let mut rtc = Rtc::builder()
+    let text = offer.to_sdp_string();
+    let nack = opus_has_nack(&text);
+    let mut config = extensions::register(Rtc::builder())
         .set_ice_lite(true)
         .set_rtp_mode(true)
         .clear_codecs()
-        .enable_opus(true, false)
+        // With RED, where the offer has it: copies of earlier packets in later ones (RFC 2198).
+        .enable_opus(true, true)
         // Reports every second at most, for round trip and loss.
         .set_rtcp_report_interval_audio(Duration::from_secs(1))
-        .set_stats_interval(Some(Duration::from_secs(1)))
-        .build(now);
+        .set_stats_interval(Some(Duration::from_secs(1)));
+    // str0m answers with our flag, whatever the offer says.
+    config.codec_config().iter_mut().for_each(|params| params.set_fb_nack(nack));
+    let mut rtc = config.build(now);
     for address in &options.candidates {
         let candidate =
             Candidate::host(*address, "udp").map_err(|e| OfferError::new(&e.to_string()))?;
         rtc.add_local_candidate(candidate);
     }
-    let mids = audio_mids(&offer);
+    let mids = audio_mids(&text);
     let answer = rtc.sdp_api().accept_offer(offer).map_err(|e| OfferError::new(&e.to_string()))?;
     let audio = mids.into_iter().find_map(|mid| audio_line(&mut rtc, mid));
-    Ok((rtc, answer.to_sdp_string(), audio))
+    let answer = answer::finish(&answer.to_sdp_string(), options.packet_ms);
+    Ok((rtc, answer, audio.map(|line| AudioLine { nack, ..line })))
 }
 
 /// The mids of the offer in order. They are read from its text since str0m tells of new media
 /// only by events, which come later.
-fn audio_mids(offer: &SdpOffer) -> Vec<Mid> {
-    let text = offer.to_sdp_string();
+fn audio_mids(text: &str) -> Vec<Mid> {
     let mids = text.lines().filter_map(|line| line.strip_prefix("a=mid:"));
     mids.map(|mid| Mid::from(mid.trim())).collect()
+}
+
+/// Whether the offer has generic NACK for Opus (`a=rtcp-fb:111 nack`), which browsers add for audio
+/// only if their page asks for it.
+fn opus_has_nack(text: &str) -> bool {
+    let opus = text.lines().find_map(|line| {
+        let (pt, codec) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
+        codec.to_ascii_lowercase().starts_with("opus/").then_some(pt)
+    });
+    opus.is_some_and(|pt| {
+        let wanted = format!("a=rtcp-fb:{pt} nack");
+        text.lines().any(|line| line.trim_end() == wanted)
+    })
 }
 
 fn audio_line(rtc: &mut Rtc, mid: Mid) -> Option<AudioLine> {
@@ -72,8 +111,11 @@ fn audio_line(rtc: &mut Rtc, mid: Mid) -> Option<AudioLine> {
     let offered = media.remote_pts().to_vec();
     let params = rtc.codec_config().params();
     let opus =
-        params.iter().find(|p| p.spec().codec == Codec::Opus && offered.contains(&p.pt()))?.pt();
-    Some(AudioLine { mid, opus, direction })
+        params.iter().find(|p| p.spec().codec == Codec::Opus && offered.contains(&p.pt()))?;
+    let (opus, red) = (opus.pt(), opus.red());
+    let extensions = rtc.media(mid)?.remote_extmap();
+    let names_levels = extensions.iter().any(|(_, e)| e.as_uri() == CSRC_LEVELS_URI);
+    Some(AudioLine { mid, opus, red, direction, names_levels, nack: false })
 }
 
 /// Why an offer could not be answered: a sentence.
@@ -81,6 +123,10 @@ fn audio_line(rtc: &mut Rtc, mid: Mid) -> Option<AudioLine> {
 pub struct OfferError(String);
 
 impl OfferError {
+    pub(crate) fn unusable() -> Self {
+        Self("its media lines contradict each other".to_owned())
+    }
+
     /// One sentence out of what str0m says, which may be several lines and name addresses in
     /// memory.
     fn new(reason: &str) -> Self {

@@ -2,14 +2,25 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use str0m::media::SenderFeedback;
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{RtpPacket, RtpWrite};
+use str0m::rtp::{RedDecoder, RedEncoder, RedundantBlock, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 
+use crate::extensions::{captured_in, header_extensions};
 use crate::offer::{AudioLine, CandidateError, OfferError, PeerOptions, accept};
+
+/// Round trips below which lost packets are asked for again, and above which no longer. str0m looks
+/// for holes every 33 ms: what is asked for comes a round trip and up to that later.
+const ASK_BELOW: Duration = Duration::from_millis(60);
+const STOP_ASKING_ABOVE: Duration = Duration::from_millis(90);
+
+/// CSRCs that an RTP header has room for.
+const MAX_SOURCES: usize = 15;
 
 /// The label of data channels that are foldback's own; strings on others can be echoed.
 const OWN_CHANNEL: &str = "foldback";
@@ -35,6 +46,8 @@ pub trait Sink {
 /// One Opus packet from the network.
 #[derive(Clone)]
 pub struct ReceivedFrame {
+    /// The stream it came in (RFC 3550).
+    pub ssrc: u32,
     /// RTP sequence number, extended beyond 16 bit (RFC 3711, section 3.3.1).
     pub seq: u64,
     /// RTP time at 48 kHz, extended beyond 32 bit.
@@ -45,6 +58,29 @@ pub struct ReceivedFrame {
     pub payload: Arc<[u8]>,
     /// When it was received.
     pub arrival: Instant,
+    /// When its first sample was captured, where that is negotiated.
+    pub captured: Option<Captured>,
+    /// A copy that a later packet carried of one that did not come (RFC 2198).
+    pub redundant: bool,
+}
+
+/// When something was captured, as in the header extension abs-capture-time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Captured {
+    /// On the wall clock of who captured it, since the Unix epoch.
+    pub since_epoch: Duration,
+    /// How far that clock is ahead of the sender's (of what is received: of this server's), in ns,
+    /// if known.
+    pub clock_offset_ns: Option<i64>,
+}
+
+/// One who is heard in a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contributor {
+    /// Names it, as a CSRC (RFC 3550, section 5.1).
+    pub source: u32,
+    /// How loud, in -dBov: 0 is the loudest, 127 silence (RFC 6465).
+    pub level_minus_dbov: u8,
 }
 
 /// One Opus packet to send.
@@ -56,6 +92,13 @@ pub struct OutgoingFrame {
     pub payload: Arc<[u8]>,
     /// The first packet after a silence (RTP marker bit, RFC 7587 section 4.2).
     pub marker: bool,
+    /// The packet before it, sent along as a copy where the browser takes such (RFC 2198), and by
+    /// how much it is earlier in RTP time.
+    pub copy: Option<(Arc<[u8]>, u32)>,
+    /// Who is heard in it, the loudest first; of more than 15 the first 15 are named.
+    pub contributors: Arc<[Contributor]>,
+    /// When what the loudest says in it was captured.
+    pub captured: Option<Captured>,
 }
 
 /// Why a session is over.
@@ -67,13 +110,21 @@ pub enum Closed {
     Failed,
 }
 
-/// What receiver reports tell of the way to the browser.
+/// What receiver reports tell of the way to the browser; `None` is no news.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct NetworkReport {
     /// Round trip from RTCP receiver reports (RFC 3550, section 6.4.1).
     pub round_trip: Option<Duration>,
     /// Fraction of our packets lost on the way, 0..=1.
     pub loss: Option<f32>,
+}
+
+impl NetworkReport {
+    /// Takes what is new in `news`.
+    pub fn update(&mut self, news: Self) {
+        self.round_trip = news.round_trip.or(self.round_trip);
+        self.loss = news.loss.or(self.loss);
+    }
 }
 
 /// Whether strings on data channels that the other side opened are sent back.
@@ -92,6 +143,13 @@ pub struct Peer {
     echo_strings: EchoStrings,
     own_channels: Vec<str0m::channel::ChannelId>,
     next_seq: u64,
+    received: Received,
+    round_trip: Option<Duration>,
+    /// A moment, by both clocks.
+    wall_clock: Option<(Instant, SystemTime)>,
+    clock_ahead_ns: Option<i64>,
+    /// Of which stream lost packets are asked for again, and whether.
+    asks_again: (u32, bool),
     connected: bool,
     closed: bool,
     timeout: Instant,
@@ -113,7 +171,9 @@ impl Peer {
         echo_strings: EchoStrings,
         now: Instant,
     ) -> Result<(Self, String), OfferError> {
-        let (mut rtc, answer, audio) = accept(offer, options, now)?;
+        // str0m panics on some offers that no browser makes (one number for two codecs).
+        let accepted = catch_unwind(AssertUnwindSafe(|| accept(offer, options, now)));
+        let (mut rtc, answer, audio) = accepted.unwrap_or_else(|_| Err(OfferError::unusable()))?;
         let local_ufrag = rtc.direct_api().local_ice_credentials().ufrag;
         let peer = Self {
             rtc,
@@ -121,6 +181,11 @@ impl Peer {
             echo_strings,
             own_channels: Vec::new(),
             next_seq: 1,
+            received: Received::default(),
+            round_trip: None,
+            wall_clock: options.wall_clock,
+            clock_ahead_ns: None,
+            asks_again: (0, false),
             connected: false,
             closed: false,
             timeout: now,
@@ -234,11 +299,24 @@ impl Peer {
             return;
         }
         let seq = self.next_seq;
+        let (pt, payload) = match (audio.red, &frame.copy) {
+            (Some(red), Some((copy, earlier))) => {
+                (red, with_copy(*audio.opus, &frame.payload, copy, *earlier))
+            }
+            _ => (audio.opus, Arc::clone(&frame.payload)),
+        };
         let mut api = self.rtc.direct_api();
         let Some(stream) = api.stream_tx_by_mid(audio.mid, None) else { return };
-        let payload = Arc::clone(&frame.payload);
-        let write = RtpWrite::new(audio.opus, seq.into(), frame.rtp_time, now, payload);
-        stream.write_rtp(write.marker(frame.marker));
+        let mut sources = [0; MAX_SOURCES];
+        let count = frame.contributors.len().min(MAX_SOURCES);
+        for (source, contributor) in sources.iter_mut().zip(frame.contributors.iter()) {
+            *source = contributor.source;
+        }
+        let write = RtpWrite::new(pt, seq.into(), frame.rtp_time, now, payload)
+            .marker(frame.marker)
+            .csrc(&sources[..count])
+            .ext_vals(header_extensions(frame, audio.names_levels));
+        stream.write_rtp(write);
         self.next_seq += 1;
         self.handle_timeout(now, sink);
     }
@@ -284,8 +362,16 @@ impl Peer {
             }
             Event::RtpPacket(packet) => self.rtp(now, &packet, sink),
             Event::MediaEgressStats(stats) => {
-                sink.report(NetworkReport { round_trip: stats.rtt, loss: stats.loss });
+                self.tell(NetworkReport { round_trip: stats.rtt, loss: stats.loss }, sink);
             }
+            // From transport-wide feedback, where the browser sends it: fresher than its reports.
+            Event::PeerStats(stats) => {
+                self.tell(
+                    NetworkReport { round_trip: stats.rtt, loss: stats.egress_loss_fraction },
+                    sink,
+                );
+            }
+            Event::SenderFeedback(feedback) => self.learn_clock(&feedback),
             Event::ChannelOpen(id, label) if label == OWN_CHANNEL => self.own_channels.push(id),
             Event::ChannelData(data)
                 if self.echo_strings == EchoStrings::Yes
@@ -301,20 +387,95 @@ impl Peer {
         }
     }
 
-    fn rtp(&self, now: Instant, packet: &RtpPacket, sink: &mut impl Sink) {
-        let expected = self.audio.is_some_and(|line| line.opus == packet.header.payload_type);
-        // Padding-only packets (bandwidth probes) carry no audio.
-        if !expected || packet.payload.is_empty() {
+    fn tell(&mut self, news: NetworkReport, sink: &mut impl Sink) {
+        self.round_trip = news.round_trip.or(self.round_trip);
+        if news != NetworkReport::default() {
+            sink.report(news);
+        }
+    }
+
+    /// How far the browser's wall clock is ahead of ours, from its sender report.
+    fn learn_clock(&mut self, feedback: &SenderFeedback) {
+        let Some((instant, wall)) = self.wall_clock else { return };
+        let ours = wall + feedback.received_at.saturating_duration_since(instant);
+        let theirs = feedback.sender_info.ntp_time + self.round_trip.unwrap_or_default() / 2;
+        self.clock_ahead_ns = match theirs.duration_since(ours) {
+            Ok(ahead) => i64::try_from(ahead.as_nanos()).ok(),
+            Err(behind) => i64::try_from(behind.duration().as_nanos()).ok().map(|ns| -ns),
+        };
+    }
+
+    fn rtp(&mut self, now: Instant, packet: &RtpPacket, sink: &mut impl Sink) {
+        let Some(line) = self.audio.filter(|line| line.direction.is_receiving()) else { return };
+        let ssrc = packet.header.ssrc;
+        // Padding-only packets (bandwidth probes) carry no audio; a second line of audio is not
+        // listened to.
+        let mid = self.rtc.direct_api().stream_rx(&ssrc).map(|stream| stream.mid());
+        if packet.payload.is_empty() || mid.is_some_and(|mid| mid != line.mid) {
             return;
         }
         let level = packet.header.ext_vals.audio_level;
-        sink.frame(ReceivedFrame {
+        let frame = ReceivedFrame {
+            ssrc: *ssrc,
             seq: *packet.seq_no,
             rtp_time: packet.time.numer(),
             level_minus_dbov: level.map(|dbov| dbov.unsigned_abs().min(127)),
             payload: Arc::clone(&packet.payload),
             arrival: now,
+            captured: captured_in(packet, self.clock_ahead_ns),
+            redundant: false,
+        };
+        self.received.note(frame.ssrc, frame.seq);
+        self.ask_again_if_there_is_time(line, frame.ssrc);
+        if packet.header.payload_type == line.opus {
+            sink.frame(frame);
+        } else if line.red == Some(packet.header.payload_type) {
+            self.unwrap_red(*line.opus, &frame, sink);
+        }
+    }
+
+    /// Has str0m ask for lost packets again (RFC 4585) while the answer can come before they are due.
+    /// Where each packet carries a copy of the one before it, that comes sooner.
+    fn ask_again_if_there_is_time(&mut self, line: AudioLine, ssrc: u32) {
+        let soon = self.round_trip.is_some_and(|rtt| {
+            rtt <= if self.asks_again.1 { STOP_ASKING_ABOVE } else { ASK_BELOW }
         });
+        let wanted = (ssrc, line.nack && line.red.is_none() && soon);
+        if wanted == self.asks_again {
+            return;
+        }
+        if let Some(stream) = self.rtc.direct_api().stream_rx(&ssrc.into()) {
+            stream.suppress_nack(!wanted.1);
+            self.asks_again = wanted;
+        }
+    }
+
+    /// Hands out what a RED packet carries (RFC 2198): the packet itself, and copies of those
+    /// before it that did not come.
+    fn unwrap_red(&self, opus: u8, frame: &ReceivedFrame, sink: &mut impl Sink) {
+        let Ok(blocks) = RedDecoder::decode(&frame.payload) else { return };
+        let usable = |payload: &[u8], pt| pt == opus && !payload.is_empty();
+        // The packet itself stands last.
+        for (before, block) in (0_u64..).zip(blocks.iter().rev()) {
+            let offset = u64::from(block.timestamp_offset);
+            let missing =
+                before == 0 || offset > 0 && !self.received.has(frame.seq.wrapping_sub(before));
+            if !missing || frame.seq < before || frame.rtp_time < offset {
+                continue;
+            }
+            if usable(block.payload, block.pt) {
+                sink.frame(ReceivedFrame {
+                    seq: frame.seq - before,
+                    rtp_time: frame.rtp_time - offset,
+                    payload: Arc::from(block.payload),
+                    redundant: before > 0,
+                    // A level is that of the packet it came with.
+                    level_minus_dbov: frame.level_minus_dbov.filter(|_| before == 0),
+                    captured: frame.captured.filter(|_| before == 0),
+                    ..frame.clone()
+                });
+            }
+        }
     }
 
     fn fail(&mut self, sink: &mut impl Sink) {
@@ -322,6 +483,47 @@ impl Peer {
             self.closed = true;
             sink.closed(Closed::Failed);
         }
+    }
+}
+
+/// A RED payload (RFC 2198): the packet before, then the packet. Where that makes it too long for
+/// one datagram, the packet alone, as RED allows.
+fn with_copy(opus: u8, payload: &[u8], copy: &[u8], earlier: u32) -> Arc<[u8]> {
+    const LONGEST: usize = 1100;
+    let fits = payload.len() + copy.len() <= LONGEST;
+    let copy = fits.then(|| RedundantBlock {
+        pt: opus,
+        timestamp_offset: earlier,
+        payload: copy.to_vec(),
+    });
+    Arc::from(RedEncoder::encode(opus, payload, copy.as_slice()))
+}
+
+/// Which of the last 64 packets of a stream came.
+#[derive(Debug, Default)]
+struct Received {
+    ssrc: u32,
+    newest: u64,
+    /// Bit n: the packet n before the newest.
+    came: u64,
+}
+
+impl Received {
+    fn note(&mut self, ssrc: u32, seq: u64) {
+        if ssrc != self.ssrc || self.came == 0 {
+            *self = Self { ssrc, newest: seq, came: 1 };
+        } else if let Some(older) = self.newest.checked_sub(seq) {
+            self.came |= 1_u64.checked_shl(u32::try_from(older).unwrap_or(64)).unwrap_or(0);
+        } else {
+            let newer = u32::try_from(seq - self.newest).unwrap_or(64);
+            self.came = self.came.checked_shl(newer).unwrap_or(0) | 1;
+            self.newest = seq;
+        }
+    }
+
+    fn has(&self, seq: u64) -> bool {
+        let older = self.newest.checked_sub(seq).and_then(|older| u32::try_from(older).ok());
+        older.is_none_or(|older| self.came.checked_shr(older).unwrap_or(0) & 1 == 1)
     }
 }
 

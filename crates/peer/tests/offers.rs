@@ -60,7 +60,7 @@ fn accept(offer: &str) -> Result<(Peer, String), foldback_peer::OfferError> {
     let now = now();
     install_crypto(now);
     let candidates = vec![SocketAddr::from(([192, 0, 2, 7], 8000))];
-    Peer::accept(offer, &PeerOptions { candidates }, EchoStrings::No, now)
+    Peer::accept(offer, &PeerOptions::at(candidates), EchoStrings::No, now)
 }
 
 fn offer(add: impl FnOnce(&mut str0m::change::SdpApi<'_>)) -> String {

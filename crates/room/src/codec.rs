@@ -7,8 +7,6 @@ use audiopus::packet::{Packet, nb_samples};
 use audiopus::{Application, Bitrate, Channels, MutSignals, SampleRate};
 use foldback_stage::SAMPLE_RATE_HZ;
 
-use crate::PACKET_SAMPLES;
-
 /// The most samples one Opus packet can hold: 120 ms (RFC 6716, section 2.1.4).
 pub(crate) const MAX_PACKET_SAMPLES: usize = 5760;
 
@@ -66,24 +64,56 @@ pub(crate) fn packet_samples(payload: &[u8]) -> Option<usize> {
     (1..=MAX_PACKET_SAMPLES).contains(&samples).then_some(samples)
 }
 
-/// A mono 48 kHz encoder of 20 ms packets.
+/// Whether the packet carries in-band FEC for the one before it: the LBRR flags at the head of its
+/// first SILK frame (RFC 6716, section 4.2.4). Of packets with more than two frames nothing is
+/// known; browsers send one.
+pub(crate) fn has_fec(payload: &[u8]) -> bool {
+    let Some((&toc, rest)) = payload.split_first() else { return false };
+    let (config, stereo, code) = (toc >> 3, toc & 4 != 0, toc & 3);
+    if config >= 16 {
+        return false;
+    }
+    // In SILK-only packets a frame of 40 or 60 ms has two or three sets of flags.
+    let frames = if config < 12 { (config & 3).max(1) } else { 1 };
+    let head = match (code, rest) {
+        (0 | 1, [head, ..]) => *head,
+        (2, [length, _, head, ..]) if *length >= 252 => *head,
+        (2, [_, head, ..]) => *head,
+        _ => return false,
+    };
+    let middle = head >> (7 - frames) & 1 == 1;
+    middle || stereo && head >> (6 - 2 * frames) & 1 == 1
+}
+
+/// A mono 48 kHz encoder.
 pub(crate) struct OpusEncoder(Encoder);
 
 impl OpusEncoder {
     pub(crate) fn new(settings: &OpusSettings) -> Result<Self, CodecError> {
-        let build = || -> audiopus::Result<Encoder> {
-            let mut encoder = Encoder::new(SampleRate::Hz48000, Channels::Mono, Application::Voip)?;
-            encoder.set_bitrate(Bitrate::BitsPerSecond(settings.bitrate_bps))?;
-            encoder.set_complexity(settings.complexity)?;
-            encoder.set_inband_fec(settings.expected_loss_percent > 0)?;
-            encoder.set_packet_loss_perc(settings.expected_loss_percent)?;
+        let build = || -> audiopus::Result<Self> {
+            let mut encoder =
+                Self(Encoder::new(SampleRate::Hz48000, Channels::Mono, Application::Voip)?);
+            encoder.try_adopt(settings)?;
             Ok(encoder)
         };
-        build().map(Self).map_err(|e| CodecError(format!("no Opus encoder: {e}")))
+        build().map_err(|e| CodecError(format!("no Opus encoder: {e}")))
     }
 
-    /// Encodes 20 ms into `out` and returns the bytes written; `None` only if libopus fails.
-    pub(crate) fn encode(&mut self, pcm: &[f32; PACKET_SAMPLES], out: &mut [u8]) -> Option<usize> {
+    /// Goes on with other settings. Those of a room were tried when it was made: what libopus
+    /// took then it takes now.
+    pub(crate) fn adopt(&mut self, settings: &OpusSettings) {
+        let _ = self.try_adopt(settings);
+    }
+
+    fn try_adopt(&mut self, settings: &OpusSettings) -> audiopus::Result<()> {
+        self.0.set_bitrate(Bitrate::BitsPerSecond(settings.bitrate_bps))?;
+        self.0.set_complexity(settings.complexity)?;
+        self.0.set_inband_fec(settings.expected_loss_percent > 0)?;
+        self.0.set_packet_loss_perc(settings.expected_loss_percent)
+    }
+
+    /// Encodes 10 or 20 ms into `out` and returns the bytes written; `None` only if libopus fails.
+    pub(crate) fn encode(&mut self, pcm: &[f32], out: &mut [u8]) -> Option<usize> {
         self.0.encode_float(pcm, out).ok()
     }
 
@@ -99,6 +129,12 @@ const OPUS_RESET_STATE: i32 = 4028;
 /// libopus refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodecError(String);
+
+impl CodecError {
+    pub(crate) fn new(what: String) -> Self {
+        Self(what)
+    }
+}
 
 impl fmt::Display for CodecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,8 +165,7 @@ mod tests {
         let mut out = [0.0; MAX_PACKET_SAMPLES];
         let mut bytes = [0; MAX_ENCODED_BYTES];
         for chunk in tone(960 * 20).chunks_exact(960) {
-            let pcm = chunk.try_into().expect("20 ms");
-            let n = encoder.encode(pcm, &mut bytes).expect("encodes");
+            let n = encoder.encode(chunk, &mut bytes).expect("encodes");
             assert_eq!(packet_samples(&bytes[..n]), Some(960));
             assert_eq!(decoder.decode(&bytes[..n], &mut out), Some(960));
         }
@@ -148,16 +183,15 @@ mod tests {
     #[test]
     fn an_encoder_that_was_reset_encodes_as_a_fresh_one() {
         let pcm = tone(960);
-        let pcm: &[f32; 960] = pcm.as_slice().try_into().expect("20 ms");
         let settings = OpusSettings::default();
         let (mut fresh, mut used) =
             (OpusEncoder::new(&settings).expect("one"), OpusEncoder::new(&settings).expect("two"));
         let (mut a, mut b) = ([0; MAX_ENCODED_BYTES], [0; MAX_ENCODED_BYTES]);
-        used.encode(pcm, &mut b).expect("encodes");
-        used.encode(pcm, &mut b).expect("encodes");
+        used.encode(&pcm, &mut b).expect("encodes");
+        used.encode(&pcm, &mut b).expect("encodes");
         used.reset();
-        let n = fresh.encode(pcm, &mut a).expect("encodes");
-        let m = used.encode(pcm, &mut b).expect("encodes");
+        let n = fresh.encode(&pcm, &mut a).expect("encodes");
+        let m = used.encode(&pcm, &mut b).expect("encodes");
         assert_eq!(a[..n], b[..m]);
     }
 }

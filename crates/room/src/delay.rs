@@ -2,100 +2,189 @@
 
 use std::time::{Duration, Instant};
 
-use foldback_stage::SAMPLE_RATE_HZ;
-
 /// Width of a histogram bin.
-const BIN_MS: f32 = 5.0;
-/// Relative delays up to 500 ms are told apart.
-const BINS: usize = 100;
-/// How much of the past stays when a packet comes: at 50 packets a second, half is forgotten in
-/// about 8 s.
-const FORGET: f32 = 0.998_3;
-/// The share of packets that should be in time.
-const QUANTILE: f32 = 0.97;
-/// The fastest packet of the last few seconds is the zero of relative delay.
-const MIN_WINDOWS: usize = 4;
-const MIN_WINDOW: Duration = Duration::from_millis(1000);
+const BIN_MS: f32 = 1.0;
+/// Relative delays up to 512 ms are told apart.
+const BINS: usize = 512;
+/// Half of what was learnt is forgotten in this much sound; sooner at the beginning, which is no
+/// sample of what follows: sessions, pages and estimators of bandwidth are still starting.
+const HALF_LIFE_MS: f32 = 8_000.0;
+const FIRST_HALF_LIFE_MS: f32 = 500.0;
+/// Until so much sound came, the profile's first guess holds.
+const ENOUGH_MS: f32 = 500.0;
+/// Beyond any network that a conversation survives.
+const MAX_TARGET_MS: f32 = 500.0;
 
-/// Least and most target.
-const MIN_TARGET: Duration = Duration::from_millis(10);
-const MAX_TARGET: Duration = Duration::from_millis(400);
-/// Until enough packets came to know better.
-const INITIAL_TARGET: Duration = Duration::from_millis(20);
-const ENOUGH_PACKETS: u32 = 25;
+/// A stall: nothing came for this long, and then what came was late by more than the target and
+/// this.
+const STALL_GAP: Duration = Duration::from_millis(60);
+const STALL_MS: f32 = 30.0;
+/// What piled up behind a stall has come after this time at the latest.
+const STALL_OVER: Duration = Duration::from_secs(1);
+/// Two stalls within this time recur; the target covers them until none came for as long.
+const STALLS_RECUR: Duration = Duration::from_secs(20);
+/// How many stalls are remembered.
+const STALLS: usize = 8;
+/// On top of the highest stall, since the next may be a little higher.
+const STALL_MARGIN_MS: f32 = 5.0;
 
-/// Learns from arrivals how much delay playout needs: a high percentile of the relative packet
-/// delay (arrival against RTP time, less that of the fastest recent packet), with forgetting.
-pub(crate) struct DelayEstimator {
-    histogram: [f32; BINS],
-    packets: u32,
-    zero: Option<(Instant, u64)>,
-    /// Minima of the last windows, in ms against `zero`; the first is the current one.
-    minima: [f32; MIN_WINDOWS],
-    window_start: Option<Instant>,
+/// What is traded for delay: `[latency]` in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum LatencyProfile {
+    /// Packets of 10 ms go out, and jitter buffers are as short as they can be: for good networks.
+    Low,
+    /// Packets of 20 ms go out, one packet in a hundred may come too late.
+    #[default]
+    Balanced,
+    /// Packets of 20 ms go out, jitter buffers have some reserve: for networks that surprise.
+    Robust,
 }
 
-impl DelayEstimator {
-    pub(crate) fn new() -> Self {
+impl LatencyProfile {
+    /// Blocks of 10 ms in one outgoing packet.
+    #[must_use]
+    pub const fn blocks_per_packet(self) -> usize {
+        match self {
+            Self::Low => 1,
+            Self::Balanced | Self::Robust => 2,
+        }
+    }
+
+    /// The share of packets that should come in time.
+    const fn quantile(self) -> f32 {
+        match self {
+            Self::Low => 0.97,
+            Self::Balanced => 0.995,
+            Self::Robust => 0.999,
+        }
+    }
+
+    /// The least target in ms: what the clocks and threads of senders vary by even on a cable.
+    const fn least_ms(self) -> f32 {
+        match self {
+            Self::Low => 2.0,
+            Self::Balanced => 4.0,
+            Self::Robust => 20.0,
+        }
+    }
+
+    /// The target in ms until enough packets came to know better.
+    const fn first_ms(self) -> f32 {
+        match self {
+            Self::Low => 5.0,
+            Self::Balanced => 10.0,
+            Self::Robust => 40.0,
+        }
+    }
+}
+
+/// Learns from relative delays how much delay playout needs: a high percentile with forgetting,
+/// and the height of stalls that recur.
+pub(crate) struct DelayTarget {
+    profile: LatencyProfile,
+    /// Weights of packets by relative delay; later packets weigh more, which is what forgetting
+    /// comes to.
+    histogram: [f32; BINS],
+    total: f32,
+    /// What the next millisecond of sound weighs.
+    weight: f32,
+    learnt_ms: f32,
+    percentile_ms: f32,
+    last_arrival: Option<Instant>,
+    stalled_since: Option<Instant>,
+    stalls: [Option<(Instant, f32)>; STALLS],
+}
+
+impl DelayTarget {
+    pub(crate) fn new(profile: LatencyProfile) -> Self {
         Self {
+            profile,
             histogram: [0.0; BINS],
-            packets: 0,
-            zero: None,
-            minima: [f32::INFINITY; MIN_WINDOWS],
-            window_start: None,
+            total: 0.0,
+            weight: 1.0,
+            learnt_ms: 0.0,
+            percentile_ms: profile.first_ms(),
+            last_arrival: None,
+            stalled_since: None,
+            stalls: [None; STALLS],
         }
     }
 
-    /// A packet whose first sample has RTP time `rtp_time` came at `arrival`.
-    pub(crate) fn packet(&mut self, rtp_time: u64, arrival: Instant) {
-        let (zero_arrival, zero_rtp) = *self.zero.get_or_insert((arrival, rtp_time));
-        let wall_ms = signed_ms(arrival, zero_arrival);
-        let media_ms = (rtp_time as f64 - zero_rtp as f64) * 1e3 / f64::from(SAMPLE_RATE_HZ);
-        let delay_ms = (wall_ms - media_ms) as f32;
-        self.roll_minima(arrival);
-        self.minima[0] = self.minima[0].min(delay_ms);
-        let fastest = self.minima.iter().copied().fold(f32::INFINITY, f32::min);
-        let relative = (delay_ms - fastest).max(0.0);
-        let bin = ((relative / BIN_MS) as usize).min(BINS - 1);
-        self.histogram.iter_mut().for_each(|share| *share *= FORGET);
-        self.histogram[bin] += 1.0 - FORGET;
-        self.packets = self.packets.saturating_add(1);
+    /// A packet of `length_ms` came `relative_ms` later than the fastest would have.
+    pub(crate) fn packet(&mut self, relative_ms: f32, length_ms: f32, arrival: Instant) {
+        let gap = self.last_arrival.map(|last| arrival.saturating_duration_since(last));
+        self.last_arrival = Some(arrival);
+        if self.is_of_a_stall(relative_ms, gap, arrival) {
+            return;
+        }
+        let bin = ((relative_ms / BIN_MS) as usize).min(BINS - 1);
+        let weight = self.weight * length_ms;
+        self.histogram[bin] += weight;
+        self.total += weight;
+        let half_life_ms = (self.learnt_ms / 3.0).clamp(FIRST_HALF_LIFE_MS, HALF_LIFE_MS);
+        self.weight *= (std::f32::consts::LN_2 * length_ms / half_life_ms).exp();
+        if self.weight > 1e6 {
+            self.histogram.iter_mut().for_each(|share| *share *= 1e-6);
+            self.total *= 1e-6;
+            self.weight *= 1e-6;
+        }
+        self.learnt_ms += length_ms;
+        if self.learnt_ms >= ENOUGH_MS {
+            self.percentile_ms = self.percentile();
+        }
     }
 
-    /// How long the first sample of the fastest packet should wait.
-    pub(crate) fn target(&self) -> Duration {
-        if self.packets < ENOUGH_PACKETS {
-            return INITIAL_TARGET;
+    /// How late a packet may be and still be in time, in ms.
+    pub(crate) fn ms(&self, now: Instant) -> f32 {
+        let recurring = self.recurring_stall_ms(now).unwrap_or(0.0);
+        self.percentile_ms.max(recurring).clamp(self.profile.least_ms(), MAX_TARGET_MS)
+    }
+
+    /// Whether the packet waited in a stall of the network. What piles up in one is told once, by
+    /// its height: as so many late packets it would keep the target up long after.
+    fn is_of_a_stall(&mut self, relative_ms: f32, gap: Option<Duration>, now: Instant) -> bool {
+        if let Some(since) = self.stalled_since {
+            let over = now.saturating_duration_since(since) > STALL_OVER;
+            if relative_ms > self.percentile_ms && !over {
+                return true;
+            }
+            self.stalled_since = None;
         }
-        let total: f32 = self.histogram.iter().sum();
+        let stall = gap.is_some_and(|gap| gap >= STALL_GAP)
+            && relative_ms > self.percentile_ms + STALL_MS
+            && self.learnt_ms >= ENOUGH_MS;
+        if stall {
+            self.stalls.rotate_right(1);
+            self.stalls[0] = Some((now, relative_ms));
+            self.stalled_since = Some(now);
+        }
+        stall
+    }
+
+    fn recurring_stall_ms(&self, now: Instant) -> Option<f32> {
+        let lately = |at: Instant| now.saturating_duration_since(at) <= STALLS_RECUR;
+        let (last, _) = self.stalls[0].filter(|(at, _)| lately(*at))?;
+        let (before, _) = self.stalls[1]?;
+        if last.saturating_duration_since(before) > STALLS_RECUR {
+            return None;
+        }
+        let heights = self
+            .stalls
+            .iter()
+            .flatten()
+            .filter(|(at, _)| now.saturating_duration_since(*at) <= 2 * STALLS_RECUR);
+        heights.map(|(_, ms)| ms + STALL_MARGIN_MS).reduce(f32::max)
+    }
+
+    fn percentile(&self) -> f32 {
+        let wanted = self.profile.quantile() * self.total;
         let mut below = 0.0;
         let bin = self.histogram.iter().position(|share| {
             below += share;
-            below >= QUANTILE * total
+            below >= wanted
         });
-        let needed_ms = (bin.unwrap_or(BINS - 1) + 1) as f32 * BIN_MS;
-        Duration::from_secs_f32(needed_ms / 1e3).clamp(MIN_TARGET, MAX_TARGET)
+        (bin.unwrap_or(BINS - 1) + 1) as f32 * BIN_MS
     }
-
-    /// Starts afresh, for a sender that restarted.
-    pub(crate) fn reset(&mut self) {
-        *self = Self::new();
-    }
-
-    fn roll_minima(&mut self, now: Instant) {
-        let start = *self.window_start.get_or_insert(now);
-        if now.saturating_duration_since(start) >= MIN_WINDOW {
-            self.minima.rotate_right(1);
-            self.minima[0] = f32::INFINITY;
-            self.window_start = Some(now);
-        }
-    }
-}
-
-fn signed_ms(a: Instant, b: Instant) -> f64 {
-    let forward = a.saturating_duration_since(b).as_secs_f64();
-    let backward = b.saturating_duration_since(a).as_secs_f64();
-    (forward - backward) * 1e3
 }
 
 #[cfg(test)]
@@ -103,32 +192,69 @@ fn signed_ms(a: Instant, b: Instant) -> f64 {
 mod tests {
     use super::*;
 
-    fn feed(estimator: &mut DelayEstimator, delays_ms: impl Iterator<Item = u64>) {
-        let start = Instant::now();
-        for (i, delay) in (0u64..).zip(delays_ms) {
-            estimator.packet(i * 960, start + Duration::from_millis(i * 20 + delay));
+    struct Sender {
+        target: DelayTarget,
+        now: Instant,
+    }
+
+    impl Sender {
+        fn new() -> Self {
+            Self { target: DelayTarget::new(LatencyProfile::Balanced), now: Instant::now() }
+        }
+
+        /// A second and so on of packets, each late by what `late_ms` says.
+        fn send(&mut self, packets: u32, late_ms: impl Fn(u32) -> u32) {
+            let mut last = self.now;
+            for i in 0..packets {
+                let late = late_ms(i);
+                let at = self.now + Duration::from_millis(u64::from(i * 20 + late));
+                last = last.max(at);
+                self.target.packet(late as f32, 20.0, last);
+            }
+            self.now += Duration::from_millis(u64::from(packets * 20));
+        }
+
+        fn ms(&self) -> f32 {
+            self.target.ms(self.now)
+        }
+
+        /// 5 s, of which the first `height_ms` come at once.
+        fn stall(&mut self, height_ms: u32) {
+            self.send(250, |i| height_ms.saturating_sub(i * 20));
         }
     }
 
     #[test]
     fn without_jitter_the_target_is_the_least() {
-        let mut estimator = DelayEstimator::new();
-        feed(&mut estimator, std::iter::repeat_n(50, 500));
-        assert_eq!(estimator.target(), MIN_TARGET);
+        let mut sender = Sender::new();
+        sender.send(500, |_| 0);
+        assert_eq!(sender.ms(), 4.0);
     }
 
     #[test]
     fn with_jitter_the_target_covers_nearly_all_of_it() {
-        let mut estimator = DelayEstimator::new();
-        feed(&mut estimator, (0..1000).map(|i| (i * 7919) % 41));
-        let target = estimator.target().as_millis();
-        assert!((38..=50).contains(&target), "{target} ms for 0 to 40 ms of jitter");
+        let mut sender = Sender::new();
+        sender.send(1000, |i| (i * 7919) % 41);
+        assert!((39.0..=41.0).contains(&sender.ms()), "{} ms for 0 to 40 ms", sender.ms());
     }
 
     #[test]
     fn jitter_that_ended_is_forgotten() {
-        let mut estimator = DelayEstimator::new();
-        feed(&mut estimator, (0..3000).map(|i| if i < 500 { (i * 7919) % 41 } else { 0 }));
-        assert!(estimator.target() <= Duration::from_millis(15), "{:?}", estimator.target());
+        let mut sender = Sender::new();
+        sender.send(500, |i| (i * 7919) % 41);
+        sender.send(4000, |_| 0);
+        assert!(sender.ms() <= 5.0, "{} ms", sender.ms());
+    }
+
+    #[test]
+    fn one_stall_raises_nothing_and_the_second_does() {
+        let mut sender = Sender::new();
+        sender.send(250, |_| 0);
+        sender.stall(150);
+        assert_eq!(sender.ms(), 4.0, "after one");
+        sender.stall(150);
+        assert_eq!(sender.ms(), 155.0, "after the second");
+        sender.send(50 * 25, |_| 0);
+        assert_eq!(sender.ms(), 4.0, "25 s later");
     }
 }

@@ -1,21 +1,21 @@
-//! Decoded audio that waits to be pulled, and when it arrived.
+//! Decoded audio that waits to be pulled, what was pulled just before, and when it arrived.
 
 use std::time::Instant;
 
 use crate::codec::MAX_PACKET_SAMPLES;
 
-/// Room for the longest packet behind what is left of others and what shortening looks at.
-const CAPACITY: usize = MAX_PACKET_SAMPLES + 4096;
+/// Samples kept behind the read position: the past that stretching repeats and concealment goes
+/// on from. 30 ms.
+pub(crate) const HISTORY: usize = 1440;
+/// Room for the longest packet behind what is left of others, what stretching looks at and what
+/// it puts in.
+const CAPACITY: usize = 2 * HISTORY + MAX_PACKET_SAMPLES + 8192;
 const MAX_ARRIVALS: usize = 64;
 
-/// Periods that shortening tries, in samples: 2.5 to 12.5 ms, the pitch of voices.
-const MIN_PERIOD: usize = 120;
-const MAX_PERIOD: usize = 600;
-
-/// A bounded queue of samples. Positions count samples ever pushed and not removed; they only
-/// grow. Never allocates after it was made.
+/// A bounded queue of samples with a past. Never allocates after it was made.
 pub(crate) struct SampleFifo {
     samples: Box<[f32; CAPACITY]>,
+    /// Where the next sample to pop lies; at least [`HISTORY`].
     start: usize,
     end: usize,
     popped: u64,
@@ -29,8 +29,8 @@ impl SampleFifo {
     pub(crate) fn new() -> Self {
         Self {
             samples: Box::new([0.0; CAPACITY]),
-            start: 0,
-            end: 0,
+            start: HISTORY,
+            end: HISTORY,
             popped: 0,
             arrivals: [None; MAX_ARRIVALS],
             first_arrival: 0,
@@ -42,18 +42,24 @@ impl SampleFifo {
         self.end - self.start
     }
 
-    /// Samples popped so far, less those removed by shortening.
+    /// Samples popped so far.
     pub(crate) fn position(&self) -> u64 {
         self.popped
     }
 
+    /// What waits, the oldest first.
+    pub(crate) fn waiting(&self) -> &[f32] {
+        &self.samples[self.start..self.end]
+    }
+
+    /// The last [`HISTORY`] samples popped, then what waits.
+    pub(crate) fn with_history(&self) -> &[f32] {
+        &self.samples[self.start - HISTORY..self.end]
+    }
+
     /// Space for `n` samples at the end, cleared; `None` if so much does not fit.
     pub(crate) fn push_space(&mut self, n: usize) -> Option<&mut [f32]> {
-        if self.end + n > CAPACITY {
-            self.samples.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
+        self.make_room(n);
         let space = self.samples.get_mut(self.end..self.end + n)?;
         space.fill(0.0);
         self.end += n;
@@ -94,78 +100,103 @@ impl SampleFifo {
 
     /// Moves the oldest samples to `out`; what is missing is silence.
     pub(crate) fn pop(&mut self, out: &mut [f32]) {
-        let n = out.len().min(self.len());
-        out[..n].copy_from_slice(&self.samples[self.start..self.start + n]);
-        out[n..].fill(0.0);
-        self.start += n;
+        let missing = out.len().saturating_sub(self.len());
+        if missing > 0 {
+            let _ = self.push_space(missing);
+        }
+        out.copy_from_slice(&self.samples[self.start..self.start + out.len()]);
+        self.start += out.len();
         self.popped += out.len() as u64;
     }
 
+    /// Forgets what waits. The past stays: what comes next may have to go on from it.
     pub(crate) fn clear(&mut self) {
-        self.start = 0;
-        self.end = 0;
+        self.end = self.start;
         self.arrivals = [None; MAX_ARRIVALS];
         self.arrival_count = 0;
     }
 
-    /// How many samples [`Self::shorten`] looks at.
-    pub(crate) const SHORTEN_NEEDS: usize = 2 * MAX_PERIOD;
-
-    /// Takes one pitch period out of the oldest samples by overlap-add, if the signal repeats
-    /// itself well enough there (or is so quiet that it does not matter). Returns the samples
-    /// removed, 0 if the place does not suit.
-    ///
-    /// A simple form of WSOLA (Verhelst and Roelands, 1993).
-    pub(crate) fn shorten(&mut self, quiet_energy: f32) -> usize {
-        if self.len() < Self::SHORTEN_NEEDS {
-            return 0;
+    /// Takes `n` samples out of the front: what waits fades into what waits `n` samples later over
+    /// `fade` samples. Nothing happens if less than `n + fade` samples wait.
+    pub(crate) fn remove(&mut self, n: usize, fade: usize, law: FadeLaw) -> bool {
+        if self.len() < n + fade {
+            return false;
         }
         let x = &mut self.samples[self.start..self.end];
-        let Some(period) = best_period(x, quiet_energy) else { return 0 };
-        // The first period fades into the second, which then takes its place.
-        for i in 0..period {
-            let fade = (i as f32 + 0.5) / period as f32;
-            x[period + i] = x[i] * (1.0 - fade) + x[period + i] * fade;
+        for i in 0..fade {
+            let (out, into) = law.gains(i, fade);
+            x[n + i] = x[i] * out + x[n + i] * into;
         }
-        self.start += period;
+        // Closed from behind, so that the past stays what was played.
+        self.samples.copy_within(self.start + n..self.end, self.start);
+        self.end -= n;
+        self.move_arrivals(-(n as i64));
+        true
+    }
+
+    /// Puts `n` samples in front of what waits: the last `n` played are played once more, with
+    /// what waits fading into them over `fade` samples first. Nothing happens if less than `fade`
+    /// samples wait or `n` is longer than the past.
+    pub(crate) fn repeat(&mut self, n: usize, fade: usize, law: FadeLaw) -> bool {
+        if self.len() < fade || n > HISTORY || fade > n {
+            return false;
+        }
+        self.make_room(n);
+        if self.end + n > CAPACITY {
+            return false;
+        }
+        self.samples.copy_within(self.start..self.end, self.start + n);
+        self.end += n;
+        for i in 0..n {
+            let past = self.samples[self.start + i - n];
+            let here = self.start + i;
+            // The future's first samples lie behind the gap that was opened.
+            self.samples[here] = match i < fade {
+                true => {
+                    let (out, into) = law.gains(i, fade);
+                    self.samples[here + n] * out + past * into
+                }
+                false => past,
+            };
+        }
+        self.move_arrivals(n as i64);
+        true
+    }
+
+    fn move_arrivals(&mut self, by: i64) {
         for (end, _) in self.arrivals.iter_mut().flatten() {
-            *end = end.saturating_sub(period as u64).max(self.popped);
+            *end = end.saturating_add_signed(by).max(self.popped);
         }
-        period
+    }
+
+    fn make_room(&mut self, n: usize) {
+        if self.end + n > CAPACITY {
+            let from = self.start - HISTORY;
+            self.samples.copy_within(from..self.end, 0);
+            self.start -= from;
+            self.end -= from;
+        }
     }
 }
 
-fn best_period(x: &[f32], quiet_energy: f32) -> Option<usize> {
-    let energy = |y: &[f32]| y.iter().map(|s| s * s).sum::<f32>();
-    let window = MAX_PERIOD;
-    let head = energy(&x[..window]);
-    if head / window as f32 <= quiet_energy {
-        return Some(MAX_PERIOD.min(480));
-    }
-    let mut best = (0.0, 0);
-    // Every fourth lag, then the neighbourhood: 48 kHz is finer than pitch needs.
-    let score = |lag: usize| {
-        let n = window.min(x.len() - lag);
-        let (a, b) = (&x[..n], &x[lag..lag + n]);
-        let cross: f32 = a.iter().zip(b).step_by(2).map(|(p, q)| p * q).sum();
-        let norm = (a.iter().step_by(2).map(|s| s * s).sum::<f32>()
-            * b.iter().step_by(2).map(|s| s * s).sum::<f32>())
-        .sqrt();
-        if norm > 0.0 { cross / norm } else { 0.0 }
-    };
-    for lag in (MIN_PERIOD..=MAX_PERIOD).step_by(4) {
-        let s = score(lag);
-        if s > best.0 {
-            best = (s, lag);
+/// How one sound fades into another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FadeLaw {
+    /// Amplitudes add up: for two that are alike.
+    Amplitude,
+    /// Powers add up: for two that have nothing in common, as noise.
+    Power,
+}
+
+impl FadeLaw {
+    /// Gains of what goes and what comes at sample `i` of `n`.
+    pub(crate) fn gains(self, i: usize, n: usize) -> (f32, f32) {
+        let x = (i as f32 + 0.5) / n as f32;
+        match self {
+            Self::Amplitude => (1.0 - x, x),
+            Self::Power => ((1.0 - x).sqrt(), x.sqrt()),
         }
     }
-    for lag in best.1.saturating_sub(3).max(MIN_PERIOD)..=(best.1 + 3).min(MAX_PERIOD) {
-        let s = score(lag);
-        if s > best.0 {
-            best = (s, lag);
-        }
-    }
-    (best.0 > 0.9).then_some(best.1)
 }
 
 #[cfg(test)]
@@ -194,6 +225,8 @@ mod tests {
             }
         }
         assert_eq!(fifo.position(), 200 * 960);
+        let past = fifo.with_history();
+        assert_eq!((past.len(), past[HISTORY - 1]), (HISTORY, (next_out - 1) as f32));
     }
 
     #[test]
@@ -211,29 +244,30 @@ mod tests {
     }
 
     #[test]
-    fn shortening_a_tone_takes_whole_periods_and_leaves_no_click() {
+    fn what_is_removed_and_repeated_moves_the_arrivals_along() {
+        let now = Instant::now();
         let mut fifo = SampleFifo::new();
-        let step = 200.0 * std::f32::consts::TAU / 48_000.0;
-        push(&mut fifo, (0..4800).map(|i| 0.5 * (i as f32 * step).sin()));
-        let removed = fifo.shorten(1e-8);
-        assert!(removed > 0 && removed % 240 <= 1, "removed {removed}");
-        let mut out = vec![0.0; fifo.len()];
-        fifo.pop(&mut out);
-        let largest_step = out.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
-        assert!(largest_step < 0.5 * step * 1.1, "step {largest_step}");
+        push(&mut fifo, (0..1440u16).map(f32::from));
+        fifo.mark_arrival(now);
+        fifo.pop(&mut [0.0; 480]);
+        assert!(fifo.repeat(240, 0, FadeLaw::Amplitude));
+        assert_eq!(fifo.waiting()[..3], [240.0, 241.0, 242.0]);
+        assert_eq!(fifo.waiting()[240], 480.0);
+        assert!(fifo.remove(100, 0, FadeLaw::Amplitude));
+        assert_eq!(fifo.waiting()[0], 340.0);
+        fifo.pop(&mut [0.0; 1099]);
+        assert_eq!(fifo.next_arrival_before(fifo.position()), None);
+        fifo.pop(&mut [0.0; 1]);
+        assert_eq!(fifo.next_arrival_before(fifo.position()), Some(now));
     }
 
     #[test]
-    fn noise_is_not_shortened() {
+    fn what_does_not_fit_is_refused() {
         let mut fifo = SampleFifo::new();
-        let mut seed = 1u32;
-        push(
-            &mut fifo,
-            (0..4800).map(|_| {
-                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (seed >> 8) as f32 / 8_388_608.0 - 1.0
-            }),
-        );
-        assert_eq!(fifo.shorten(1e-8), 0);
+        push(&mut fifo, std::iter::repeat_n(0.5, 300));
+        assert!(!fifo.remove(200, 101, FadeLaw::Amplitude));
+        assert!(!fifo.repeat(HISTORY + 1, 0, FadeLaw::Amplitude));
+        assert!(!fifo.repeat(400, 301, FadeLaw::Amplitude));
+        assert_eq!(fifo.len(), 300);
     }
 }

@@ -3,8 +3,8 @@
 //! * [`Receiver`]: one participant's packets to a gapless stream of 480-sample blocks (reordering,
 //!   decoding, forward error correction, concealment, adaptive delay).
 //! * [`Room`]: all participants' receivers and chains, the mixer, the encoders. [`Room::tick`] is
-//!   called every 10 ms of an absolute clock; each second call closes a 20 ms packet per distinct
-//!   mix, which [`Room::packets`] then hands out.
+//!   called every 10 ms of an absolute clock; each call (with 20 ms packets each second one) closes
+//!   a packet per distinct mix, which [`Room::packets`] then hands out.
 //!
 //! The crate reads no clock (every method that needs the time is told it), opens no socket and is
 //! deterministic: the same calls give the same samples. What costs time or memory (decoders,
@@ -12,23 +12,30 @@
 //! locks, logs, blocks or panics.**
 
 mod codec;
+mod comfort;
 mod delay;
 mod fifo;
 mod mix;
+mod output_class;
+mod packets;
 mod participant;
+mod playout;
 mod receiver;
+mod resample;
 mod room;
+mod sender_clock;
+mod stretch;
 mod talkers;
 
 pub use codec::{CodecError, OpusSettings};
+pub use delay::LatencyProfile;
+pub use mix::{Contributor, MAX_CONTRIBUTORS};
+pub use packets::{CaptureTime, EncodedFrame};
 pub use participant::{Admission, AdmissionError, Departed, ParticipantId};
-pub use receiver::{EncodedFrame, Pulled, Receiver, ReceiverStats};
-pub use room::{Level, MixPacket, Room, RoomSpec, TICK};
+pub use receiver::{Pulled, Receiver, ReceiverStats};
+pub use room::{Level, MixPacket, PlayedPacket, Room, RoomSpec, TICK};
 
 use foldback_stage::BLOCK_SAMPLES;
 
-/// Blocks in one outgoing packet.
-pub const BLOCKS_PER_PACKET: usize = 2;
-
-/// Samples in one outgoing packet: 20 ms.
-pub const PACKET_SAMPLES: usize = BLOCKS_PER_PACKET * BLOCK_SAMPLES;
+/// Samples in the longest outgoing packet: 20 ms.
+pub(crate) const MAX_PACKET_SAMPLES_OUT: usize = 2 * BLOCK_SAMPLES;

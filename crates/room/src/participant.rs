@@ -5,9 +5,10 @@ use std::fmt;
 use foldback_chain::{Chain, ChainBuildError};
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, StageFormat};
 
-use crate::PACKET_SAMPLES;
+use crate::MAX_PACKET_SAMPLES_OUT;
 use crate::codec::CodecError;
 use crate::mix::Mix;
+use crate::output_class::Downlink;
 use crate::receiver::{Receiver, ReceiverStats};
 use crate::room::RoomSpec;
 use crate::talkers::Activity;
@@ -37,7 +38,7 @@ impl Admission {
     /// When a stage or libopus refuses.
     pub fn build(spec: &RoomSpec) -> Result<Self, AdmissionError> {
         Ok(Self {
-            receiver: Receiver::new()?,
+            receiver: Receiver::new(spec.latency)?,
             input: Chain::build(&spec.chain.input, StageFormat::MONO)?,
             mix: Mix::new(spec)?,
         })
@@ -114,8 +115,8 @@ pub(crate) struct Participant {
     pub(crate) id: ParticipantId,
     pub(crate) receiver: Receiver,
     pub(crate) input: Chain,
-    /// What this participant gives to the mix, faded in and out.
-    pub(crate) audio: [f32; PACKET_SAMPLES],
+    /// What this participant gives to the mix, faded in and out: as much as a packet out holds.
+    pub(crate) audio: [f32; MAX_PACKET_SAMPLES_OUT],
     pub(crate) activity: Activity,
     pub(crate) muted: bool,
     /// Samples of what was said that the input chain still holds.
@@ -126,8 +127,10 @@ pub(crate) struct Participant {
     pub(crate) in_mix: bool,
     /// Any of `audio` is in this packet's mix (it may just be fading out).
     pub(crate) contributes: bool,
-    /// Packets for which the participant keeps its own mix after it last talked.
+    /// Blocks for which the participant keeps its own mix after it last talked.
     pub(crate) own_mix_hold: u32,
+    /// The way to it.
+    pub(crate) downlink: Downlink,
     /// Index of the mix it hears.
     pub(crate) hears: usize,
 }
@@ -138,7 +141,7 @@ impl Participant {
             id,
             receiver,
             input,
-            audio: [0.0; PACKET_SAMPLES],
+            audio: [0.0; MAX_PACKET_SAMPLES_OUT],
             activity: Activity::silent(),
             muted: false,
             held_back: 0,
@@ -146,6 +149,7 @@ impl Participant {
             in_mix: false,
             contributes: false,
             own_mix_hold: 0,
+            downlink: Downlink::default(),
             hears,
         }
     }
@@ -161,15 +165,15 @@ impl Participant {
     }
 
     /// Makes `audio` what the mix gets, as the participant comes into it, stays or leaves.
-    pub(crate) fn follow_choice(&mut self, chosen: bool) {
-        fade(&mut self.audio, self.in_mix, chosen);
+    pub(crate) fn follow_choice(&mut self, chosen: bool, packet_samples: usize) {
+        fade(&mut self.audio[..packet_samples], self.in_mix, chosen);
         self.contributes = self.in_mix || chosen;
         self.in_mix = chosen;
     }
 }
 
 /// Fades in over 2.5 ms (short, so that no onset is lost), out over the whole packet.
-fn fade(audio: &mut [f32; PACKET_SAMPLES], was_heard: bool, is_heard: bool) {
+fn fade(audio: &mut [f32], was_heard: bool, is_heard: bool) {
     const FADE_IN_SAMPLES: usize = 120;
     match (was_heard, is_heard) {
         (true, true) => {}
@@ -179,8 +183,9 @@ fn fade(audio: &mut [f32; PACKET_SAMPLES], was_heard: bool, is_heard: bool) {
             }
         }
         (true, false) => {
+            let end = audio.len() as f32;
             for (i, sample) in audio.iter_mut().enumerate() {
-                *sample *= 1.0 - (i + 1) as f32 / PACKET_SAMPLES as f32;
+                *sample *= 1.0 - (i + 1) as f32 / end;
             }
         }
         (false, false) => audio.fill(0.0),

@@ -1,52 +1,37 @@
 //! One participant's packets to a gapless stream of blocks.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, CaptureTimeline, SAMPLE_RATE_HZ};
 
-use crate::codec::{CodecError, MAX_PACKET_SAMPLES, OpusDecoder, packet_samples};
-use crate::delay::DelayEstimator;
-use crate::fifo::SampleFifo;
+use crate::codec::{CodecError, MAX_PACKET_SAMPLES, OpusDecoder, has_fec, packet_samples};
+use crate::comfort::ComfortNoise;
+use crate::delay::{DelayTarget, LatencyProfile};
+use crate::fifo::{FadeLaw, HISTORY, SampleFifo};
+use crate::packets::{CaptureTime, EncodedFrame, PacketBuffer, SLOTS};
+use crate::playout::{Playout, Situation};
+use crate::resample::{DriftResampler, LOOKAHEAD};
+use crate::sender_clock::SenderClock;
+use crate::stretch::{self, Licence};
 
-/// Packets kept, by sequence number: 1.28 s of 20 ms packets.
-const SLOTS: usize = 64;
-/// A longer hole in RTP time is a restart, not loss.
+/// A longer hole in RTP time is a pause or a restart, not loss.
 const MAX_CONCEALED_LOSS: u64 = 9_600;
-/// When packets stop, sound is made up for so long (libopus fades it), then there is silence.
-const MAX_UNDERRUN_SAMPLES: usize = 4_800;
-/// The last of that fades to nothing.
-const UNDERRUN_FADE_SAMPLES: usize = 2_400;
+/// When packets stop, libopus goes on for so long and is faded out over the last half...
+const CONCEALED: usize = 4_800;
+/// ...while the background noise comes in, which lasts until here and fades over its last fifth.
+const COMFORTED: usize = 28_800;
 /// A sender is idle once its claimed level was this low for this long (RFC 6464: 127 is silence).
 const IDLE_LEVEL_MINUS_DBOV: u8 = 80;
 const IDLE_AFTER_SAMPLES: u32 = 24_000;
-/// Delay is shortened when even its least value in this time was above the target...
-const LEVEL_WINDOW_BLOCKS: u32 = 50;
-/// ...by more than this.
-const LEVEL_SLACK_SAMPLES: usize = 240;
-/// When much is to be taken out, or a place did not suit, so many blocks pass until the next try.
-const RETRY_BLOCKS: u32 = 5;
-/// Mean square below which a place is silent enough to be cut anywhere: -60 dBFS.
-const QUIET_ENERGY: f32 = 1e-6;
+/// What is joined by a fade: what was made up, and the sound that came late.
+const JOIN_FADE: usize = 240;
+const JOIN_SEARCH: usize = 480;
+/// An Opus packet that only says "I am silent" (DTX, RFC 6716, section 2.1.9) has no more bytes.
+const DTX_BYTES: usize = 2;
 
 /// Extended sequence numbers and times do not come near this in a century; what lies beyond was
 /// extended backwards past zero.
 const FAR_BEYOND: u64 = 1 << 60;
-
-/// One Opus packet from the network, as it came: unordered, maybe twice.
-#[derive(Clone, Debug)]
-pub struct EncodedFrame {
-    /// RTP sequence number, extended so that it does not wrap.
-    pub seq: u64,
-    /// RTP time of its first sample at 48 kHz, extended so that it does not wrap.
-    pub rtp_time: u64,
-    /// The sender's own claim of its level in -dBov, 0 (loudest) to 127, if it makes one.
-    pub level_minus_dbov: Option<u8>,
-    /// The Opus packet.
-    pub payload: Arc<[u8]>,
-    /// When it came.
-    pub arrival: Instant,
-}
 
 /// What [`Receiver::pull`] gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,24 +42,43 @@ pub enum Pulled {
     Audio,
 }
 
-/// Counters since the receiver was made. Packets are counted once each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Counters since the receiver was made, named as in W3C "Identifiers for WebRTC's Statistics
+/// API". Packets are counted once each, samples are of 48 kHz.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ReceiverStats {
     /// Packets taken.
-    pub received: u64,
+    pub packets_received: u64,
     /// Packets that did not come before they were due.
-    pub lost: u64,
+    pub packets_lost: u64,
     /// Packets that came after they were due, or twice, and were thrown away.
-    pub late: u64,
+    pub packets_discarded: u64,
     /// Packets that were no Opus, or too far from what was expected.
-    pub invalid: u64,
-    /// Lost packets that were rebuilt from the next one's FEC (or concealed by libopus where it
-    /// carried none).
-    pub recovered: u64,
+    pub packets_invalid: u64,
+    /// Lost packets that were rebuilt from the next one's in-band FEC.
+    pub fec_packets_used: u64,
+    /// Lost packets that a later one carried a copy of (RFC 2198).
+    pub red_packets_used: u64,
+    /// Inter-arrival jitter in seconds (RFC 3550, section 6.4.1).
+    pub jitter: f32,
+    /// Samples given, silence of idle senders left out.
+    pub total_samples_received: u64,
     /// Samples made up because their packet was not there.
     pub concealed_samples: u64,
+    /// Those of them that were silence or background noise.
+    pub silent_concealed_samples: u64,
+    /// How often concealment began.
+    pub concealment_events: u64,
+    /// Samples put in to lengthen the delay.
+    pub inserted_samples_for_deceleration: u64,
     /// Samples taken out to shorten the delay.
-    pub removed_samples: u64,
+    pub removed_samples_for_acceleration: u64,
+    /// Time that samples spent here, summed over [`Self::jitter_buffer_emitted_count`] samples,
+    /// in seconds.
+    pub jitter_buffer_delay: f64,
+    /// The delay that was aimed for, summed likewise.
+    pub jitter_buffer_target_delay: f64,
+    /// How many samples those sums are over.
+    pub jitter_buffer_emitted_count: u64,
 }
 
 /// A participant's jitter buffer, decoder and decoded audio.
@@ -83,12 +87,17 @@ pub struct ReceiverStats {
 /// allocates and never fails: what is not there is rebuilt or concealed.
 pub struct Receiver {
     decoder: OpusDecoder,
-    slots: [Option<Slot>; SLOTS],
+    packets: PacketBuffer,
     fifo: SampleFifo,
-    delay: DelayEstimator,
+    clock: SenderClock,
+    target: DelayTarget,
+    playout: Playout,
+    resampler: DriftResampler,
+    noise: ComfortNoise,
+    scratch: Box<[f32; MAX_PACKET_SAMPLES]>,
     state: State,
-    /// Nothing came yet, or the sender began anew: there is no sequence to go on with.
-    fresh: bool,
+    /// The stream that is played; none yet, or the sender began anew.
+    ssrc: Option<u32>,
     /// What is to be decoded next.
     next_seq: u64,
     next_rtp: u64,
@@ -97,54 +106,64 @@ pub struct Receiver {
     packet_samples: usize,
     /// Samples made up since the last decoded packet while nothing at all was there.
     underrun: usize,
+    /// Samples of RTP time for which no packet came since the last one decoded.
+    hole: u64,
+    /// The last packet decoded said that silence follows.
+    in_dtx: bool,
+    /// The last block was not silence: what comes next must not begin with a step.
+    ringing: bool,
     silent_for: u32,
-    least_level: usize,
-    level_age: u32,
     shift: i32,
     jitter_buffer_ms: f32,
+    transit: Option<(Instant, u64)>,
+    /// When the sample of that RTP time was captured.
+    capture: Option<(u64, CaptureTime)>,
+    /// RTP time of the first sample of the packet out that is being filled.
+    given_from: u64,
     stats: ReceiverStats,
-}
-
-struct Slot {
-    frame: EncodedFrame,
-    samples: usize,
-    /// The payload is kept until the next packet takes the place, so that nothing is freed
-    /// within the tick.
-    used: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// No packet that is to be played.
     Empty,
-    /// Packets come in, playout has not begun; since when.
-    Filling(Instant),
+    /// Packets come in, playout has not begun.
+    Filling,
     Playing,
 }
 
 impl Receiver {
-    /// An empty receiver. Allocates about 90 KiB with its decoder.
+    /// An empty receiver. Allocates about 200 KiB with its decoder and resampler.
     ///
     /// # Errors
     /// When libopus refuses to make a decoder (out of memory).
-    pub fn new() -> Result<Self, CodecError> {
+    pub fn new(profile: LatencyProfile) -> Result<Self, CodecError> {
         Ok(Self {
             decoder: OpusDecoder::new()?,
-            slots: [const { None }; SLOTS],
+            packets: PacketBuffer::new(),
             fifo: SampleFifo::new(),
-            delay: DelayEstimator::new(),
+            clock: SenderClock::new(),
+            target: DelayTarget::new(profile),
+            playout: Playout::new(profile.blocks_per_packet()),
+            resampler: DriftResampler::new()?,
+            noise: ComfortNoise::new(),
+            scratch: Box::new([0.0; MAX_PACKET_SAMPLES]),
             state: State::Empty,
-            fresh: true,
+            ssrc: None,
             next_seq: 0,
             next_rtp: 0,
             latest_end: 0,
             packet_samples: 960,
             underrun: 0,
+            hole: 0,
+            in_dtx: false,
+            ringing: false,
             silent_for: 0,
-            least_level: usize::MAX,
-            level_age: 0,
             shift: 0,
             jitter_buffer_ms: 0.0,
+            transit: None,
+            capture: None,
+            given_from: 0,
             stats: ReceiverStats::default(),
         })
     }
@@ -153,68 +172,91 @@ impl Receiver {
     pub fn push(&mut self, frame: EncodedFrame) {
         let sane = frame.seq < FAR_BEYOND && frame.rtp_time < FAR_BEYOND;
         let Some(samples) = packet_samples(&frame.payload).filter(|_| sane) else {
-            self.stats.invalid += 1;
+            self.stats.packets_invalid += 1;
             return;
         };
+        if frame.redundant {
+            return self.push_copy(frame, samples);
+        }
         if self.is_restart(&frame) {
             self.restart();
         }
         if self.state == State::Empty && !self.begin(&frame) {
-            self.stats.late += 1;
+            self.stats.packets_discarded += 1;
             return;
         }
-        self.delay.packet(frame.rtp_time, frame.arrival);
+        self.learn_arrival(&frame, samples);
         if frame.seq < self.next_seq {
-            let before_start = matches!(self.state, State::Filling(_));
-            if !before_start {
-                self.stats.late += 1;
+            if self.state != State::Filling {
+                self.stats.packets_discarded += 1;
+                if !self.packets.knows(frame.seq) {
+                    self.playout.not_lost_but_late();
+                }
                 return;
             }
             // Reordering at the very start: begin with the earlier one.
             self.next_seq = frame.seq;
             self.next_rtp = frame.rtp_time;
         }
-        let slot = &mut self.slots[slot_of(frame.seq)];
-        if slot.as_ref().is_some_and(|s| s.frame.seq == frame.seq) {
-            self.stats.late += 1;
+        if self.packets.knows(frame.seq) {
+            self.stats.packets_discarded += 1;
             return;
         }
+        self.playout.offers_redundancy(has_fec(&frame.payload));
         self.latest_end = self.latest_end.max(frame.rtp_time + samples as u64);
-        self.stats.received += 1;
-        *slot = Some(Slot { frame, samples, used: false });
+        self.stats.packets_received += 1;
+        self.packets.insert(frame, samples);
     }
 
-    /// Writes the next 10 ms, mono, to `out`.
+    /// Writes the next 10 ms, mono, to `out`. `now` is the nominal time of the tick that closes an
+    /// outgoing packet: the same for each of its blocks.
     pub fn pull(&mut self, now: Instant, out: &mut AudioBuffer) -> Pulled {
         self.shift = 0;
-        if let State::Filling(since) = self.state
-            && self.may_begin(now, since)
-        {
-            self.state = State::Playing;
-            self.reset_level();
+        let first_of_packet = self.playout.next_block();
+        if self.state == State::Filling && first_of_packet {
+            self.may_begin(now);
         }
         if self.state != State::Playing {
             return self.idle(out);
         }
-        while self.fifo.len() < BLOCK_SAMPLES {
+        while self.fifo.len() < self.resampler.needs() {
             if !self.fill() {
                 return self.idle(out);
             }
         }
-        self.adapt();
-        self.fifo.pop(out.plane_mut(0));
-        if self.silent_for >= IDLE_AFTER_SAMPLES { self.idle(out) } else { Pulled::Audio }
+        if first_of_packet {
+            self.steer(now);
+        }
+        self.stretch();
+        // Stretching leaves at least what the block needs, and engaging takes a little.
+        while self.fifo.len() < self.resampler.needs() {
+            if !self.fill() {
+                return self.idle(out);
+            }
+        }
+        self.resampler.pull(&mut self.fifo, out.plane_mut(0));
+        if self.silent_for >= IDLE_AFTER_SAMPLES {
+            return self.fall_silent(out);
+        }
+        self.ringing = true;
+        self.stats.total_samples_received += BLOCK_SAMPLES as u64;
+        Pulled::Audio
     }
 
     /// The next packet whose last sample has been pulled `delay_samples` samples ago or longer,
     /// by its arrival; each is told once. Also what [`Self::jitter_buffer_ms`] is measured with.
     pub fn next_played(&mut self, now: Instant, delay_samples: u64) -> Option<Instant> {
-        let position = self.fifo.position().saturating_sub(delay_samples);
+        let held = delay_samples + self.resampler.holds() as u64;
+        let position = self.fifo.position().saturating_sub(held);
         let arrival = self.fifo.next_arrival_before(position)?;
         let told_late_ms = delay_samples as f32 * 1e3 / SAMPLE_RATE_HZ as f32;
         let since_ms = now.saturating_duration_since(arrival).as_secs_f32() * 1e3;
         let waited_ms = (since_ms - told_late_ms).max(0.0);
         self.jitter_buffer_ms += 0.05 * (waited_ms - self.jitter_buffer_ms);
+        let samples = self.packet_samples as f64;
+        self.stats.jitter_buffer_delay += f64::from(waited_ms) / 1e3 * samples;
+        self.stats.jitter_buffer_target_delay += self.playout.target_ms() / 1e3 * samples;
+        self.stats.jitter_buffer_emitted_count += self.packet_samples as u64;
         Some(arrival)
     }
 
@@ -224,10 +266,36 @@ impl Receiver {
         self.jitter_buffer_ms
     }
 
-    /// The delay that playout aims for beyond the fastest packet.
+    /// How late a packet may be against the fastest and still be played, waiting for the copy or
+    /// FEC in the next one included.
     #[must_use]
-    pub fn target(&self) -> Duration {
-        self.delay.target()
+    pub fn tolerance(&self, now: Instant) -> Duration {
+        Duration::from_secs_f64(self.tolerance_ms(now) / 1e3)
+    }
+
+    /// Time from the arrival of the fastest packet to the playing of its last sample: the delay that
+    /// this receiver adds to every sample, as of the last packet out.
+    #[must_use]
+    pub fn delay(&self) -> Duration {
+        Duration::from_secs_f64(self.playout.delay_ms().max(0.0) / 1e3)
+    }
+
+    /// By how much the sender's clock is fast, in parts per million, once that is known.
+    #[must_use]
+    pub fn drift_ppm(&self) -> Option<f64> {
+        Some(self.clock.drift()?.rate * 1e6)
+    }
+
+    /// When the first sample was captured of those that the last packet out takes from here, if
+    /// the sender says such things.
+    #[must_use]
+    pub fn captured(&self) -> Option<CaptureTime> {
+        let (rtp_time, capture) = self.capture.filter(|_| self.state == State::Playing)?;
+        let rate = f64::from(SAMPLE_RATE_HZ);
+        let since = (self.given_from as f64 - rtp_time as f64) / rate;
+        let since_epoch = capture.since_epoch.as_secs_f64() + since;
+        let since_epoch = Duration::try_from_secs_f64(since_epoch).ok()?;
+        Some(CaptureTime { since_epoch, ..capture })
     }
 
     /// Where the block pulled last lies on the sender's clock.
@@ -242,31 +310,45 @@ impl Receiver {
         self.stats
     }
 
+    /// A copy that came in a later packet fills a hole, and is nothing else.
+    fn push_copy(&mut self, frame: EncodedFrame, samples: usize) {
+        self.playout.offers_redundancy(true);
+        let due = self.state != State::Empty
+            && self.ssrc == Some(frame.ssrc)
+            && (self.next_seq..self.next_seq + SLOTS as u64).contains(&frame.seq)
+            && frame.rtp_time >= self.next_rtp;
+        if due && !self.packets.knows(frame.seq) {
+            self.packets.insert(frame, samples);
+        }
+    }
+
     /// Begins to play with `frame`; false if it belongs to what was played before a pause.
     fn begin(&mut self, frame: &EncodedFrame) -> bool {
-        if self.fresh {
-            self.fresh = false;
-        } else if frame.seq < self.next_seq {
-            return false;
-        } else {
+        if self.ssrc.is_some() {
+            if frame.seq < self.next_seq {
+                return false;
+            }
             // A pause of the sender leaves no hole in the sequence; an outage does.
-            self.stats.lost += frame.seq - self.next_seq;
+            self.hole = frame.rtp_time.saturating_sub(self.next_rtp);
+            self.count_lost(frame.seq);
         }
+        self.ssrc = Some(frame.ssrc);
         self.next_seq = frame.seq;
         self.next_rtp = frame.rtp_time;
         self.latest_end = frame.rtp_time;
-        self.state = State::Filling(frame.arrival);
+        self.state = State::Filling;
         true
     }
 
     fn is_restart(&self, frame: &EncodedFrame) -> bool {
-        if self.fresh {
-            return false;
+        const SECOND: u64 = SAMPLE_RATE_HZ as u64;
+        let Some(ssrc) = self.ssrc else { return false };
+        if ssrc != frame.ssrc {
+            return true;
         }
         if self.state == State::Empty {
             return frame.seq.abs_diff(self.next_seq) >= 500;
         }
-        const SECOND: u64 = SAMPLE_RATE_HZ as u64;
         let far_in_time = frame.rtp_time > self.latest_end + 60 * SECOND
             || frame.rtp_time + 10 * SECOND < self.next_rtp;
         let far_in_seq =
@@ -276,152 +358,303 @@ impl Receiver {
 
     fn restart(&mut self) {
         self.state = State::Empty;
-        self.fresh = true;
-        self.delay.reset();
-        self.fifo.clear();
-        self.slots = [const { None }; SLOTS];
+        self.ssrc = None;
+        self.clock.restart();
+        self.transit = None;
+        self.capture = None;
+        self.packets.clear();
         self.underrun = 0;
+        self.hole = 0;
     }
 
+    fn learn_arrival(&mut self, frame: &EncodedFrame, samples: usize) {
+        let end = frame.rtp_time + samples as u64;
+        let relative_ms = self.clock.packet(end, frame.arrival);
+        self.target.packet(relative_ms, ms(samples), frame.arrival);
+        if let Some((arrival, rtp_time)) = self.transit.replace((frame.arrival, frame.rtp_time)) {
+            let wall = frame.arrival.saturating_duration_since(arrival).as_secs_f32();
+            let media = frame.rtp_time as f64 - rtp_time as f64;
+            let change = wall - (media / f64::from(SAMPLE_RATE_HZ)) as f32;
+            // A pause of the sender is no jitter.
+            if change.abs() < 1.0 {
+                self.stats.jitter += (change.abs() - self.stats.jitter) / 16.0;
+            }
+        }
+    }
+
+    fn tolerance_ms(&self, now: Instant) -> f64 {
+        let waits_for = if self.playout.waits_for_next() { ms(self.packet_samples) } else { 0.0 };
+        f64::from(self.target.ms(now) + waits_for)
+    }
+
+    /// Begins to play so that the delay is the wanted one from the first sample on.
+    fn may_begin(&mut self, now: Instant) {
+        let quantum = self.playout.quantum_samples();
+        let wanted_ms = self.playout.aim(&self.situation(now), self.tolerance_ms(now), &self.clock);
+        let Some(late_ms) = self.clock.ms_until(self.next_rtp + quantum as u64, now) else {
+            return;
+        };
+        let too_early = ((wanted_ms + late_ms) * f64::from(SAMPLE_RATE_HZ) / 1e3).ceil();
+        if too_early >= quantum as f64 {
+            return;
+        }
+        self.state = State::Playing;
+        self.fifo.clear();
+        self.resampler.disengage();
+        let _ = self.fifo.push_space(too_early.max(0.0) as usize);
+    }
+
+    fn situation(&self, now: Instant) -> Situation {
+        Situation {
+            now,
+            latest_end: self.latest_end,
+            packet_samples: self.packet_samples,
+            engaged: self.resampler.is_engaged(),
+        }
+    }
+
+    /// Compares delay and aim, and sets what stretching and resampling are to do about it.
+    fn steer(&mut self, now: Instant) {
+        let wanted_ms = self.playout.aim(&self.situation(now), self.tolerance_ms(now), &self.clock);
+        let waiting = (self.fifo.len() + self.resampler.holds()) as u64;
+        self.given_from = self.next_rtp.saturating_sub(waiting);
+        let given = self.given_from + self.playout.quantum_samples() as u64;
+        let Some(until_ms) = self.clock.ms_until(given, now) else { return };
+        let left_over = self.next_rtp as i64 - given as i64;
+        let engaged = self.resampler.is_engaged();
+        self.playout.steer(-until_ms - wanted_ms, left_over, self.packet_samples, engaged);
+        if self.resampler.is_engaged() {
+            self.resampler.set_rate(self.playout.rate(&self.clock));
+        } else if self.playout.wants_resampling() && self.underrun == 0 {
+            let ahead = BLOCK_SAMPLES + LOOKAHEAD + 2;
+            while self.fifo.len() < ahead && self.decode_next_in_order() {}
+            if self.fifo.len() >= ahead {
+                self.resampler.engage(&mut self.fifo);
+            }
+        }
+    }
+
+    /// Takes out or puts in what the playout wants, where the sound allows it.
+    fn stretch(&mut self) {
+        if self.underrun > 0 {
+            return;
+        }
+        let floor = 4.0 * self.noise.floor();
+        let Some(wish) = self.playout.stretch(floor) else { return };
+        let needs = self.resampler.needs();
+        let changed = if wish.shorten {
+            let ahead = needs + wish.licence.at_most + stretch_window(&wish.licence);
+            while self.fifo.len() < ahead && self.decode_next_in_order() {}
+            let spare = self.fifo.len().saturating_sub(needs);
+            let licence = Licence { at_most: wish.licence.at_most.min(spare), ..wish.licence };
+            -(stretch::shorten(&mut self.fifo, licence) as i64)
+        } else {
+            stretch::lengthen(&mut self.fifo, wish.licence) as i64
+        };
+        self.playout.stretched(changed);
+        self.shift += changed as i32;
+        if changed < 0 {
+            self.stats.removed_samples_for_acceleration += changed.unsigned_abs();
+        } else {
+            self.stats.inserted_samples_for_deceleration += changed.unsigned_abs();
+        }
+    }
+
+    /// Nothing to play: what sounds still ends without a step.
     fn idle(&mut self, out: &mut AudioBuffer) -> Pulled {
-        out.clear();
-        Pulled::Idle
+        if self.ringing {
+            while self.fifo.len() < self.resampler.needs() {
+                self.conceal(BLOCK_SAMPLES);
+            }
+            self.resampler.pull(&mut self.fifo, out.plane_mut(0));
+        }
+        if self.state != State::Playing {
+            self.fifo.clear();
+        }
+        self.fall_silent(out)
     }
 
-    fn may_begin(&self, now: Instant, since: Instant) -> bool {
-        let target = self.delay.target();
-        let enough = self.buffered() >= BLOCK_SAMPLES + samples_in(target);
-        enough || now.saturating_duration_since(since) >= target + Duration::from_millis(20)
-    }
-
-    /// Samples between what was pulled last and the end of the latest packet.
-    fn buffered(&self) -> usize {
-        let ahead = self.latest_end.saturating_sub(self.next_rtp);
-        self.fifo.len() + usize::try_from(ahead).unwrap_or(0)
+    /// Fades the block out if it is the first of a silence, and clears it if it is not.
+    fn fall_silent(&mut self, out: &mut AudioBuffer) -> Pulled {
+        if !std::mem::take(&mut self.ringing) {
+            out.clear();
+            return Pulled::Idle;
+        }
+        for (i, sample) in out.plane_mut(0).iter_mut().enumerate() {
+            *sample *= FadeLaw::Amplitude.gains(i, BLOCK_SAMPLES).0;
+        }
+        Pulled::Audio
     }
 
     /// Puts the next stretch of sound into the queue: a decoded packet, a rebuilt one, or a
     /// made-up one. False when there is nothing, and playout pauses.
     fn fill(&mut self) -> bool {
-        let Some(next) = self.next_slot() else { return self.fill_underrun() };
-        let Some((seq, rtp_time, samples)) = self.slots[next]
-            .as_ref()
-            .map(|slot| (slot.frame.seq, slot.frame.rtp_time, slot.samples))
-        else {
-            return false;
-        };
+        let Some(next) = self.packets.next_from(self.next_seq) else { return self.make_up() };
+        let (seq, rtp_time, samples) = (next.frame.seq, next.frame.rtp_time, next.samples);
         let missing = rtp_time.saturating_sub(self.next_rtp);
         if missing == 0 {
             self.count_lost(seq);
-            self.decode(next);
+            self.decode(seq);
             return true;
         }
         if missing > MAX_CONCEALED_LOSS {
             // A pause of the sender (DTX, mute) or a restart: begin anew with this packet.
-            let pause = seq == self.next_seq;
-            if !pause {
-                self.count_lost(seq);
-            }
-            self.next_seq = seq;
+            self.hole += missing;
+            self.count_lost(seq);
             self.next_rtp = rtp_time;
             self.underrun = 0;
-            self.fifo.clear();
-            self.state = State::Filling(self.arrival_of(next));
+            self.state = State::Filling;
             return false;
         }
         let missing = usize::try_from(missing).unwrap_or(usize::MAX);
         // What was already made up while nothing was there has taken the place of the gap.
         let covered = self.underrun.min(missing);
         if covered > 0 {
-            self.underrun -= covered;
+            self.underrun = 0;
             self.next_rtp += covered as u64;
+            self.hole += covered as u64;
             return true;
         }
         // libopus rebuilds and conceals multiples of 2.5 ms.
         let whole = missing.is_multiple_of(120);
-        if seq > self.next_seq && whole && missing <= samples.max(self.packet_samples) {
-            self.rebuild_before(next, missing);
+        let lost = seq > self.next_seq;
+        if lost && whole && missing <= samples.max(self.packet_samples) {
+            self.rebuild_before(seq, missing);
         } else {
-            self.conceal(missing.min(self.packet_samples));
-            self.next_rtp += missing.min(self.packet_samples) as u64;
             // The rest is treated the same way the next time; loss is counted at its end.
+            let part = missing.min(self.packet_samples);
+            self.conceal(part);
+            self.next_rtp += part as u64;
+            self.hole += part as u64;
         }
         true
     }
 
-    /// Nothing is there to play.
-    fn fill_underrun(&mut self) -> bool {
-        if self.underrun >= MAX_UNDERRUN_SAMPLES {
+    /// Nothing is there to play: the voice is gone on with for a while and gives way to the noise
+    /// of its background.
+    fn make_up(&mut self) -> bool {
+        let noisy = self.noise.floor() > 0.0;
+        if self.underrun >= if noisy { COMFORTED } else { CONCEALED } {
             self.state = State::Empty;
             self.underrun = 0;
-            self.fifo.clear();
             self.silent_for = 0;
             return false;
         }
         self.conceal(BLOCK_SAMPLES);
-        // libopus lets a voice fade in this time, but not a tone: the end must be silent.
+        let share = |left: usize, of: usize| (left as f32 / of as f32).min(1.0);
         for sample in self.fifo.newest_mut(BLOCK_SAMPLES) {
             self.underrun += 1;
-            let left = MAX_UNDERRUN_SAMPLES.saturating_sub(self.underrun) as f32;
-            *sample *= (left / UNDERRUN_FADE_SAMPLES as f32).min(1.0);
+            // libopus lets a voice fade in this time, but not a tone: the end must be silent.
+            let voice = share(CONCEALED.saturating_sub(self.underrun), CONCEALED / 2);
+            let end = share(COMFORTED.saturating_sub(self.underrun), COMFORTED / 5);
+            *sample *= voice;
+            if noisy && voice < 1.0 {
+                *sample += self.noise.sample() * (1.0 - voice * voice).sqrt() * end;
+            }
         }
         true
     }
 
-    /// The unused packet with the smallest sequence number from the next on.
-    fn next_slot(&self) -> Option<usize> {
-        (self.next_seq..self.next_seq + SLOTS as u64).map(|seq| (seq, slot_of(seq))).find_map(
-            |(seq, index)| {
-                let slot = self.slots[index].as_ref()?;
-                (slot.frame.seq == seq && !slot.used).then_some(index)
-            },
-        )
-    }
-
-    fn arrival_of(&self, slot: usize) -> Instant {
-        let slot = self.slots[slot].as_ref().expect("the caller found a packet there");
-        slot.frame.arrival
-    }
-
+    /// Goes on with packet `seq`. Numbers that left no hole in time were padding: browsers probe
+    /// bandwidth with it.
     fn count_lost(&mut self, seq: u64) {
-        self.stats.lost += seq.saturating_sub(self.next_seq);
+        let hole = std::mem::take(&mut self.hole).div_ceil(self.packet_samples.max(1) as u64);
+        let lost = seq.saturating_sub(self.next_seq).min(hole);
+        self.stats.packets_lost += lost;
+        self.playout.lost(lost);
         self.next_seq = seq;
     }
 
-    fn decode(&mut self, index: usize) {
-        let Some(slot) = self.slots[index].as_mut() else { return };
-        slot.used = true;
-        let samples = slot.samples;
-        let silent = slot.frame.level_minus_dbov.is_some_and(|l| l >= IDLE_LEVEL_MINUS_DBOV);
-        self.silent_for = if silent { self.silent_for.saturating_add(samples as u32) } else { 0 };
-        if let Some(space) = self.fifo.push_space(samples) {
-            // The claim of silence spares the decoding; the zeros are there already.
-            if self.silent_for < IDLE_AFTER_SAMPLES {
-                match self.decoder.decode(&slot.frame.payload, space) {
-                    Some(decoded) => self.fifo.unpush(samples - decoded.min(samples)),
-                    None => {
-                        self.stats.invalid += 1;
-                        let _ = self.decoder.conceal(space);
-                    }
-                }
-            }
-            self.fifo.mark_arrival(slot.frame.arrival);
-        }
-        self.next_seq += 1;
-        self.next_rtp = slot.frame.rtp_time + samples as u64;
-        self.packet_samples = samples;
-        self.underrun = 0;
+    /// Decodes the next packet if it is there and nothing is missing before it.
+    fn decode_next_in_order(&mut self) -> bool {
+        let next = self.packets.next_from(self.next_seq);
+        let next = next.filter(|slot| slot.frame.rtp_time == self.next_rtp);
+        let Some(seq) = next.map(|slot| slot.frame.seq) else { return false };
+        self.next_seq = seq;
+        self.decode(seq);
+        true
     }
 
-    /// The packet in `next` is there, the one before it is not.
-    fn rebuild_before(&mut self, next: usize, missing: usize) {
-        let Some(slot) = self.slots[next].as_ref() else { return };
+    fn decode(&mut self, seq: u64) {
+        let Some(slot) = self.packets.get(seq) else { return };
+        let samples = slot.samples.min(MAX_PACKET_SAMPLES);
+        let frame = &slot.frame;
+        let silent = frame.level_minus_dbov.is_some_and(|l| l >= IDLE_LEVEL_MINUS_DBOV);
+        self.silent_for = if silent { self.silent_for.saturating_add(samples as u32) } else { 0 };
+        let late = std::mem::take(&mut self.underrun);
+        // The claim of silence spares the decoding.
+        let spared = self.silent_for >= IDLE_AFTER_SAMPLES;
+        let mut goes_on = [0.0; JOIN_SEARCH + JOIN_FADE];
+        if late > 0 && !spared {
+            let _ = self.decoder.conceal(&mut goes_on);
+            let voice = CONCEALED.saturating_sub(late) as f32 / (CONCEALED / 2) as f32;
+            goes_on.iter_mut().for_each(|s| *s *= voice.min(1.0));
+        }
+        let sound = &mut self.scratch[..samples];
+        let mut decoded = samples;
+        if spared {
+            sound.fill(0.0);
+        } else {
+            match self.decoder.decode(&frame.payload, sound) {
+                Some(count) => decoded = count.min(samples),
+                None => {
+                    self.stats.packets_invalid += 1;
+                    let _ = self.decoder.conceal(sound);
+                }
+            }
+        }
+        if let Some(captured) = frame.captured {
+            self.capture = Some((frame.rtp_time, captured));
+        }
+        self.in_dtx = frame.payload.len() <= DTX_BYTES;
+        self.stats.red_packets_used += u64::from(frame.redundant);
+        self.playout.heard(frame.redundant);
+        let (arrival, next_rtp) = (frame.arrival, frame.rtp_time + samples as u64);
+        self.packets.mark_used(seq);
+        if late > 0 && !spared {
+            self.join(&goes_on, decoded);
+        } else if let Some(space) = self.fifo.push_space(decoded) {
+            space.copy_from_slice(&self.scratch[..decoded]);
+        }
+        if !spared {
+            self.noise.learn(&self.scratch[..decoded]);
+        }
+        self.fifo.mark_arrival(arrival);
+        self.next_seq = seq + 1;
+        self.next_rtp = next_rtp;
+        self.packet_samples = samples;
+    }
+
+    /// Lets what was made up go on until the sound that came late fits it, and fades over.
+    fn join(&mut self, goes_on: &[f32], decoded: usize) {
+        let next = &self.scratch[..decoded];
+        let lag = stretch::best_join(goes_on, &next[..decoded.min(JOIN_FADE)], JOIN_SEARCH);
+        let (lag, law) = lag.map_or((0, FadeLaw::Power), |lag| (lag, FadeLaw::Amplitude));
+        let Some(space) = self.fifo.push_space(lag + decoded) else { return };
+        space[..lag].copy_from_slice(&goes_on[..lag]);
+        space[lag..].copy_from_slice(next);
+        let fade = JOIN_FADE.min(decoded);
+        for (i, sample) in space[lag..lag + fade].iter_mut().enumerate() {
+            let (out, into) = law.gains(i, fade);
+            *sample = goes_on[lag + i] * out + *sample * into;
+        }
+        self.stats.concealed_samples += lag as u64;
+    }
+
+    /// The packet `seq` is there, the one before it is not.
+    fn rebuild_before(&mut self, seq: u64, missing: usize) {
+        let Some(slot) = self.packets.get(seq) else { return };
+        let fec = has_fec(&slot.frame.payload);
         if let Some(space) = self.fifo.push_space(missing) {
             let _ = self.decoder.decode_fec(&slot.frame.payload, space);
         }
-        self.stats.recovered += 1;
-        self.stats.concealed_samples += missing as u64;
+        if fec {
+            self.stats.fec_packets_used += 1;
+        } else {
+            self.count_concealed(missing);
+        }
         self.next_rtp += missing as u64;
+        self.hole += missing as u64;
     }
 
     fn conceal(&mut self, samples: usize) {
@@ -432,54 +665,19 @@ impl Receiver {
             }
             self.fifo.unpush(whole.saturating_sub(samples));
         }
+        self.count_concealed(samples);
+    }
+
+    fn count_concealed(&mut self, samples: usize) {
+        // While the sender says that it is silent nothing is missing (RFC 7587, section 3.1.3).
+        if self.in_dtx {
+            return;
+        }
+        self.stats.concealment_events += u64::from(self.underrun == 0);
         self.stats.concealed_samples += samples as u64;
-    }
-
-    /// Follows the least level of a while, and takes a pitch period out when it stays above the
-    /// target.
-    fn adapt(&mut self) {
-        let after = self.buffered().saturating_sub(BLOCK_SAMPLES);
-        self.least_level = self.least_level.min(after);
-        self.level_age += 1;
-        if self.level_age < LEVEL_WINDOW_BLOCKS {
-            return;
+        if self.underrun >= CONCEALED {
+            self.stats.silent_concealed_samples += samples as u64;
         }
-        let wanted = samples_in(self.delay.target()) + LEVEL_SLACK_SAMPLES;
-        if self.least_level <= wanted || self.underrun > 0 {
-            self.reset_level();
-            return;
-        }
-        while self.fifo.len() < SampleFifo::SHORTEN_NEEDS + BLOCK_SAMPLES {
-            let in_order = self.slots[slot_of(self.next_seq)].as_ref().is_some_and(|slot| {
-                !slot.used
-                    && slot.frame.seq == self.next_seq
-                    && slot.frame.rtp_time == self.next_rtp
-            });
-            if !in_order {
-                return;
-            }
-            self.decode(slot_of(self.next_seq));
-        }
-        let removed = self.fifo.shorten(QUIET_ENERGY);
-        if removed == 0 {
-            // The search is not cheap; another place is tried a little later.
-            self.level_age = LEVEL_WINDOW_BLOCKS - RETRY_BLOCKS;
-        } else {
-            self.stats.removed_samples += removed as u64;
-            self.shift -= removed as i32;
-            self.least_level -= removed.min(self.least_level);
-            // More is taken out soon when there is much too much.
-            let far_above = self.least_level > 2 * wanted;
-            self.level_age = if far_above { LEVEL_WINDOW_BLOCKS - RETRY_BLOCKS } else { 0 };
-            if !far_above {
-                self.least_level = usize::MAX;
-            }
-        }
-    }
-
-    fn reset_level(&mut self) {
-        self.least_level = usize::MAX;
-        self.level_age = 0;
     }
 }
 
@@ -487,18 +685,19 @@ impl std::fmt::Debug for Receiver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Receiver")
             .field("state", &self.state)
-            .field("buffered_samples", &self.buffered())
+            .field("waiting_samples", &self.fifo.len())
             .field("stats", &self.stats)
             .finish_non_exhaustive()
     }
 }
 
-fn slot_of(seq: u64) -> usize {
-    (seq % SLOTS as u64) as usize
+/// What [`stretch::shorten`] compares beyond what it takes out.
+fn stretch_window(licence: &Licence) -> usize {
+    licence.at_most.min(HISTORY / 3)
 }
 
-fn samples_in(time: Duration) -> usize {
-    (time.as_secs_f64() * f64::from(SAMPLE_RATE_HZ)) as usize
+fn ms(samples: usize) -> f32 {
+    samples as f32 * 1e3 / SAMPLE_RATE_HZ as f32
 }
 
 #[cfg(test)]

@@ -4,25 +4,28 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use foldback_chain::{ChainSpec, NoProbe, Probe};
-use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext};
+use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext, SAMPLE_RATE_HZ};
 
+use crate::MAX_PACKET_SAMPLES_OUT;
 use crate::codec::{CodecError, MAX_ENCODED_BYTES, OpusEncoder, OpusSettings};
-use crate::mix::{Mix, Recipe};
+use crate::delay::LatencyProfile;
+use crate::mix::{Contributor, MAX_CONTRIBUTORS, Mix, Recipe};
+use crate::output_class::OutputClass;
+use crate::packets::{CaptureTime, EncodedFrame};
 use crate::participant::{Admission, Departed, Participant, ParticipantId};
-use crate::receiver::{EncodedFrame, Pulled, Receiver};
+use crate::receiver::{Pulled, Receiver};
 use crate::talkers::{SILENCE_DBFS, Talkers};
-use crate::{BLOCKS_PER_PACKET, PACKET_SAMPLES};
 
 /// The time between two calls of [`Room::tick`].
 pub const TICK: Duration = Duration::from_millis(10);
 
 /// Who has just talked keeps an own mix for at least 3 s; then a silence, or at the latest 15 s,
 /// brings the participant back to the common one.
-const OWN_MIX_PACKETS: u32 = 750;
-const OWN_MIX_SURE_PACKETS: u32 = 150;
+const OWN_MIX_BLOCKS: u32 = 1500;
+const OWN_MIX_SURE_BLOCKS: u32 = 300;
 
-/// Arrivals told for one packet at most; more talkers' packets than that are not measured.
-const MAX_ARRIVALS: usize = 128;
+/// Packets told for one tick at most; more talkers' packets than that are not measured.
+const MAX_PLAYED: usize = 128;
 
 /// What a room is made of.
 #[derive(Clone, Debug)]
@@ -31,6 +34,8 @@ pub struct RoomSpec {
     pub chain: Arc<ChainSpec>,
     /// How mixes are encoded.
     pub opus: OpusSettings,
+    /// What is traded for delay.
+    pub latency: LatencyProfile,
 }
 
 /// How loud one participant is, after its chain.
@@ -57,6 +62,21 @@ pub struct MixPacket<'a> {
     pub rtp_time: u32,
     /// First packet after a silence.
     pub marker: bool,
+    /// The packet before it, where packets are lost on the way and a copy is of help.
+    pub copy: Option<&'a [u8]>,
+    /// Who is heard in it, the loudest first.
+    pub contributors: &'a [Contributor],
+    /// When what the loudest says in it was captured, if known.
+    pub captured: Option<CaptureTime>,
+}
+
+/// A talker's packet whose last sample is in the packets that a tick closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlayedPacket {
+    /// When it came.
+    pub arrival: Instant,
+    /// Algorithmic delay of the chain's stages that it went through.
+    pub chain_delay: Duration,
 }
 
 /// A conference room: participants in, one mix for each out.
@@ -66,15 +86,18 @@ pub struct Room {
     /// As many as participants: the most that can be distinct.
     mixes: Vec<Mix>,
     talkers: Talkers,
-    total: Box<[f32; PACKET_SAMPLES]>,
+    total: Box<[f32; MAX_PACKET_SAMPLES_OUT]>,
     /// The last of those who just left, faded out, for the next packet.
-    farewell: Box<[f32; PACKET_SAMPLES]>,
+    farewell: Box<[f32; MAX_PACKET_SAMPLES_OUT]>,
     somebody_left: bool,
     /// When the last tick was.
     now: Option<Instant>,
     block: AudioBuffer,
     silence: Vec<u8>,
-    arrivals: Vec<Instant>,
+    played: Vec<PlayedPacket>,
+    /// Who is in the mix, the loudest first.
+    heard: Vec<(Contributor, Option<CaptureTime>)>,
+    encode_ns: u64,
     ticks: u64,
     packet_ready: bool,
 }
@@ -86,19 +109,21 @@ impl Room {
     /// When libopus refuses the settings.
     pub fn new(spec: RoomSpec) -> Result<Self, CodecError> {
         let max_talkers = spec.chain.mix.map_or(0, |mix| mix.max_talkers);
-        let silence = encoded_silence(&spec.opus)?;
+        let silence = encoded_silence(&spec)?;
         Ok(Self {
             spec,
             participants: Vec::new(),
             mixes: Vec::new(),
             talkers: Talkers::new(max_talkers),
-            total: Box::new([0.0; PACKET_SAMPLES]),
-            farewell: Box::new([0.0; PACKET_SAMPLES]),
+            total: Box::new([0.0; MAX_PACKET_SAMPLES_OUT]),
+            farewell: Box::new([0.0; MAX_PACKET_SAMPLES_OUT]),
             somebody_left: false,
             now: None,
             block: AudioBuffer::mono(),
             silence,
-            arrivals: Vec::with_capacity(MAX_ARRIVALS),
+            played: Vec::with_capacity(MAX_PLAYED),
+            heard: Vec::with_capacity(MAX_CONTRIBUTORS + 1),
+            encode_ns: 0,
             ticks: 0,
             packet_ready: false,
         })
@@ -119,12 +144,12 @@ impl Room {
         let Admission { receiver, input, mix } = admission;
         self.mixes.push(mix);
         let recipe = self.quiet_recipe(id);
-        let hears = match self.mix_of(recipe) {
+        let hears = match self.mix_of(recipe, OutputClass::default()) {
             Some(mix) => mix,
             None => {
                 let free = self.free_mix();
                 self.mixes[free].clear();
-                self.mixes[free].recipe = Some(recipe);
+                self.dedicate(free, recipe, OutputClass::default());
                 free
             }
         };
@@ -174,19 +199,30 @@ impl Room {
         }
     }
 
-    /// Lets 10 ms pass; every second call closes a packet (see [`Self::packets`]).
+    /// A receiver report of a listener: the share of packets lost on the way to it, 0 to 1. Moves
+    /// it between encoders that prepare for loss to different degrees.
+    pub fn report(&mut self, id: ParticipantId, fraction_lost: f32) {
+        if let Some(index) = self.find(id) {
+            self.participants[index].downlink.report(fraction_lost);
+        }
+    }
+
+    /// Lets 10 ms pass; every call (with packets of 20 ms every second one) closes a packet, see
+    /// [`Self::packets`]. `now` is when the tick was due, not when it came to run: receivers
+    /// measure how long packets may take against an even clock.
     ///
     /// Never allocates, locks, logs, blocks or panics. `probe` is told the time of each stage,
     /// numbered as in [`ChainSpec::stages`].
     pub fn tick<P: Probe>(&mut self, now: Instant, probe: &mut P) {
         self.ticks += 1;
         self.now = Some(now);
-        // Both blocks of a packet are pulled when it closes: what comes in until then is in it.
-        self.packet_ready = self.ticks.is_multiple_of(BLOCKS_PER_PACKET as u64);
+        // All blocks of a packet are pulled when it closes: what comes in until then is in it.
+        self.packet_ready = self.ticks.is_multiple_of(self.blocks() as u64);
         if !self.packet_ready {
             return;
         }
-        self.arrivals.clear();
+        self.played.clear();
+        self.encode_ns = 0;
         for index in 0..self.participants.len() {
             self.listen_to(index, now, probe);
         }
@@ -195,10 +231,8 @@ impl Room {
             self.assign_mix(index);
         }
         self.sum();
-        let first_output_stage = self.spec.chain.input.len();
-        for mix in self.mixes.iter_mut().filter(|mix| mix.recipe.is_some()) {
-            mix.render(&mut Shifted { probe, by: first_output_stage });
-        }
+        self.name_contributors();
+        self.render(probe);
     }
 
     /// Lets `ticks` ticks pass unplayed, when the caller was held up for too long: the time in
@@ -210,8 +244,8 @@ impl Room {
 
     /// The packets that the last tick closed: one for each participant, or none.
     pub fn packets(&self) -> impl Iterator<Item = MixPacket<'_>> {
-        let packet = self.ticks / BLOCKS_PER_PACKET as u64;
-        let rtp_time = packet.wrapping_mul(PACKET_SAMPLES as u64) as u32;
+        let packet = self.ticks / self.blocks() as u64;
+        let rtp_time = packet.wrapping_mul(self.packet_samples() as u64) as u32;
         self.participants.iter().filter(|_| self.packet_ready).map(move |p| {
             let mix = &self.mixes[p.hears];
             MixPacket {
@@ -220,19 +254,28 @@ impl Room {
                 payload: mix.payload().unwrap_or(&self.silence),
                 rtp_time,
                 marker: mix.marker(),
+                copy: mix.last_payload(),
+                contributors: mix.contributors(),
+                captured: mix.captured(),
             }
         })
     }
 
-    /// Arrivals of those packets of talkers whose last sample is in the packets just closed.
+    /// Those packets of talkers whose last sample is in the packets just closed.
     #[must_use]
-    pub fn arrivals(&self) -> &[Instant] {
-        if self.packet_ready { &self.arrivals } else { &[] }
+    pub fn played(&self) -> &[PlayedPacket] {
+        if self.packet_ready { &self.played } else { &[] }
+    }
+
+    /// How long the last tick spent in encoders, by the clock of its probe.
+    #[must_use]
+    pub fn encode_time(&self) -> Duration {
+        Duration::from_nanos(self.encode_ns)
     }
 
     /// What the participant was sent last, before encoding.
     #[must_use]
-    pub fn mix_heard_by(&self, id: ParticipantId) -> Option<&[f32; PACKET_SAMPLES]> {
+    pub fn mix_heard_by(&self, id: ParticipantId) -> Option<&[f32]> {
         let participant = &self.participants[self.find(id)?];
         Some(self.mixes[participant.hears].sent())
     }
@@ -272,9 +315,10 @@ impl Room {
 
     /// Pulls one packet's worth of a participant through its input chain.
     fn listen_to<P: Probe>(&mut self, index: usize, now: Instant, probe: &mut P) {
+        let blocks = self.blocks();
         let p = &mut self.participants[index];
         let heard = &self.mixes[p.hears];
-        for block in 0..BLOCKS_PER_PACKET {
+        for block in 0..blocks {
             let pulled = p.receiver.pull(now, &mut self.block);
             let mut cx = BlockContext {
                 far_end: Some(heard.far_end(block)),
@@ -303,9 +347,10 @@ impl Room {
             out.copy_from_slice(self.block.plane(0));
         }
         let delay = (p.input.delay_samples() + heard.output_delay_samples()) as u64;
+        let chain_delay = Duration::from_nanos(delay * 1_000_000_000 / u64::from(SAMPLE_RATE_HZ));
         while let Some(arrival) = p.receiver.next_played(now, delay) {
-            if p.activity.is_talking() && self.arrivals.len() < MAX_ARRIVALS {
-                self.arrivals.push(arrival);
+            if p.activity.is_talking() && self.played.len() < MAX_PLAYED {
+                self.played.push(PlayedPacket { arrival, chain_delay });
             }
         }
     }
@@ -313,9 +358,10 @@ impl Room {
     fn fade_out(&mut self, index: usize) {
         let Some(now) = self.now.filter(|_| self.participants[index].in_mix) else { return };
         self.listen_to(index, now, &mut NoProbe);
+        let samples = self.packet_samples();
         let p = &mut self.participants[index];
-        p.follow_choice(false);
-        add(&mut self.farewell, &p.audio, 1.0);
+        p.follow_choice(false, samples);
+        add(&mut self.farewell[..samples], &p.audio, 1.0);
         self.somebody_left = true;
     }
 
@@ -323,40 +369,45 @@ impl Room {
         let candidates = self.participants.iter().map(|p| (p.id, p.activity, p.in_mix));
         self.talkers.choose(candidates);
         let mixes = self.spec.chain.mix.is_some();
+        let samples = self.packet_samples();
         for p in &mut self.participants {
             let chosen = if mixes { self.talkers.contains(p.id) } else { p.activity.is_talking() };
-            p.follow_choice(chosen);
+            p.follow_choice(chosen, samples);
         }
     }
 
     /// Moves a participant to the mix that leaves itself out, or back to the common one.
     fn assign_mix(&mut self, index: usize) {
         let anyone = self.participants.iter().any(|p| p.contributes);
+        let blocks = self.blocks() as u32;
         let p = &mut self.participants[index];
         if p.contributes {
-            p.own_mix_hold = OWN_MIX_PACKETS;
+            p.own_mix_hold = OWN_MIX_BLOCKS;
         } else {
-            let may_return = !anyone && p.own_mix_hold + OWN_MIX_SURE_PACKETS <= OWN_MIX_PACKETS;
-            p.own_mix_hold = if may_return { 0 } else { p.own_mix_hold.saturating_sub(1) };
+            let may_return = !anyone && p.own_mix_hold + OWN_MIX_SURE_BLOCKS <= OWN_MIX_BLOCKS;
+            p.own_mix_hold = if may_return { 0 } else { p.own_mix_hold.saturating_sub(blocks) };
         }
         let (id, hears, own) = (p.id, p.hears, p.own_mix_hold > 0);
+        let class = p.downlink.class();
         let wanted = if own { self.talker_recipe(id) } else { self.quiet_recipe(id) };
-        if self.mixes[hears].recipe == Some(wanted) {
+        let now = &self.mixes[hears];
+        if now.recipe == Some(wanted) && now.class == class {
             return;
         }
-        let to = match self.mix_of(wanted) {
+        let to = match self.mix_of(wanted, class) {
             Some(existing) => existing,
-            None if self.mixes[hears].listeners == 1 => {
+            None if now.listeners == 1 => {
                 // Nobody else hears it: the encoder goes on under the new rule, without a seam.
-                self.mixes[hears].recipe = Some(wanted);
+                self.dedicate(hears, wanted, class);
                 return;
             }
             None => {
                 let free = self.free_mix();
                 if let Ok([from, to]) = self.mixes.get_disjoint_mut([hears, free]) {
+                    to.adopt(class);
                     to.prime(from);
                 }
-                self.mixes[free].recipe = Some(wanted);
+                self.dedicate(free, wanted, class);
                 free
             }
         };
@@ -371,19 +422,22 @@ impl Room {
         let mut count = usize::from(std::mem::take(&mut self.somebody_left));
         for p in self.participants.iter().filter(|p| p.contributes) {
             count += 1;
-            add(&mut self.total, &p.audio, 1.0);
+            add(&mut *self.total, &p.audio, 1.0);
         }
         let (participants, total) = (&self.participants, &self.total);
+        let samples = self.packet_samples();
         for mix in &mut self.mixes {
             let Some(recipe) = mix.recipe else { continue };
             let part =
                 |id: ParticipantId| participants.iter().find(|p| p.id == id && p.contributes);
             match recipe {
-                Recipe::Everyone => mix.fill(count == 0, |sum| *sum = **total),
+                Recipe::Everyone => {
+                    mix.fill(count == 0, |sum| sum.copy_from_slice(&total[..samples]));
+                }
                 Recipe::Without(id) => {
                     let own = part(id);
                     mix.fill(count == usize::from(own.is_some()), |sum| {
-                        *sum = **total;
+                        sum.copy_from_slice(&total[..samples]);
                         if let Some(own) = own {
                             add(sum, &own.audio, -1.0);
                         }
@@ -393,11 +447,58 @@ impl Room {
                     let own = part(id);
                     mix.fill(own.is_none(), |sum| {
                         if let Some(own) = own {
-                            *sum = own.audio;
+                            sum.copy_from_slice(&own.audio[..samples]);
                         }
                     });
                 }
             }
+        }
+    }
+
+    /// Runs the output chain once for each distinct recipe, and the encoder once for each class of
+    /// its listeners.
+    fn render<P: Probe>(&mut self, probe: &mut P) {
+        let mut probe = Shifted { probe, by: self.spec.chain.input.len() };
+        for mix in self.mixes.iter_mut().filter(|mix| mix.leads) {
+            self.encode_ns += mix.render(&mut probe);
+        }
+        for index in 0..self.mixes.len() {
+            let mix = &self.mixes[index];
+            if mix.leads || mix.recipe.is_none() {
+                continue;
+            }
+            let leader = self.leader_of(mix.recipe);
+            let both = leader.map(|leader| self.mixes.get_disjoint_mut([index, leader]));
+            if let Some(Ok([mix, leader])) = both {
+                self.encode_ns += mix.render_as(leader, &mut probe);
+            }
+        }
+    }
+
+    /// Notes in each mix who is heard in it.
+    fn name_contributors(&mut self) {
+        self.heard.clear();
+        for p in self.participants.iter().filter(|p| p.in_mix) {
+            let level_minus_dbov = (-p.activity.level_dbfs()).clamp(0.0, 127.0) as u8;
+            let captured = p.receiver.captured().and_then(|captured| {
+                let delay = p.input.delay_samples() + self.mixes[p.hears].output_delay_samples();
+                let delay = Duration::from_secs_f64(delay as f64 / f64::from(SAMPLE_RATE_HZ));
+                let since_epoch = captured.since_epoch.checked_sub(delay)?;
+                Some(CaptureTime { since_epoch, ..captured })
+            });
+            let place = self.heard.iter().position(|(c, _)| c.level_minus_dbov > level_minus_dbov);
+            let contributor = Contributor { id: p.id, level_minus_dbov };
+            self.heard.truncate(MAX_CONTRIBUTORS);
+            self.heard.insert(place.unwrap_or(self.heard.len()), (contributor, captured));
+        }
+        for mix in &mut self.mixes {
+            let Some(recipe) = mix.recipe else { continue };
+            let heard = self.heard.iter().copied();
+            mix.set_contributors(heard.filter(|(c, _)| match recipe {
+                Recipe::Everyone => true,
+                Recipe::Without(id) => c.id != id,
+                Recipe::Only(id) => c.id == id,
+            }));
         }
     }
 
@@ -409,8 +510,36 @@ impl Room {
         if self.spec.chain.mix.is_some() { Recipe::Everyone } else { Recipe::Only(id) }
     }
 
-    fn mix_of(&self, recipe: Recipe) -> Option<usize> {
-        self.mixes.iter().position(|mix| mix.recipe == Some(recipe))
+    fn mix_of(&self, recipe: Recipe, class: OutputClass) -> Option<usize> {
+        self.mixes.iter().position(|mix| mix.recipe == Some(recipe) && mix.class == class)
+    }
+
+    fn leader_of(&self, recipe: Option<Recipe>) -> Option<usize> {
+        self.mixes.iter().position(|mix| mix.leads && mix.recipe == recipe)
+    }
+
+    /// Makes a mix one of `recipe` for listeners of `class`.
+    fn dedicate(&mut self, index: usize, recipe: Recipe, class: OutputClass) {
+        if self.mixes[index].recipe != Some(recipe) {
+            self.give_up_lead(index);
+            let leads = self.leader_of(Some(recipe)).is_none();
+            let mix = &mut self.mixes[index];
+            (mix.recipe, mix.leads) = (Some(recipe), leads);
+        }
+        self.mixes[index].adopt(class);
+    }
+
+    /// Lets another mix of the same recipe go on with the output chain, if there is one.
+    fn give_up_lead(&mut self, index: usize) {
+        if !std::mem::take(&mut self.mixes[index].leads) {
+            return;
+        }
+        let recipe = self.mixes[index].recipe;
+        let heir = (0..self.mixes.len()).find(|i| *i != index && self.mixes[*i].recipe == recipe);
+        let both = heir.map(|heir| self.mixes.get_disjoint_mut([index, heir]));
+        if let Some(Ok([mix, heir])) = both {
+            mix.hand_over(heir);
+        }
     }
 
     /// There are as many mixes as participants, so one is free whenever one is shared or given
@@ -420,11 +549,21 @@ impl Room {
     }
 
     fn release_mix(&mut self, index: usize) {
-        let mix = &mut self.mixes[index];
-        mix.listeners = mix.listeners.saturating_sub(1);
-        if mix.listeners == 0 {
-            mix.recipe = None;
+        let listeners = self.mixes[index].listeners.saturating_sub(1);
+        self.mixes[index].listeners = listeners;
+        if listeners == 0 {
+            self.give_up_lead(index);
+            self.mixes[index].recipe = None;
         }
+    }
+
+    /// Blocks in a packet out.
+    fn blocks(&self) -> usize {
+        self.spec.latency.blocks_per_packet()
+    }
+
+    fn packet_samples(&self) -> usize {
+        self.blocks() * BLOCK_SAMPLES
     }
 
     fn find(&self, id: ParticipantId) -> Option<usize> {
@@ -456,20 +595,21 @@ impl<P: Probe> Probe for Shifted<'_, P> {
     }
 }
 
-fn add(sum: &mut [f32; PACKET_SAMPLES], part: &[f32; PACKET_SAMPLES], factor: f32) {
+fn add(sum: &mut [f32], part: &[f32], factor: f32) {
     for (s, p) in sum.iter_mut().zip(part) {
         *s += factor * p;
     }
 }
 
 /// What listeners get while nobody talks: a packet that needs no encoder.
-fn encoded_silence(settings: &OpusSettings) -> Result<Vec<u8>, CodecError> {
-    let mut encoder = OpusEncoder::new(settings)?;
+fn encoded_silence(spec: &RoomSpec) -> Result<Vec<u8>, CodecError> {
+    let mut encoder = OpusEncoder::new(&spec.opus)?;
+    let samples = spec.latency.blocks_per_packet() * BLOCK_SAMPLES;
     let mut payload = vec![0; MAX_ENCODED_BYTES];
     let mut len = 0;
     // The first packets of an encoder say more than the later ones.
     for _ in 0..10 {
-        len = encoder.encode(&[0.0; PACKET_SAMPLES], &mut payload).unwrap_or(0);
+        len = encoder.encode(&[0.0; MAX_PACKET_SAMPLES_OUT][..samples], &mut payload).unwrap_or(0);
     }
     payload.truncate(len);
     Ok(payload)

@@ -3,57 +3,35 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use axum::extract::ws::Utf8Bytes;
 use foldback_chain::ChainSpec;
-use foldback_config::Config;
+use foldback_config::{Config, LatencyMode};
 use foldback_peer::{EchoStrings, OfferError, Peer, PeerOptions};
-use foldback_room::{Admission, Level, OpusSettings, ParticipantId, Room, RoomSpec};
+use foldback_room::{
+    Admission, LatencyProfile, Level, OpusSettings, ParticipantId, Room, RoomSpec,
+};
 use foldback_worker::{Command, Event, Join, LeaveReason, ParticipantStats, RoomKey, WorkerHandle};
-use tokio::sync::mpsc::Sender;
 use tokio::sync::watch;
 
 use crate::message::{
     ChainInfo, ErrorCode, ErrorMessage, LatencyInfo, LeftReason, LevelInfo, Person, ServerMessage,
 };
-
-/// Where messages to one client go. Bounded: a client that does not read is let go.
-pub type Outbox = Sender<Utf8Bytes>;
+use crate::report::{ParticipantInfo, ParticipantReport, tenths};
+use crate::roster::{Member, RoomState, State, not_joined};
+pub use crate::roster::{Outbox, encoded};
 
 /// All rooms of one server.
 #[derive(Debug)]
 pub struct Conference {
     config: Config,
     opus: OpusSettings,
+    latency: LatencyProfile,
     workers: Vec<WorkerHandle>,
     chains: HashMap<String, ChainInfo>,
     state: Mutex<State>,
     echoes: AtomicU64,
     ending: watch::Sender<bool>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    rooms: HashMap<String, RoomState>,
-    rooms_of: HashMap<ParticipantId, String>,
-    next_room: u64,
-    next_participant: u64,
-}
-
-#[derive(Debug)]
-struct RoomState {
-    key: RoomKey,
-    worker: usize,
-    chain: Arc<ChainSpec>,
-    people: BTreeMap<ParticipantId, Member>,
-}
-
-#[derive(Debug)]
-struct Member {
-    person: Person,
-    outbox: Option<Outbox>,
-    media: bool,
 }
 
 /// What a room would be to somebody who joined it.
@@ -77,11 +55,17 @@ impl Conference {
             expected_loss_percent: u8::try_from(config.opus.expected_loss_percent)
                 .unwrap_or(u8::MAX),
         };
+        let latency = match config.latency {
+            LatencyMode::Low => LatencyProfile::Low,
+            LatencyMode::Balanced => LatencyProfile::Balanced,
+            LatencyMode::Robust => LatencyProfile::Robust,
+        };
         let chains = config.chains.iter().chain([config.echo_chain()]);
         let chains = chains.map(|chain| (chain.name.clone(), ChainInfo::of(chain))).collect();
         Arc::new(Self {
             config,
             opus,
+            latency,
             workers,
             chains,
             state: Mutex::default(),
@@ -98,6 +82,18 @@ impl Conference {
         let chain = self.chain_of(room)?;
         let participants = self.state().rooms.get(room).map_or(0, |state| state.people.len());
         Ok(RoomInfo { room: room.to_owned(), chain: self.chain_info(&chain), participants })
+    }
+
+    /// Everybody in the room of that name, in the order of their coming, with their figures of the
+    /// last second; nobody, if nobody is there yet.
+    ///
+    /// # Errors
+    /// `bad-room`, if no chain serves a room of that name.
+    pub fn participants(&self, room: &str) -> Result<Vec<ParticipantInfo>, ErrorMessage> {
+        self.chain_of(room)?;
+        let state = self.state();
+        let members = state.rooms.get(room).into_iter().flat_map(|room| room.people.values());
+        Ok(members.map(|it| ParticipantInfo::new(it.person.clone(), it.report)).collect())
     }
 
     /// Brings a person into a room; the media follows with [`Self::connect`]. The others are told.
@@ -143,12 +139,16 @@ impl Conference {
             member.media = true;
             let chain = Arc::clone(&room.chain);
             let echo = if chain.mix.is_none() { EchoStrings::Yes } else { EchoStrings::No };
-            (room.worker, RoomSpec { chain, opus: self.opus }, echo)
+            (room.worker, RoomSpec { chain, opus: self.opus, latency: self.latency }, echo)
         };
         let candidates = self.workers[worker].candidates().to_vec();
         // Making a session and its stages takes some milliseconds of computing.
         let build = move || -> Result<_, BuildError> {
-            let options = PeerOptions { candidates };
+            let options = PeerOptions {
+                candidates,
+                packet_ms: (spec.latency == LatencyProfile::Low).then_some(10),
+                wall_clock: Some((Instant::now(), SystemTime::now())),
+            };
             let (peer, answer) = Peer::accept(&offer, &options, echo, Instant::now())?;
             Ok((peer, answer, Admission::build(&spec)?))
         };
@@ -289,7 +289,7 @@ impl Conference {
         let Some(room) = state.rooms.get_mut(name) else { return Err(ErrorMessage::internal()) };
         let person = Person { id: id.0, name: person.to_owned(), muted: false };
         room.tell_all(&ServerMessage::ParticipantJoined { participant: person.clone() });
-        room.people.insert(id, Member { person, outbox, media: false });
+        room.people.insert(id, Member { person, outbox, media: false, report: None });
         tracing::info!(%id, room = name, "joined");
         let joined = ServerMessage::Joined {
             room: name.to_owned(),
@@ -313,7 +313,7 @@ impl Conference {
         let worker = (0..self.workers.len()).min_by_key(|worker| people_on(*worker)).unwrap_or(0);
         let key = RoomKey(state.next_room);
         state.next_room += 1;
-        let spec = RoomSpec { chain: Arc::clone(&chain), opus: self.opus };
+        let spec = RoomSpec { chain: Arc::clone(&chain), opus: self.opus, latency: self.latency };
         let room = Room::new(spec).map_err(|error| {
             tracing::error!(%error, "a room could not be made");
             ErrorMessage::internal()
@@ -364,7 +364,7 @@ impl Conference {
         let Some(room) = state.rooms.values_mut().find(|room| room.key == key) else { return };
         let levels = levels.iter().map(|level| LevelInfo {
             id: level.id.0,
-            level_dbfs: (level.level_dbfs.min(0.0) * 10.0).round() / 10.0,
+            level_dbfs: tenths(level.level_dbfs.min(0.0)),
             talking: level.talking,
         });
         room.tell_all(&ServerMessage::Levels { levels: levels.collect() });
@@ -376,20 +376,23 @@ impl Conference {
         latency: Option<(Duration, Duration)>,
         participants: &[ParticipantStats],
     ) {
-        let ms = |time: Duration| (time.as_secs_f32() * 1e4).round() / 10.0;
+        let ms = |time: Duration| tenths(time.as_secs_f32() * 1e3);
         let mut state = self.state();
         let Some(room) = state.rooms.values_mut().find(|room| room.key == key) else { return };
         for stats in participants {
             let Some(member) = room.people.get_mut(&stats.id) else { continue };
+            let report = ParticipantReport::from(stats);
+            member.report = Some(report);
             member.tell(&ServerMessage::Stats {
                 server_latency_ms: LatencyInfo {
                     p50: latency.map(|(p50, _)| ms(p50)),
                     p95: latency.map(|(_, p95)| ms(p95)),
                 },
-                jitter_buffer_ms: (stats.jitter_buffer_ms * 10.0).round() / 10.0,
+                jitter_buffer_ms: report.foldback.jitter_buffer_ms,
                 round_trip_ms: stats.round_trip.map(ms),
-                packets_received: stats.packets_received,
-                packets_lost: stats.packets_lost,
+                packets_received: report.inbound.packets_received,
+                packets_lost: report.inbound.packets_lost,
+                report: Box::new(report),
             });
         }
     }
@@ -419,47 +422,6 @@ impl Conference {
     }
 }
 
-impl State {
-    fn room_of(&mut self, id: ParticipantId) -> Result<(&str, &mut RoomState), ErrorMessage> {
-        let name = self.rooms_of.get(&id).ok_or_else(not_joined)?;
-        let room = self.rooms.get_mut(name).ok_or_else(not_joined)?;
-        Ok((name, room))
-    }
-}
-
-impl RoomState {
-    fn tell_all(&mut self, message: &ServerMessage) {
-        let text = encoded(message);
-        for member in self.people.values_mut() {
-            member.tell_text(&text, message.is_passing());
-        }
-    }
-}
-
-impl Member {
-    fn tell(&mut self, message: &ServerMessage) {
-        if self.outbox.is_some() {
-            self.tell_text(&encoded(message), message.is_passing());
-        }
-    }
-
-    fn tell_text(&mut self, text: &Utf8Bytes, passing: bool) {
-        let Some(outbox) = &self.outbox else { return };
-        // A full outbox is a client that has not read for seconds. Levels it may miss; with who
-        // is in the room it would be wrong for ever, so it is let go.
-        if outbox.try_send(text.clone()).is_err() && !passing {
-            self.outbox = None;
-        }
-    }
-}
-
-/// A message as it goes over the WebSocket.
-#[must_use]
-pub fn encoded(message: &ServerMessage) -> Utf8Bytes {
-    // Strings and numbers always serialise.
-    serde_json::to_string(message).unwrap_or_default().into()
-}
-
 enum BuildError {
     Offer(OfferError),
     Admission(foldback_room::AdmissionError),
@@ -475,10 +437,6 @@ impl From<foldback_room::AdmissionError> for BuildError {
     fn from(error: foldback_room::AdmissionError) -> Self {
         Self::Admission(error)
     }
-}
-
-fn not_joined() -> ErrorMessage {
-    ErrorMessage::new(ErrorCode::NotJoined, "Join a room first.")
 }
 
 fn capitalised(sentence: &str) -> String {

@@ -1,4 +1,4 @@
-//! The HTTP side: page, offers, metrics, health.
+//! The HTTP side: page, offers, rooms, metrics, health.
 
 use std::sync::Arc;
 
@@ -15,8 +15,9 @@ use rust_embed::RustEmbed;
 use serde::{Deserialize, Serialize};
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::conference::Conference;
+use crate::conference::{Conference, RoomInfo};
 use crate::message::{ErrorCode, ErrorMessage, LeftReason};
+use crate::report::ParticipantInfo;
 use crate::{names, websocket};
 
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
@@ -45,6 +46,7 @@ pub fn router(app: App) -> Router {
         .route("/ws", get(websocket::upgrade))
         .route("/offer", post(offer))
         .route("/api/v1/rooms/{room}", get(room_info))
+        .route("/api/v1/rooms/{room}/participants", get(participants))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -126,13 +128,22 @@ async fn offer(
 async fn room_info(
     State(app): State<App>,
     room: Result<Path<String>, PathRejection>,
-) -> Result<Response, HttpError> {
+) -> Result<Json<RoomInfo>, HttpError> {
+    Ok(Json(app.conference.room_info(&room_of_path(room)?)?))
+}
+
+async fn participants(
+    State(app): State<App>,
+    room: Result<Path<String>, PathRejection>,
+) -> Result<Json<Vec<ParticipantInfo>>, HttpError> {
+    Ok(Json(app.conference.participants(&room_of_path(room)?)?))
+}
+
+fn room_of_path(room: Result<Path<String>, PathRejection>) -> Result<String, ErrorMessage> {
     let Path(room) = room.map_err(|rejection| {
         ErrorMessage::new(ErrorCode::BadRoom, format!("{}.", rejection.body_text()))
     })?;
-    let room = names::check_room(&room)
-        .map_err(|sentence| ErrorMessage::new(ErrorCode::BadRoom, sentence))?;
-    Ok(Json(app.conference.room_info(&room)?).into_response())
+    names::check_room(&room).map_err(|sentence| ErrorMessage::new(ErrorCode::BadRoom, sentence))
 }
 
 async fn metrics(State(app): State<App>) -> impl IntoResponse {

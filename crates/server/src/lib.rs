@@ -11,6 +11,8 @@ pub mod http;
 pub mod message;
 pub mod names;
 pub mod plugins;
+pub mod report;
+mod roster;
 pub mod serve;
 mod tls;
 mod websocket;

@@ -5,6 +5,8 @@ use foldback_stage::{SAMPLE_RATE_HZ, StageFormat};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::report::ParticipantReport;
+
 /// What a client says.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -143,8 +145,11 @@ pub enum ServerMessage {
         round_trip_ms: Option<f32>,
         /// RTP packets of the client that came.
         packets_received: u64,
-        /// RTP packets of the client that did not.
+        /// RTP packets of the client that did not, or not in time.
         packets_lost: u64,
+        /// All figures, by their usual names.
+        #[serde(flatten)]
+        report: Box<ParticipantReport>,
     },
     /// A mistake.
     Error(ErrorMessage),

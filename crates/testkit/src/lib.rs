@@ -8,5 +8,6 @@ pub mod alloc;
 pub mod clock;
 pub mod measure;
 pub mod net;
+pub mod playout;
 pub mod signal;
 pub mod sim;

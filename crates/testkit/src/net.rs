@@ -9,7 +9,7 @@ mod loss;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-pub use link::{Arrival, Jitter, Link, LinkSpec, LinkStats};
+pub use link::{Arrival, Jitter, Link, LinkSpec, LinkStats, Stalls};
 pub use loss::Loss;
 
 /// Links between addresses, made as they are first used.

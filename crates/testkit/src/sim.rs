@@ -15,13 +15,17 @@ use audiopus::packet::Packet;
 use audiopus::{Application, Bitrate, Channels, MutSignals, SampleRate};
 use foldback_chain::{ChainSpec, NoProbe};
 use foldback_peer::{
-    Closed, EchoStrings, NetworkReport, OutgoingFrame, Peer, PeerOptions, ReceivedFrame, Sink,
+    Captured, Closed, Contributor, EchoStrings, NetworkReport, OutgoingFrame, Peer, PeerOptions,
+    ReceivedFrame, Sink,
 };
-use foldback_room::{Admission, EncodedFrame, OpusSettings, ParticipantId, Room, RoomSpec, TICK};
+use foldback_room::{
+    Admission, CaptureTime, EncodedFrame, LatencyProfile, OpusSettings, ParticipantId, Room,
+    RoomSpec, TICK,
+};
 use str0m::change::SdpPendingOffer;
 use str0m::media::{Direction, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::RtpWrite;
+use str0m::rtp::{RedDecoder, RedEncoder, RedundantBlock, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
 use crate::alloc::no_alloc;
@@ -30,10 +34,22 @@ use crate::net::{LinkSpec, Network};
 
 /// Samples in a client's packet: 20 ms.
 const PACKET: usize = 960;
+const PACKET_TIME: Duration = Duration::from_millis(20);
 
 /// What a client says: its samples from position `at` (in samples since it began) into the slice;
 /// false where it is silent and sends nothing (DTX).
 pub type Voice = Box<dyn FnMut(u64, &mut [f32]) -> bool>;
+
+/// What a client is like, beside its voice.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ClientSpec {
+    /// How much its clock is fast against the server's.
+    pub ppm: f64,
+    /// Whether each packet carries a copy of the one before it (RFC 2198).
+    pub red: bool,
+    /// Whether what it hears is kept.
+    pub records: bool,
+}
 
 /// A conference in one room.
 pub struct SimConference {
@@ -44,9 +60,11 @@ pub struct SimConference {
     peers: BTreeMap<ParticipantId, Peer>,
     clients: BTreeMap<ParticipantId, SimClient>,
     left: Vec<(ParticipantId, Closed)>,
+    losses: Vec<(ParticipantId, f32)>,
     tapped: BTreeMap<ParticipantId, Vec<f32>>,
     joined: u64,
     ticks: u64,
+    begun: Instant,
 }
 
 impl SimConference {
@@ -59,18 +77,35 @@ impl SimConference {
     /// If the room cannot be built.
     #[must_use]
     pub fn new(seed: u64, chain: Arc<ChainSpec>, opus: OpusSettings, link: LinkSpec) -> Self {
+        Self::with_latency(seed, chain, opus, link, LatencyProfile::default())
+    }
+
+    /// As [`Self::new`], with another profile of `[latency]`.
+    ///
+    /// # Panics
+    /// If the room cannot be built.
+    #[must_use]
+    pub fn with_latency(
+        seed: u64,
+        chain: Arc<ChainSpec>,
+        opus: OpusSettings,
+        link: LinkSpec,
+        latency: LatencyProfile,
+    ) -> Self {
         let clock = SimClock::new();
         foldback_peer::install_crypto(clock.now());
         Self {
             network: Network::new(seed, LinkSpec::delayed(link.delay)),
             link,
-            room: Room::new(RoomSpec { chain, opus }).expect("a room"),
+            room: Room::new(RoomSpec { chain, opus, latency }).expect("a room"),
             peers: BTreeMap::new(),
             clients: BTreeMap::new(),
             left: Vec::new(),
+            losses: Vec::new(),
             tapped: BTreeMap::new(),
             joined: 0,
             ticks: 0,
+            begun: clock.now(),
             clock,
         }
     }
@@ -80,12 +115,20 @@ impl SimConference {
     /// # Panics
     /// If the session cannot be built.
     pub fn join(&mut self, voice: Voice, records: bool) -> ParticipantId {
+        self.join_as(ClientSpec { records, ..ClientSpec::default() }, voice)
+    }
+
+    /// As [`Self::join`], for a client that is not like most.
+    ///
+    /// # Panics
+    /// If the session cannot be built.
+    pub fn join_as(&mut self, spec: ClientSpec, voice: Voice) -> ParticipantId {
         self.joined += 1;
         let number = self.joined;
         let id = ParticipantId(number);
         let now = self.clock.now();
-        let (mut client, offer) = SimClient::new(number, voice, records, now);
-        let options = PeerOptions { candidates: vec![server_address()] };
+        let (mut client, offer) = SimClient::new(number, spec, voice, now);
+        let options = PeerOptions::at(vec![server_address()]);
         let (peer, answer) =
             Peer::accept(&offer, &options, EchoStrings::No, now).expect("the offer is usable");
         client.accept(&answer);
@@ -116,17 +159,33 @@ impl SimConference {
     /// Lets one tick pass. `Room::tick` runs under the allocation guard.
     pub fn step(&mut self) {
         let tick_at = self.clock.now() + TICK;
-        self.let_clients_speak(self.clock.now());
-        while self.network.next_arrival().is_some_and(|at| at <= tick_at) {
-            let Some(datagram) = self.network.receive(tick_at) else { break };
-            self.clock.advance_to(datagram.at);
-            self.deliver(datagram.at, datagram.from, datagram.to, &datagram.payload);
+        // Packets leave and arrive in the order of their times, whoever's clock they are by.
+        loop {
+            let speaker = self.clients.iter().filter_map(|(id, c)| Some((c.next_packet?, *id)));
+            let speaker = speaker.min().filter(|(at, _)| *at < tick_at);
+            let arrives = self.network.next_arrival().filter(|at| *at <= tick_at);
+            match (speaker, arrives) {
+                (Some((at, id)), arrives) if arrives.is_none_or(|arrives| at <= arrives) => {
+                    self.clock.advance_to(at);
+                    let client = self.clients.get_mut(&id).expect("it was just found");
+                    client.speak(at, &mut self.network);
+                }
+                (_, Some(_)) => {
+                    let Some(datagram) = self.network.receive(tick_at) else { break };
+                    self.clock.advance_to(datagram.at);
+                    self.deliver(datagram.at, datagram.from, datagram.to, &datagram.payload);
+                }
+                (_, None) => break,
+            }
         }
         let now = self.clock.advance_to(tick_at);
         self.ticks += 1;
         no_alloc(|| self.room.tick(now, &mut NoProbe));
         self.send_packets(now);
         self.pass_timeouts(now);
+        for (id, lost) in self.losses.drain(..) {
+            self.room.report(id, lost);
+        }
         if self.ticks.is_multiple_of(2) {
             for (id, samples) in &mut self.tapped {
                 if let Some(mix) = self.room.mix_heard_by(*id) {
@@ -207,15 +266,6 @@ impl SimConference {
         self.clock.now()
     }
 
-    fn let_clients_speak(&mut self, now: Instant) {
-        if !self.ticks.is_multiple_of(2) {
-            return;
-        }
-        for client in self.clients.values_mut() {
-            client.speak(now, &mut self.network);
-        }
-    }
-
     fn deliver(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         if to == server_address() {
             let id = participant_at(from);
@@ -223,11 +273,17 @@ impl SimConference {
                 let mut sink = Outputs::new(now, id, &mut self.network, Some(&mut self.room));
                 peer.receive(now, from, to, bytes, &mut sink);
                 self.left.extend(sink.closed.map(|why| (id, why)));
+                self.losses.append(&mut sink.losses);
             }
         } else if let Some(client) = self.clients.get_mut(&participant_at(to)) {
             let was_connected = client.connected;
             client.receive(now, from, bytes, &mut self.network);
             if client.connected && !was_connected {
+                // On the grid of all others, so that ways alone make the difference.
+                let since = now.saturating_duration_since(self.begun);
+                let packets = since.as_nanos().div_ceil(PACKET_TIME.as_nanos());
+                let next = PACKET_TIME * u32::try_from(packets).expect("below 2.7 years");
+                client.begin(self.begun + next);
                 self.network.set_link(from, to, self.link.clone());
                 self.network.set_link(to, from, self.link.clone());
             }
@@ -235,18 +291,32 @@ impl SimConference {
     }
 
     fn send_packets(&mut self, now: Instant) {
-        let mut payloads: BTreeMap<usize, Arc<[u8]>> = BTreeMap::new();
+        let mut frames: BTreeMap<usize, OutgoingFrame> = BTreeMap::new();
+        let samples = self.room.spec().latency.blocks_per_packet() as u32 * 480;
         for packet in self.room.packets() {
-            let shared = payloads.entry(packet.mix).or_insert_with(|| Arc::from(packet.payload));
-            let frame = OutgoingFrame {
+            let frame = frames.entry(packet.mix).or_insert_with(|| OutgoingFrame {
                 rtp_time: packet.rtp_time,
-                payload: Arc::clone(shared),
+                payload: Arc::from(packet.payload),
                 marker: packet.marker,
-            };
+                copy: packet.copy.map(|copy| (Arc::from(copy), samples)),
+                contributors: packet
+                    .contributors
+                    .iter()
+                    .map(|c| Contributor {
+                        source: c.id.0 as u32,
+                        level_minus_dbov: c.level_minus_dbov,
+                    })
+                    .collect(),
+                captured: packet.captured.map(|captured| Captured {
+                    since_epoch: captured.since_epoch,
+                    clock_offset_ns: captured.clock_offset_ns,
+                }),
+            });
             if let Some(peer) = self.peers.get_mut(&packet.to) {
                 let mut sink = Outputs::new(now, packet.to, &mut self.network, None);
-                peer.send(now, &frame, &mut sink);
+                peer.send(now, frame, &mut sink);
                 self.left.extend(sink.closed.map(|why| (packet.to, why)));
+                self.losses.append(&mut sink.losses);
             }
         }
     }
@@ -256,6 +326,7 @@ impl SimConference {
             let mut sink = Outputs::new(now, *id, &mut self.network, Some(&mut self.room));
             peer.handle_timeout(now, &mut sink);
             self.left.extend(sink.closed.map(|why| (*id, why)));
+            self.losses.append(&mut sink.losses);
         }
         for client in self.clients.values_mut().filter(|client| client.timeout <= now) {
             client.pass(now, &mut self.network);
@@ -275,8 +346,16 @@ pub struct SimClient {
     decoder: Option<Decoder>,
     heard: Vec<f32>,
     packets_heard: u64,
+    copies_heard: u64,
+    sources: Vec<u32>,
     connected: bool,
     position: u64,
+    /// When its voice began, and when its next packet is due.
+    spoke_first: Instant,
+    next_packet: Option<Instant>,
+    spec: ClientSpec,
+    red: Option<Pt>,
+    last_payload: Option<Vec<u8>>,
     next_seq: u64,
     timeout: Instant,
 }
@@ -295,16 +374,28 @@ impl SimClient {
         self.packets_heard
     }
 
+    /// How many of them carried a copy of the one before (RFC 2198).
+    #[must_use]
+    pub fn copies_heard(&self) -> u64 {
+        self.copies_heard
+    }
+
+    /// Who was heard in the packet that came last, the loudest first: CSRCs (RFC 3550).
+    #[must_use]
+    pub fn sources(&self) -> &[u32] {
+        &self.sources
+    }
+
     /// Whether ICE and DTLS are up.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.connected
     }
 
-    fn new(number: u64, voice: Voice, records: bool, now: Instant) -> (Self, String) {
+    fn new(number: u64, spec: ClientSpec, voice: Voice, now: Instant) -> (Self, String) {
         let address = client_address(number);
-        let mut rtc =
-            Rtc::builder().set_rtp_mode(true).clear_codecs().enable_opus(true, false).build(now);
+        let builder = Rtc::builder().set_rtp_mode(true).clear_codecs();
+        let mut rtc = builder.enable_opus(true, spec.red).build(now);
         rtc.add_local_candidate(Candidate::host(address, "udp").expect("a plain address"));
         let mut api = rtc.sdp_api();
         let mid = api.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
@@ -323,11 +414,18 @@ impl SimClient {
             address,
             voice,
             encoder,
-            decoder: records.then(decoder),
+            decoder: spec.records.then(decoder),
             heard: Vec::new(),
             packets_heard: 0,
+            copies_heard: 0,
+            sources: Vec::new(),
             connected: false,
             position: 0,
+            spoke_first: now,
+            next_packet: None,
+            spec,
+            red: None,
+            last_payload: None,
             next_seq: 1,
             timeout: now,
         };
@@ -338,33 +436,55 @@ impl SimClient {
         let answer = str0m::change::SdpAnswer::from_sdp_string(answer).expect("an answer");
         let pending = self.pending.take().expect("one answer for one offer");
         self.rtc.sdp_api().accept_answer(pending, answer).expect("the answer fits");
-        self.opus = self.rtc.codec_config().params().first().map(|params| params.pt());
+        let codecs = self.rtc.codec_config();
+        let opus = codecs.params().first().expect("Opus was negotiated");
+        (self.opus, self.red) = (Some(opus.pt()), opus.red());
     }
 
+    /// When on the server's clock the sample at `position` of its voice was captured.
+    #[must_use]
+    pub fn captured_at(&self, position: f64) -> Instant {
+        self.spoke_first + Duration::from_secs_f64(position / 48e3 / (1.0 + self.spec.ppm * 1e-6))
+    }
+
+    fn begin(&mut self, at: Instant) {
+        self.spoke_first = at;
+        self.next_packet = Some(at + PACKET_TIME);
+    }
+
+    /// Sends the packet whose last sample was captured now.
     fn speak(&mut self, now: Instant, network: &mut Network<SocketAddr, Vec<u8>>) {
-        if !self.connected {
-            return;
-        }
         let mut pcm = [0.0; PACKET];
         let audible = (self.voice)(self.position, &mut pcm);
         let rtp_time = u32::try_from(self.position % (1 << 32)).expect("below 2^32");
         self.position += PACKET as u64;
+        self.next_packet = Some(self.captured_at((self.position + PACKET as u64) as f64));
         if !audible {
+            self.last_payload = None;
             return;
         }
         let mut bytes = [0; 1275];
         let length = self.encoder.encode_float(&pcm, &mut bytes).expect("encodes");
-        let write = RtpWrite::new(
-            self.opus.expect("negotiated"),
-            self.next_seq.into(),
-            rtp_time,
-            now,
-            &bytes[..length],
-        );
+        let opus = self.opus.expect("negotiated");
+        let (pt, payload) = match self.red {
+            Some(red) => (red, self.with_copy(opus, &bytes[..length])),
+            None => (opus, bytes[..length].to_vec()),
+        };
+        let write = RtpWrite::new(pt, self.next_seq.into(), rtp_time, now, payload);
         self.next_seq += 1;
         let mut api = self.rtc.direct_api();
         api.stream_tx_by_mid(self.mid, None).expect("a sending stream").write_rtp(write);
         self.pass(now, network);
+    }
+
+    fn with_copy(&mut self, opus: Pt, payload: &[u8]) -> Vec<u8> {
+        let before = self.last_payload.replace(payload.to_vec());
+        let copies = before.map(|payload| RedundantBlock {
+            pt: *opus,
+            timestamp_offset: PACKET as u32,
+            payload,
+        });
+        RedEncoder::encode(*opus, payload, copies.as_slice())
     }
 
     fn receive(
@@ -397,14 +517,23 @@ impl SimClient {
                     network.send(now, t.source, t.destination, t.contents.to_vec());
                 }
                 Output::Event(Event::Connected) => self.connected = true,
-                Output::Event(Event::RtpPacket(packet)) => self.hear(&packet.payload),
+                Output::Event(Event::RtpPacket(packet)) => self.hear(&packet),
                 Output::Event(_) => {}
             }
         }
     }
 
-    fn hear(&mut self, payload: &[u8]) {
+    fn hear(&mut self, packet: &RtpPacket) {
         self.packets_heard += 1;
+        let sources = &packet.header.csrc[..packet.header.csrc_count];
+        self.sources = sources.to_vec();
+        let with_copy = self.red == Some(packet.header.payload_type);
+        self.copies_heard += u64::from(with_copy);
+        let blocks = with_copy.then(|| RedDecoder::decode(&packet.payload).expect("RED"));
+        let payload = match blocks.as_ref().and_then(|blocks| blocks.last()) {
+            Some(block) => block.payload,
+            None => &packet.payload[..],
+        };
         let Some(decoder) = &mut self.decoder else { return };
         let mut pcm = [0.0; 5760];
         let packet = Packet::try_from(payload).expect("not empty");
@@ -420,6 +549,7 @@ struct Outputs<'a> {
     network: &'a mut Network<SocketAddr, Vec<u8>>,
     room: Option<&'a mut Room>,
     closed: Option<Closed>,
+    losses: Vec<(ParticipantId, f32)>,
 }
 
 impl<'a> Outputs<'a> {
@@ -429,7 +559,7 @@ impl<'a> Outputs<'a> {
         network: &'a mut Network<SocketAddr, Vec<u8>>,
         room: Option<&'a mut Room>,
     ) -> Self {
-        Self { now, id, network, room, closed: None }
+        Self { now, id, network, room, closed: None, losses: Vec::new() }
     }
 }
 
@@ -439,9 +569,21 @@ impl Sink for Outputs<'_> {
     }
 
     fn frame(&mut self, frame: ReceivedFrame) {
-        let ReceivedFrame { seq, rtp_time, level_minus_dbov, payload, arrival } = frame;
         if let Some(room) = &mut self.room {
-            let frame = EncodedFrame { seq, rtp_time, level_minus_dbov, payload, arrival };
+            let captured = frame.captured.map(|captured| CaptureTime {
+                since_epoch: captured.since_epoch,
+                clock_offset_ns: captured.clock_offset_ns,
+            });
+            let frame = EncodedFrame {
+                ssrc: frame.ssrc,
+                seq: frame.seq,
+                rtp_time: frame.rtp_time,
+                level_minus_dbov: frame.level_minus_dbov,
+                payload: frame.payload,
+                arrival: frame.arrival,
+                captured,
+                redundant: frame.redundant,
+            };
             room.push(self.id, frame);
         }
     }
@@ -452,7 +594,11 @@ impl Sink for Outputs<'_> {
         self.closed = Some(why);
     }
 
-    fn report(&mut self, _report: NetworkReport) {}
+    fn report(&mut self, report: NetworkReport) {
+        if let Some(lost) = report.loss {
+            self.losses.push((self.id, lost));
+        }
+    }
 }
 
 fn server_address() -> SocketAddr {

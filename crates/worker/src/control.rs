@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use foldback_peer::Peer;
-use foldback_room::{Admission, Departed, Level, ParticipantId, Room};
+use foldback_room::{Admission, Departed, Level, ParticipantId, ReceiverStats, Room};
 
 /// Names a room within the server for as long as it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,14 +103,16 @@ pub enum LeaveReason {
 pub struct ParticipantStats {
     /// Who.
     pub id: ParticipantId,
-    /// Its jitter buffer: arrival until played, in ms.
+    /// What was received of it, since it joined.
+    pub received: ReceiverStats,
+    /// Its jitter buffer: arrival until played, in ms, smoothed.
     pub jitter_buffer_ms: f32,
-    /// Round trip by RTCP, if known.
+    /// By how much its clock is fast, in parts per million, once that is known.
+    pub clock_drift_ppm: Option<f64>,
+    /// Round trip, if known.
     pub round_trip: Option<Duration>,
-    /// Packets of its audio that came.
-    pub packets_received: u64,
-    /// Packets of its audio that did not.
-    pub packets_lost: u64,
+    /// Share of the packets to it that were lost on the way, 0 to 1, if known.
+    pub fraction_lost: Option<f32>,
 }
 
 /// The control side's end of a worker.

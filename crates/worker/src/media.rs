@@ -9,9 +9,10 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use foldback_chain::Probe;
-use foldback_metrics::{ChainHandle, Gauges, WorkerMetrics};
-use foldback_peer::{Closed, OutgoingFrame, Peer, stun_ufrag};
-use foldback_room::{ParticipantId, Room, TICK};
+use foldback_metrics::{ChainHandle, Gauges, LatencyParts, WorkerMetrics};
+use foldback_peer::{Captured, Closed, Contributor, OutgoingFrame, Peer, stun_ufrag};
+use foldback_room::{MixPacket, ParticipantId, Room, TICK};
+use foldback_stage::BLOCK_SAMPLES;
 use tokio::sync::mpsc::Sender;
 
 use crate::control::{
@@ -78,8 +79,8 @@ struct Worker {
     by_ufrag: HashMap<String, ParticipantId>,
     /// Departures that did not fit into the queue.
     unsent: VecDeque<Event>,
-    /// This packet's payloads by mix.
-    payloads: Vec<Option<Arc<[u8]>>>,
+    /// This tick's packets by mix: what all listeners of one share.
+    frames: Vec<Option<OutgoingFrame>>,
     ticks: u64,
     shutdown: bool,
 }
@@ -110,7 +111,7 @@ impl Worker {
             by_address: HashMap::new(),
             by_ufrag: HashMap::new(),
             unsent: VecDeque::new(),
-            payloads: Vec::new(),
+            frames: Vec::new(),
             ticks: 0,
             shutdown: false,
         }
@@ -271,9 +272,9 @@ impl Worker {
         for open in self.rooms.values_mut() {
             let mut probe =
                 StageProbe { epoch: begun, metrics: &mut self.metrics, chain: open.chain };
-            open.room.tick(begun, &mut probe);
+            open.room.tick(deadline, &mut probe);
         }
-        self.send_packets();
+        self.send_packets(deadline, begun);
         let now = Instant::now();
         self.metrics.tick(begun.saturating_duration_since(deadline), now - begun);
         self.timeouts(now);
@@ -292,41 +293,37 @@ impl Worker {
         self.rooms.values_mut().for_each(|open| open.room.skip(ticks));
     }
 
-    fn send_packets(&mut self) {
+    fn send_packets(&mut self, deadline: Instant, begun: Instant) {
         let now = Instant::now();
         let mut closed = Vec::new();
         for open in self.rooms.values() {
-            self.payloads.clear();
+            self.frames.clear();
+            let samples = open.room.spec().latency.blocks_per_packet() * BLOCK_SAMPLES;
             for packet in open.room.packets() {
                 let Some(member) = self.members.get_mut(&packet.to) else { continue };
-                if self.payloads.len() <= packet.mix {
-                    self.payloads.resize(packet.mix + 1, None);
+                if self.frames.len() <= packet.mix {
+                    self.frames.resize(packet.mix + 1, None);
                 }
-                let shared = &mut self.payloads[packet.mix];
-                let payload = shared.get_or_insert_with(|| Arc::from(packet.payload));
-                let frame = OutgoingFrame {
-                    rtp_time: packet.rtp_time,
-                    payload: Arc::clone(payload),
-                    marker: packet.marker,
-                };
-                let mut outputs = Outputs {
-                    socket: &self.socket,
-                    metrics: &mut self.metrics,
-                    room: None,
-                    id: packet.to,
-                    connected: false,
-                    closed: None,
-                    report: None,
-                };
-                let sent = guarded(|| member.peer.send(now, &frame, &mut outputs));
-                member.report = outputs.report.unwrap_or(member.report);
+                let shared = &mut self.frames[packet.mix];
+                let frame = shared.get_or_insert_with(|| frame_of(&packet, samples));
+                let mut outputs = Outputs::new(&self.socket, &mut self.metrics, None, packet.to);
+                let sent = guarded(|| member.peer.send(now, frame, &mut outputs));
+                member.learn(outputs.report);
                 if sent.is_none() || outputs.closed.is_some() {
                     closed.push((packet.to, outputs.closed));
                 }
             }
             let sent_at = Instant::now();
-            for arrival in open.room.arrivals() {
-                self.metrics.server_latency(sent_at.saturating_duration_since(*arrival));
+            for packet in open.room.played() {
+                let quantum = TICK * open.room.spec().latency.blocks_per_packet() as u32;
+                let encode = open.room.encode_time() + (sent_at - now);
+                let computing = (now - begun).saturating_sub(open.room.encode_time());
+                self.metrics.server_latency(LatencyParts::of(
+                    sent_at.saturating_duration_since(packet.arrival),
+                    waited_for_tick(packet.arrival, deadline, quantum) + (begun - deadline),
+                    packet.chain_delay + computing,
+                    encode,
+                ));
             }
         }
         for (id, why) in closed {
@@ -350,18 +347,15 @@ impl Worker {
     /// Runs `act` on a member and follows up on what came of it.
     fn with_member(&mut self, id: ParticipantId, act: impl FnOnce(&mut Member, &mut Outputs<'_>)) {
         let Some(member) = self.members.get_mut(&id) else { return };
-        let mut outputs = Outputs {
-            socket: &self.socket,
-            metrics: &mut self.metrics,
-            room: self.rooms.get_mut(&member.room).map(|open| &mut *open.room),
+        let mut outputs = Outputs::new(
+            &self.socket,
+            &mut self.metrics,
+            self.rooms.get_mut(&member.room).map(|open| &mut *open.room),
             id,
-            connected: false,
-            closed: None,
-            report: None,
-        };
+        );
         let done = guarded(|| act(member, &mut outputs));
         let (connected, closed, report) = (outputs.connected, outputs.closed, outputs.report);
-        member.report = report.unwrap_or(member.report);
+        member.learn(report);
         if connected {
             self.tell_surely(Event::Connected(id));
         }
@@ -372,15 +366,7 @@ impl Worker {
 
     fn say_goodbye(&mut self, id: ParticipantId) {
         let Some(member) = self.members.get_mut(&id) else { return };
-        let mut outputs = Outputs {
-            socket: &self.socket,
-            metrics: &mut self.metrics,
-            room: None,
-            id,
-            connected: false,
-            closed: None,
-            report: None,
-        };
+        let mut outputs = Outputs::new(&self.socket, &mut self.metrics, None, id);
         let now = Instant::now();
         guarded(|| member.peer.close(now, &mut outputs));
     }
@@ -428,17 +414,24 @@ impl Worker {
                 let stats = receiver.stats();
                 member.count(stats, &mut self.metrics);
                 let jitter_buffer_ms = receiver.jitter_buffer_ms();
-                if stats.received > 0 {
+                if stats.packets_received > 0 {
                     let delay = Duration::from_secs_f32(jitter_buffer_ms.max(0.0) / 1e3);
                     self.metrics.jitter_buffer_delay(delay);
                 }
                 participants.push(ParticipantStats {
                     id,
+                    received: stats,
                     jitter_buffer_ms,
+                    clock_drift_ppm: receiver.drift_ppm(),
                     round_trip: member.report.round_trip,
-                    packets_received: stats.received,
-                    packets_lost: stats.lost,
+                    fraction_lost: member.report.loss,
                 });
+            }
+            for stats in &participants {
+                let member = self.members.get_mut(&stats.id);
+                if let Some(loss) = member.and_then(|member| member.loss_news.take()) {
+                    open.room.report(stats.id, loss);
+                }
             }
             open.count_faults(&mut self.metrics);
             now.participants += i64::try_from(open.room.len()).unwrap_or(0);
@@ -463,6 +456,33 @@ impl Worker {
                 return;
             }
         }
+    }
+}
+
+/// How long the first tick that closed a packet after `arrival` was to come; they are `quantum`
+/// apart, and `tick` is one of them.
+fn waited_for_tick(arrival: Instant, tick: Instant, quantum: Duration) -> Duration {
+    let since = tick.saturating_duration_since(arrival).as_nanos() % quantum.as_nanos();
+    Duration::from_nanos(u64::try_from(since).unwrap_or_default())
+}
+
+/// What the listeners of a mix are sent; a packet of theirs holds `samples`.
+fn frame_of(packet: &MixPacket<'_>, samples: usize) -> OutgoingFrame {
+    let contributors = packet.contributors.iter().map(|contributor| Contributor {
+        // Numbers of participants are what signalling knows them by.
+        source: contributor.id.0 as u32,
+        level_minus_dbov: contributor.level_minus_dbov,
+    });
+    OutgoingFrame {
+        rtp_time: packet.rtp_time,
+        payload: Arc::from(packet.payload),
+        marker: packet.marker,
+        copy: packet.copy.map(|copy| (Arc::from(copy), samples as u32)),
+        contributors: contributors.collect(),
+        captured: packet.captured.map(|captured| Captured {
+            since_epoch: captured.since_epoch,
+            clock_offset_ns: captured.clock_offset_ns,
+        }),
     }
 }
 

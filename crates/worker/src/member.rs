@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use foldback_metrics::WorkerMetrics;
 use foldback_peer::{Closed, NetworkReport, Peer, ReceivedFrame, Sink};
-use foldback_room::{EncodedFrame, ParticipantId, ReceiverStats, Room};
+use foldback_room::{CaptureTime, EncodedFrame, ParticipantId, ReceiverStats, Room};
 
 use crate::control::RoomKey;
 use crate::socket::MediaSocket;
@@ -22,6 +22,8 @@ pub(crate) struct Member {
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) counted: ReceiverStats,
     pub(crate) report: NetworkReport,
+    /// A share of lost packets that the room was not told yet.
+    pub(crate) loss_news: Option<f32>,
 }
 
 impl Member {
@@ -32,6 +34,7 @@ impl Member {
             addresses: Vec::new(),
             counted: ReceiverStats::default(),
             report: NetworkReport::default(),
+            loss_news: None,
         }
     }
 
@@ -40,16 +43,24 @@ impl Member {
         now.saturating_duration_since(self.peer.last_received()) > limit
     }
 
+    /// Takes note of what the browser reported.
+    pub(crate) fn learn(&mut self, news: NetworkReport) {
+        self.report.update(news);
+        self.loss_news = news.loss.or(self.loss_news);
+    }
+
     /// Adds what the receiver counted since the last call to the metrics.
     pub(crate) fn count(&mut self, stats: ReceiverStats, metrics: &mut WorkerMetrics) {
         let (before, to) = (self.counted, metrics.count());
-        to.packets_received += stats.received - before.received;
-        to.packets_lost += stats.lost - before.lost;
-        to.packets_late += stats.late - before.late;
-        to.packets_invalid += stats.invalid - before.invalid;
-        to.packets_recovered += stats.recovered - before.recovered;
+        to.packets_received += stats.packets_received - before.packets_received;
+        to.packets_lost += stats.packets_lost - before.packets_lost;
+        to.packets_late += stats.packets_discarded - before.packets_discarded;
+        to.packets_invalid += stats.packets_invalid - before.packets_invalid;
+        to.packets_recovered += stats.fec_packets_used - before.fec_packets_used;
+        to.packets_recovered += stats.red_packets_used - before.red_packets_used;
         to.samples_concealed += stats.concealed_samples - before.concealed_samples;
-        to.samples_removed += stats.removed_samples - before.removed_samples;
+        to.samples_removed +=
+            stats.removed_samples_for_acceleration - before.removed_samples_for_acceleration;
         self.counted = stats;
     }
 }
@@ -63,7 +74,19 @@ pub(crate) struct Outputs<'a> {
     pub(crate) id: ParticipantId,
     pub(crate) connected: bool,
     pub(crate) closed: Option<Closed>,
-    pub(crate) report: Option<NetworkReport>,
+    pub(crate) report: NetworkReport,
+}
+
+impl<'a> Outputs<'a> {
+    pub(crate) fn new(
+        socket: &'a MediaSocket,
+        metrics: &'a mut WorkerMetrics,
+        room: Option<&'a mut Room>,
+        id: ParticipantId,
+    ) -> Self {
+        let report = NetworkReport::default();
+        Self { socket, metrics, room, id, connected: false, closed: None, report }
+    }
 }
 
 impl Sink for Outputs<'_> {
@@ -74,9 +97,21 @@ impl Sink for Outputs<'_> {
     }
 
     fn frame(&mut self, frame: ReceivedFrame) {
-        let ReceivedFrame { seq, rtp_time, level_minus_dbov, payload, arrival } = frame;
         if let Some(room) = &mut self.room {
-            let frame = EncodedFrame { seq, rtp_time, level_minus_dbov, payload, arrival };
+            let captured = frame.captured.map(|captured| CaptureTime {
+                since_epoch: captured.since_epoch,
+                clock_offset_ns: captured.clock_offset_ns,
+            });
+            let frame = EncodedFrame {
+                ssrc: frame.ssrc,
+                seq: frame.seq,
+                rtp_time: frame.rtp_time,
+                level_minus_dbov: frame.level_minus_dbov,
+                payload: frame.payload,
+                arrival: frame.arrival,
+                captured,
+                redundant: frame.redundant,
+            };
             room.push(self.id, frame);
         }
     }
@@ -90,6 +125,6 @@ impl Sink for Outputs<'_> {
     }
 
     fn report(&mut self, report: NetworkReport) {
-        self.report = Some(report);
+        self.report.update(report);
     }
 }

@@ -1,7 +1,10 @@
-//! What the server answers over HTTP, without a browser.
+//! What the server answers over HTTP.
 
-use foldback_tests::Server;
+use foldback_testkit::signal::tone;
+use foldback_tests::{Browser, Server};
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
 async fn offers_that_cannot_be_used_get_their_status_a_code_and_a_sentence() {
@@ -87,6 +90,72 @@ async fn health_readiness_and_the_page_answer() {
     }
     let missing = reqwest::get(server.url("/nothing")).await.expect("the server answers");
     assert_eq!(missing.status(), 404);
+}
+
+#[tokio::test]
+async fn the_participants_of_a_room_are_listed_before_they_have_figures() {
+    let server = Server::start_with_file("clean.toml").await;
+    assert_eq!(participants(&server, "lobby").await, json!([]), "nobody is there");
+
+    let connected = tokio_tungstenite::connect_async(server.websocket_url()).await;
+    let (mut socket, _) = connected.expect("the server takes sockets");
+    let join = json!({ "type": "join", "room": "lobby", "name": "Ann" }).to_string();
+    socket.send(Message::text(join)).await.expect("sends");
+    let joined = socket.next().await.expect("an answer").expect("a message");
+    let joined: Value = serde_json::from_str(joined.to_text().expect("text")).expect("JSON");
+    let expected = json!([{
+        "id": joined["participant"], "name": "Ann", "muted": false,
+        "inbound": null, "remoteInbound": null, "foldback": null,
+    }]);
+    assert_eq!(participants(&server, "lobby").await, expected);
+    assert_eq!(participants(&server, "elsewhere").await, json!([]), "Ann is in the lobby");
+}
+
+#[tokio::test]
+async fn participants_of_what_cannot_be_a_room_are_refused_as_the_room_is() {
+    let server = Server::start_with_file("clean.toml").await;
+    for path in ["/api/v1/rooms/no%20room", "/api/v1/rooms/no%20room/participants"] {
+        let response = reqwest::get(server.url(path)).await.expect("the server answers");
+        assert_eq!(response.status(), 422, "{path}");
+        let answer: Value = response.json().await.expect("JSON");
+        assert_eq!(answer["code"], "bad-room", "{path}: {answer}");
+        assert!(answer["message"].as_str().is_some_and(is_sentence), "{path}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn figures_of_a_browser_show_in_its_page_and_in_the_list_of_its_room() {
+    let server = Server::start_with_file("clean.toml").await;
+    let browser = Browser::with_microphone(tone(440.0, -20.0, 60.0)).await;
+    browser.join(&server, "lobby", "Ann").await;
+    let known = "
+        const open = { server: ['packetsLost', 'jitter', 'jitterBufferDelay', 'concealedSamples',
+            'insertedSamplesForDeceleration', 'removedSamplesForAcceleration', 'roundTripTime'],
+          browser: ['packetsLost', 'jitter', 'jitterBufferDelay', 'concealedSamples'] };
+        return Object.entries(open).every(([by, names]) => names.every(name => document
+          .querySelector(`[data-figure=${name}] [data-by=${by}]`).textContent !== '–'));";
+    browser.wait_until("the figures are known", known).await;
+
+    let listed = participants(&server, "lobby").await;
+    let ann = &listed[0];
+    assert_eq!((&ann["name"], &ann["muted"]), (&json!("Ann"), &json!(false)), "{listed}");
+    // Sent are 50 packets of 960 samples each second, and the figures are a second old at most.
+    let inbound = |name: &str| ann["inbound"][name].as_f64().expect(name);
+    let packets = inbound("packetsReceived");
+    assert!(packets >= 25.0, "{listed}");
+    assert!(inbound("totalSamplesReceived") >= packets * 960.0 * 0.8, "{listed}");
+    let waited = inbound("jitterBufferDelay") / inbound("jitterBufferEmittedCount");
+    assert!((0.001..0.5).contains(&waited), "waits {waited} s: {listed}");
+    assert!(inbound("concealedSamples") < inbound("totalSamplesReceived") * 0.5, "{listed}");
+    let round_trip = ann["remoteInbound"]["roundTripTime"].as_f64().expect("the page shows it");
+    assert!((0.0..0.5).contains(&round_trip), "{round_trip} s there and back: {listed}");
+}
+
+async fn participants(server: &Server, room: &str) -> Value {
+    let url = server.url(&format!("/api/v1/rooms/{room}/participants"));
+    let response = reqwest::get(url).await.expect("the server answers");
+    assert_eq!(response.status(), 200, "participants of {room}");
+    response.json().await.expect("JSON")
 }
 
 fn is_code(text: &str) -> bool {

@@ -84,7 +84,7 @@ fn mean_correlation(
 }
 
 /// 0 where either does not vary.
-fn pearson(left: &[f64], right: &[f64]) -> f64 {
+pub(super) fn pearson(left: &[f64], right: &[f64]) -> f64 {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (left_mean, right_mean) = (mean(left), mean(right));
     let (mut product, mut left_energy, mut right_energy) = (0.0, 0.0, 0.0);

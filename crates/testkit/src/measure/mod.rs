@@ -4,12 +4,14 @@ mod align;
 mod defects;
 mod envelope;
 mod level;
+mod quality;
 mod tones;
 
 pub use align::{Alignment, align};
 pub use defects::{Gap, clicks, gaps, repeats};
 pub use envelope::align_envelopes;
 pub use level::{peak_dbfs, rms_dbfs};
+pub use quality::{log_spectral_distance_db, stoi};
 pub use tones::{Tone, ToneFit, fit_tones, median_tone_dbfs, tone_dbfs};
 
 /// What silence measures, in dB: so low that no threshold reaches it, and finite.

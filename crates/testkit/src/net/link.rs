@@ -26,6 +26,35 @@ pub struct LinkSpec {
     /// Whether jitter keeps the order, as one queue on the way does: nothing overtakes, and what
     /// is late delays all that follows. Those held back by [`Self::reorder`] are overtaken still.
     pub in_order: bool,
+    /// Times at which nothing arrives, as of a Wi-Fi link that is busy elsewhere: what would
+    /// arrive then arrives at their end, in order.
+    pub stalls: Option<Stalls>,
+}
+
+/// Times at which a link delivers nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stalls {
+    /// When the first begins, counted from the link's first datagram.
+    pub first: Duration,
+    /// How long each lasts.
+    pub length: Duration,
+    /// From the beginning of one to that of the next; `None`: there is only one.
+    pub every: Option<Duration>,
+}
+
+impl Stalls {
+    /// When a datagram arrives that would have arrived `after` the link's beginning.
+    fn hold(&self, after: Duration) -> Duration {
+        let Some(since) = after.checked_sub(self.first) else { return after };
+        let begun = match self.every {
+            Some(every) => {
+                let stalls = since.as_nanos() / every.as_nanos().max(1);
+                self.first + every * u32::try_from(stalls).unwrap_or(u32::MAX)
+            }
+            None => self.first,
+        };
+        after.max(begun + self.length)
+    }
 }
 
 impl LinkSpec {
@@ -46,6 +75,9 @@ pub enum Jitter {
     Uniform(Duration),
     /// The magnitude of a normal distribution with this standard deviation.
     Normal(Duration),
+    /// A normal distribution with this standard deviation, cut off at two deviations to both sides
+    /// of its mean: from 0 to four times this.
+    CutNormal(Duration),
     /// An exponential distribution with this mean: most little, some a lot.
     Exponential(Duration),
     /// Now and then a stall, as of a Wi-Fi link: with `probability` a datagram is late by `height`.
@@ -89,6 +121,7 @@ pub struct Link<Payload> {
     on_the_way: BTreeMap<(Instant, u64), Payload>,
     next_number: u64,
     last_in_order: Option<Instant>,
+    begun: Option<Instant>,
     stats: LinkStats,
 }
 
@@ -109,6 +142,7 @@ impl<Payload: Clone> Link<Payload> {
             on_the_way: BTreeMap::new(),
             next_number: 0,
             last_in_order: None,
+            begun: None,
             stats: LinkStats::default(),
         }
     }
@@ -154,6 +188,10 @@ impl<Payload> Link<Payload> {
 
     fn put_on_the_way(&mut self, now: Instant, payload: Payload) {
         let mut at = now + self.spec.delay + self.spec.jitter.draw(&mut self.random);
+        let begun = *self.begun.get_or_insert(now);
+        if let Some(stalls) = self.spec.stalls {
+            at = begun + stalls.hold(at.saturating_duration_since(begun));
+        }
         if self.spec.in_order {
             at = self.last_in_order.map_or(at, |last| at.max(last));
             self.last_in_order = Some(at);
@@ -178,6 +216,13 @@ impl Jitter {
                 let radius = (-2.0 * share().ln()).sqrt();
                 deviation.mul_f64((radius * (std::f64::consts::TAU * share()).cos()).abs())
             }
+            Self::CutNormal(deviation) => loop {
+                let radius = (-2.0 * share().ln()).sqrt();
+                let normal = radius * (std::f64::consts::TAU * share()).cos();
+                if normal.abs() <= 2.0 {
+                    break deviation.mul_f64(2.0 + normal);
+                }
+            },
             Self::Exponential(mean) => mean.mul_f64(-share().ln()),
             Self::Spikes { probability, height } if share() <= probability => height,
             Self::Spikes { .. } => Duration::ZERO,
@@ -252,6 +297,7 @@ mod tests {
             (Jitter::None, 0.0),
             (Jitter::Uniform(ms(20)), 10.0),
             (Jitter::Normal(ms(20)), 15.96),
+            (Jitter::CutNormal(ms(20)), 40.0),
             (Jitter::Exponential(ms(20)), 20.0),
             (Jitter::Spikes { probability: 0.1, height: ms(200) }, 20.0),
         ];
@@ -274,6 +320,17 @@ mod tests {
         let arrivals = carried(1, queued, 500);
         assert!(numbers(&arrivals).is_sorted());
         assert!(arrivals.iter().any(|(_, taken)| *taken > Duration::from_millis(60)));
+    }
+
+    #[test]
+    fn what_falls_into_a_stall_arrives_at_its_end() {
+        let ms = Duration::from_millis;
+        let stalls = Stalls { first: ms(1000), length: ms(150), every: Some(ms(500)) };
+        let spec = LinkSpec { stalls: Some(stalls), ..LinkSpec::default() };
+        let late: Vec<_> = carried(1, spec, 100).into_iter().filter(|a| !a.1.is_zero()).collect();
+        let first: Vec<_> = late.iter().take(9).map(|(n, t)| (*n, t.as_millis())).collect();
+        let expected = (0..8).map(|i| (50 + i, 150 - 20 * u128::from(i)));
+        assert_eq!(first, expected.chain([(75, 150)]).collect::<Vec<_>>());
     }
 
     #[test]

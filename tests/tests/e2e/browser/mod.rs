@@ -1,5 +1,6 @@
 mod departures;
 mod disturbances;
+mod networks;
 mod offers;
 mod rooms;
 

@@ -1,0 +1,122 @@
+//! RTP header extensions that are read and written here.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use str0m::rtp::{AbsCaptureTime, Extension, ExtensionSerializer, ExtensionValues, RtpPacket};
+
+use crate::peer::{Captured, OutgoingFrame};
+
+/// Levels of contributing sources (RFC 6465).
+pub(crate) const CSRC_LEVELS_URI: &str = "urn:ietf:params:rtp-hdrext:csrc-audio-level";
+
+/// Ids that are only proposals: as the answerer the offer's are used.
+const CAPTURE_TIME_ID: u8 = 5;
+const CSRC_LEVELS_ID: u8 = 6;
+
+/// Registers them beside those of str0m.
+pub(crate) fn register(config: str0m::RtcConfig) -> str0m::RtcConfig {
+    config
+        .set_extension(CAPTURE_TIME_ID, Extension::AbsoluteCaptureTime)
+        .set_extension(CSRC_LEVELS_ID, Extension::with_serializer(CSRC_LEVELS_URI, CsrcLevels))
+}
+
+/// When a packet's first sample was captured, by its sender. The offset that it gives is of the
+/// capturing clock to the sender's; `sender_ahead_ns` is that of the sender's clock to ours.
+pub(crate) fn captured_in(packet: &RtpPacket, sender_ahead_ns: Option<i64>) -> Option<Captured> {
+    let AbsCaptureTime { capture_time, clock_offset } = packet.header.ext_vals.abs_capture_time?;
+    let since_epoch = capture_time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    let to_sender_ns = clock_offset.map_or(0, q32_to_ns);
+    let clock_offset_ns = sender_ahead_ns.map(|ahead| ahead.saturating_add(to_sender_ns));
+    Some(Captured { since_epoch, clock_offset_ns })
+}
+
+/// What a packet out says of who is heard in it. str0m leaves out what was not negotiated.
+pub(crate) fn header_extensions(frame: &OutgoingFrame, names_levels: bool) -> ExtensionValues {
+    let loudest = frame.contributors.first().map_or(127, |c| c.level_minus_dbov.min(127));
+    let mut values = ExtensionValues {
+        // RFC 6464: browsers show it as the level of each contributing source.
+        audio_level: Some(-(loudest as i8)),
+        voice_activity: Some(!frame.contributors.is_empty()),
+        abs_capture_time: frame.captured.map(|captured| AbsCaptureTime {
+            capture_time: SystemTime::UNIX_EPOCH + captured.since_epoch,
+            clock_offset: captured.clock_offset_ns.map(ns_to_q32),
+        }),
+        ..ExtensionValues::default()
+    };
+    if names_levels && !frame.contributors.is_empty() {
+        values.user_values.set_arc(Arc::new(Levels::of(frame)));
+    }
+    values
+}
+
+/// Seconds as a signed fixed-point number with 32 bits behind the point.
+fn ns_to_q32(ns: i64) -> i64 {
+    let q32 = (i128::from(ns) << 32) / 1_000_000_000;
+    i64::try_from(q32).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX })
+}
+
+fn q32_to_ns(q32: i64) -> i64 {
+    ((i128::from(q32) * 1_000_000_000) >> 32) as i64
+}
+
+/// Levels in the order of the CSRCs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Levels {
+    count: usize,
+    minus_dbov: [u8; 15],
+}
+
+impl Levels {
+    fn of(frame: &OutgoingFrame) -> Self {
+        let mut levels = Self { count: 0, minus_dbov: [127; 15] };
+        for (level, contributor) in levels.minus_dbov.iter_mut().zip(frame.contributors.iter()) {
+            *level = contributor.level_minus_dbov.min(127);
+            levels.count += 1;
+        }
+        levels
+    }
+}
+
+#[derive(Debug)]
+struct CsrcLevels;
+
+impl ExtensionSerializer for CsrcLevels {
+    fn write_to(&self, buffer: &mut [u8], values: &ExtensionValues) -> usize {
+        let Some(levels) = values.user_values.get::<Levels>() else { return 0 };
+        let Some(space) = buffer.get_mut(..levels.count) else { return 0 };
+        space.copy_from_slice(&levels.minus_dbov[..levels.count]);
+        levels.count
+    }
+
+    fn parse_value(&self, buffer: &[u8], values: &mut ExtensionValues) -> bool {
+        let mut levels = Levels { count: 0, minus_dbov: [127; 15] };
+        for (level, byte) in levels.minus_dbov.iter_mut().zip(buffer) {
+            *level = byte & 0x7f;
+            levels.count += 1;
+        }
+        values.user_values.set(levels);
+        true
+    }
+
+    fn is_video(&self) -> bool {
+        false
+    }
+
+    fn is_audio(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_converted_to_fixed_point_and_back() {
+        for (ns, q32) in [(0, 0), (1_000_000_000, 1 << 32), (-500_000_000, -(1_i64 << 31))] {
+            assert_eq!(ns_to_q32(ns), q32);
+            assert_eq!(q32_to_ns(q32), ns);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Packets that wait to be decoded, by sequence number.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Packets kept: 2.56 s of 20 ms packets.
+pub(crate) const SLOTS: usize = 128;
+
+/// One Opus packet from the network, as it came: unordered, maybe twice.
+#[derive(Clone, Debug)]
+pub struct EncodedFrame {
+    /// Which stream of the sender it belongs to (RFC 3550); another one is a restart.
+    pub ssrc: u32,
+    /// RTP sequence number, extended so that it does not wrap.
+    pub seq: u64,
+    /// RTP time of its first sample at 48 kHz, extended so that it does not wrap.
+    pub rtp_time: u64,
+    /// The sender's own claim of its level in -dBov, 0 (loudest) to 127, if it makes one.
+    pub level_minus_dbov: Option<u8>,
+    /// The Opus packet.
+    pub payload: Arc<[u8]>,
+    /// When it came.
+    pub arrival: Instant,
+    /// When its first sample was captured, if the sender says so.
+    pub captured: Option<CaptureTime>,
+    /// A copy that a later packet carried (RFC 2198): it fills a hole, and tells nothing of how
+    /// long packets take.
+    pub redundant: bool,
+}
+
+/// When something was captured, as in the RTP header extension abs-capture-time
+/// (<http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CaptureTime {
+    /// On the wall clock of who captured it, since the Unix epoch.
+    pub since_epoch: Duration,
+    /// How far that clock is ahead of this server's, in ns, if known.
+    pub clock_offset_ns: Option<i64>,
+}
+
+pub(crate) struct Slot {
+    pub(crate) frame: EncodedFrame,
+    pub(crate) samples: usize,
+    /// The payload is kept until the next packet takes the place, so that nothing is freed
+    /// within the tick.
+    used: bool,
+}
+
+pub(crate) struct PacketBuffer {
+    slots: [Option<Slot>; SLOTS],
+}
+
+impl PacketBuffer {
+    pub(crate) fn new() -> Self {
+        Self { slots: [const { None }; SLOTS] }
+    }
+
+    /// Whether a packet of that number is or was here lately.
+    pub(crate) fn knows(&self, seq: u64) -> bool {
+        self.slots[slot_of(seq)].as_ref().is_some_and(|slot| slot.frame.seq == seq)
+    }
+
+    /// Takes a packet; may free one that was here before.
+    pub(crate) fn insert(&mut self, frame: EncodedFrame, samples: usize) {
+        let index = slot_of(frame.seq);
+        self.slots[index] = Some(Slot { frame, samples, used: false });
+    }
+
+    /// The packet of that number, if it waits.
+    pub(crate) fn get(&self, seq: u64) -> Option<&Slot> {
+        self.slots[slot_of(seq)].as_ref().filter(|slot| slot.frame.seq == seq && !slot.used)
+    }
+
+    /// The waiting packet with the smallest number from `seq` on.
+    pub(crate) fn next_from(&self, seq: u64) -> Option<&Slot> {
+        (seq..seq + SLOTS as u64).find_map(|seq| self.get(seq))
+    }
+
+    /// The packet of that number was decoded.
+    pub(crate) fn mark_used(&mut self, seq: u64) {
+        if let Some(slot) = self.slots[slot_of(seq)].as_mut().filter(|s| s.frame.seq == seq) {
+            slot.used = true;
+        }
+    }
+
+    /// Forgets all. Frees memory.
+    pub(crate) fn clear(&mut self) {
+        self.slots = [const { None }; SLOTS];
+    }
+}
+
+fn slot_of(seq: u64) -> usize {
+    (seq % SLOTS as u64) as usize
+}

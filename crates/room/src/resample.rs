@@ -1,0 +1,163 @@
+//! Following a sender's clock: an asynchronous resampler whose ratio is all but one.
+
+use audioadapter_buffers::direct::SequentialSlice;
+use foldback_stage::BLOCK_SAMPLES;
+use rubato::{
+    Async, FixedAsync, Resampler, SincInterpolationParameters, SincInterpolationType,
+    WindowFunction,
+};
+
+use crate::codec::CodecError;
+use crate::fifo::{HISTORY, SampleFifo};
+
+/// Half of this is the delay: 0.67 ms. Measured: what is not the signal is 70 dB down.
+const SINC_SAMPLES: usize = 64;
+/// The most that playout may be off the nominal rate: a semitone is 59 000 ppm, and 2 000 ppm
+/// are below what ears tell apart in speech (3.5 cent).
+pub(crate) const MAX_RATE: f64 = 2e-3;
+/// Input samples that it holds beyond those that came out.
+pub(crate) const LOOKAHEAD: usize = SINC_SAMPLES / 2;
+/// What it must be given first so that its next output is the next sample to play: measured, and
+/// held by a test.
+const PRIMING: usize = BLOCK_SAMPLES + 1;
+
+/// Takes a varying number of samples and gives [`BLOCK_SAMPLES`].
+pub(crate) struct DriftResampler {
+    inner: Async<f32>,
+    scratch: [f32; 2 * BLOCK_SAMPLES],
+    engaged: bool,
+}
+
+impl DriftResampler {
+    /// Allocates about 40 KiB.
+    pub(crate) fn new() -> Result<Self, CodecError> {
+        let sinc = SincInterpolationParameters {
+            sinc_len: SINC_SAMPLES,
+            f_cutoff: Some(0.95),
+            oversampling_factor: 128,
+            interpolation: SincInterpolationType::Linear,
+            window: WindowFunction::BlackmanHarris2,
+        };
+        let inner =
+            Async::new_sinc(1.0, 1.0 + 2.0 * MAX_RATE, &sinc, BLOCK_SAMPLES, 1, FixedAsync::Output);
+        let inner = inner.map_err(|e| CodecError::new(format!("no resampler: {e}")))?;
+        Ok(Self { inner, scratch: [0.0; 2 * BLOCK_SAMPLES], engaged: false })
+    }
+
+    pub(crate) fn is_engaged(&self) -> bool {
+        self.engaged
+    }
+
+    /// Samples taken and not yet given.
+    pub(crate) fn holds(&self) -> usize {
+        if self.engaged { LOOKAHEAD } else { 0 }
+    }
+
+    /// How many samples the next block takes.
+    pub(crate) fn needs(&self) -> usize {
+        if self.engaged { self.inner.input_frames_next() } else { BLOCK_SAMPLES }
+    }
+
+    /// Comes in between two samples: takes [`LOOKAHEAD`] samples that wait, and goes on with the
+    /// sample that would have been next. False if so many do not wait.
+    pub(crate) fn engage(&mut self, fifo: &mut SampleFifo) -> bool {
+        if fifo.len() < LOOKAHEAD {
+            return false;
+        }
+        self.inner.reset();
+        let from = HISTORY + LOOKAHEAD - PRIMING;
+        self.scratch[..PRIMING].copy_from_slice(&fifo.with_history()[from..from + PRIMING]);
+        fifo.pop(&mut [0.0; LOOKAHEAD]);
+        self.engaged = self.process(PRIMING, &mut [0.0; BLOCK_SAMPLES]);
+        self.engaged
+    }
+
+    /// Steps out of the way where nothing is heard.
+    pub(crate) fn disengage(&mut self) {
+        self.engaged = false;
+    }
+
+    /// `rate` input samples per output sample, from now on: 1.0001 for a sender whose clock is
+    /// 100 ppm fast.
+    pub(crate) fn set_rate(&mut self, rate: f64) {
+        let ratio = 1.0 / rate.clamp(1.0 - MAX_RATE, 1.0 + MAX_RATE);
+        if let Some(adjustable) = self.inner.as_adjustable() {
+            // Within the bounds that it was made with.
+            let _ = adjustable.set_resample_ratio(ratio, true);
+        }
+    }
+
+    /// The next block. What is missing in `fifo` is silence.
+    pub(crate) fn pull(&mut self, fifo: &mut SampleFifo, out: &mut [f32]) {
+        if !self.engaged {
+            return fifo.pop(out);
+        }
+        let needs = self.needs().min(self.scratch.len());
+        fifo.pop(&mut self.scratch[..needs]);
+        if !self.process(needs, out) {
+            out.copy_from_slice(&self.scratch[..BLOCK_SAMPLES]);
+        }
+    }
+
+    fn process(&mut self, needs: usize, out: &mut [f32]) -> bool {
+        let Ok(input) = SequentialSlice::new(&self.scratch[..needs], 1, needs) else {
+            return false;
+        };
+        let frames = out.len();
+        let Ok(mut output) = SequentialSlice::new_mut(out, 1, frames) else { return false };
+        self.inner.process_into_buffer(&input, &mut output, None).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tone(i: usize) -> f32 {
+        0.5 * (i as f32 * 1000.0 * std::f32::consts::TAU / 48_000.0).sin()
+    }
+
+    /// A tone through `blocks` blocks; the resampler comes in after the third.
+    fn play(rate: f64, blocks: usize) -> Vec<f32> {
+        let mut fifo = SampleFifo::new();
+        let mut resampler = DriftResampler::new().expect("a resampler");
+        let (mut pushed, mut out) = (0, Vec::new());
+        for block in 0..blocks {
+            while fifo.len() < 2 * BLOCK_SAMPLES {
+                let space = fifo.push_space(960).expect("fits");
+                space.iter_mut().enumerate().for_each(|(i, s)| *s = tone(pushed + i));
+                pushed += 960;
+            }
+            if block == 3 {
+                assert!(resampler.engage(&mut fifo));
+                resampler.set_rate(rate);
+            }
+            let mut samples = [0.0; BLOCK_SAMPLES];
+            resampler.pull(&mut fifo, &mut samples);
+            out.extend_from_slice(&samples);
+        }
+        out
+    }
+
+    #[test]
+    fn coming_in_shifts_nothing_and_clicks_nowhere() {
+        let out = play(1.0, 20);
+        for (i, sample) in out.iter().enumerate().skip(48) {
+            assert!((sample - tone(i)).abs() < 1e-3, "sample {i}: {sample} for {}", tone(i));
+        }
+    }
+
+    #[test]
+    fn a_fast_sender_is_played_faster() {
+        let out = play(1.0005, 203);
+        // 200 blocks of 480 samples at 500 ppm are 48 samples: one period of the tone.
+        let end = out.len() - 480;
+        let error = |shift: usize| -> f32 {
+            (end..end + 400).map(|i| (out[i] - tone(i + shift)).abs()).sum()
+        };
+        let best = (20..80).min_by(|a, b| error(*a).total_cmp(&error(*b)));
+        assert!((46..=49).contains(&best.expect("not empty")), "{best:?}");
+        let steps = out.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
+        assert!(steps < 0.07, "a step of {steps}");
+    }
+}

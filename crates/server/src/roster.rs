@@ -1,0 +1,89 @@
+//! Who is in which room, and where messages to them go: what a conference keeps under its lock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+use foldback_chain::ChainSpec;
+use foldback_room::ParticipantId;
+use foldback_worker::RoomKey;
+use tokio::sync::mpsc::Sender;
+
+use crate::message::{ErrorCode, ErrorMessage, Person, ServerMessage};
+use crate::report::ParticipantReport;
+
+/// Where messages to one client go. Bounded: a client that does not read is let go.
+pub type Outbox = Sender<Utf8Bytes>;
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) rooms: HashMap<String, RoomState>,
+    pub(crate) rooms_of: HashMap<ParticipantId, String>,
+    pub(crate) next_room: u64,
+    pub(crate) next_participant: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct RoomState {
+    pub(crate) key: RoomKey,
+    pub(crate) worker: usize,
+    pub(crate) chain: Arc<ChainSpec>,
+    pub(crate) people: BTreeMap<ParticipantId, Member>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) person: Person,
+    pub(crate) outbox: Option<Outbox>,
+    pub(crate) media: bool,
+    /// Of the last second, once there was one with media.
+    pub(crate) report: Option<ParticipantReport>,
+}
+
+impl State {
+    pub(crate) fn room_of(
+        &mut self,
+        id: ParticipantId,
+    ) -> Result<(&str, &mut RoomState), ErrorMessage> {
+        let name = self.rooms_of.get(&id).ok_or_else(not_joined)?;
+        let room = self.rooms.get_mut(name).ok_or_else(not_joined)?;
+        Ok((name, room))
+    }
+}
+
+impl RoomState {
+    pub(crate) fn tell_all(&mut self, message: &ServerMessage) {
+        let text = encoded(message);
+        for member in self.people.values_mut() {
+            member.tell_text(&text, message.is_passing());
+        }
+    }
+}
+
+impl Member {
+    pub(crate) fn tell(&mut self, message: &ServerMessage) {
+        if self.outbox.is_some() {
+            self.tell_text(&encoded(message), message.is_passing());
+        }
+    }
+
+    fn tell_text(&mut self, text: &Utf8Bytes, passing: bool) {
+        let Some(outbox) = &self.outbox else { return };
+        // A full outbox is a client that has not read for seconds. Levels it may miss; with who
+        // is in the room it would be wrong for ever, so it is let go.
+        if outbox.try_send(text.clone()).is_err() && !passing {
+            self.outbox = None;
+        }
+    }
+}
+
+/// A message as it goes over the WebSocket.
+#[must_use]
+pub fn encoded(message: &ServerMessage) -> Utf8Bytes {
+    // Strings and numbers always serialise.
+    serde_json::to_string(message).unwrap_or_default().into()
+}
+
+pub(crate) fn not_joined() -> ErrorMessage {
+    ErrorMessage::new(ErrorCode::NotJoined, "Join a room first.")
+}

@@ -1,0 +1,150 @@
+//! What is heard through networks that lose packets and deliver them unevenly.
+
+use std::time::Duration;
+
+use foldback_testkit::measure::{gaps, rms_dbfs};
+use foldback_testkit::net::{Jitter, LinkSpec, Loss};
+use foldback_testkit::signal::{speech_like, to_rms};
+use foldback_tests::{Browser, Relay, Server};
+use serde_json::json;
+use tokio::join;
+
+use super::MICROPHONE_SECONDS;
+
+/// One worker: there is one media port, whatever room is used.
+const CONFIG: &str = "
+[server]
+workers = 1
+
+[chain.clean]
+stages = [{ kind = \"mix\" }]
+";
+
+const VOICE_DBFS: f64 = -20.0;
+/// The voice is never below this for longer than a pitch period.
+const QUIETEST_DBFS: f64 = VOICE_DBFS - 20.0;
+/// What is below this is no voice.
+const GAP_DBFS: f64 = VOICE_DBFS - 30.0;
+
+/// What the jitter buffers of server and browser may take to find their place.
+const ADAPTING: Duration = Duration::from_secs(10);
+const RECORDED: Duration = Duration::from_secs(15);
+
+/// As `tc qdisc add dev lo root netem delay 50ms 30ms loss 5%` makes of each direction: evenly
+/// distributed from 20 to 80 ms, whatever became of the packets before, so that they overtake each
+/// other.
+fn bad_network() -> LinkSpec {
+    LinkSpec {
+        delay: Duration::from_millis(20),
+        jitter: Jitter::Uniform(Duration::from_millis(60)),
+        loss: Loss::random(0.05),
+        ..LinkSpec::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_behind_a_bad_network_hears_and_is_heard_without_gaps() {
+    let server = Server::start(CONFIG).await;
+    let relay = Relay::start(server.media_port(), 1, bad_network(), bad_network()).await;
+    let (far, near) = join!(
+        Browser::with_microphone(continuous_voice(1)),
+        Browser::with_microphone(continuous_voice(2)),
+    );
+    join!(join_through(&far, &relay, &server, "room", "Far"), near.join(&server, "room", "Near"),);
+    tokio::time::sleep(ADAPTING).await;
+
+    let before = Losses::of(&relay, &server, &far).await;
+    join!(far.start_recording(), near.start_recording());
+    tokio::time::sleep(RECORDED).await;
+    let lost = Losses::of(&relay, &server, &far).await.since(before);
+    let (far_hears, near_hears) = join!(far.stop_recording(), near.stop_recording());
+
+    println!("while recorded: {lost:?}");
+    // 37 of the 750 packets in each direction are what is to be expected.
+    assert!(lost.relay_up >= 15 && lost.relay_down >= 15, "{lost:?}");
+    assert!(2 * lost.counted_by_server >= lost.relay_up, "{lost:?}");
+    assert!(2 * lost.counted_by_page >= lost.relay_down, "{lost:?}");
+
+    for (name, heard) in [("Far", far_hears), ("Near", near_hears)] {
+        let seconds = heard.len() as f64 / 48_000.0;
+        assert!(seconds > RECORDED.as_secs_f64() - 1.0, "{name} heard only {seconds} s");
+        let level_dbfs = rms_dbfs(&heard);
+        let longest = gaps(&heard, GAP_DBFS, 0.0).into_iter().max_by_key(|gap| gap.samples);
+        let longest_ms = longest.map_or(0.0, |gap| gap.milliseconds());
+        println!("{name} hears {level_dbfs:.1} dBFS rms, the longest gap is {longest_ms:.1} ms");
+        assert!((level_dbfs - VOICE_DBFS).abs() < 3.0, "{name} hears {level_dbfs} dBFS rms");
+        assert_eq!(gaps(&heard, GAP_DBFS, 60.0), [], "gaps that {name} hears");
+    }
+}
+
+/// Speech without its pauses: every gap in what is heard of it comes from the way.
+fn continuous_voice(seed: u64) -> Vec<f32> {
+    let speech = speech_like(seed, VOICE_DBFS, MICROPHONE_SECONDS);
+    let mut voice = Vec::with_capacity(speech.len());
+    let mut end_of_pause = 0;
+    for pause in gaps(&speech, QUIETEST_DBFS, 10.0) {
+        voice.extend_from_slice(&speech[end_of_pause..pause.start]);
+        end_of_pause = pause.start + pause.samples;
+    }
+    voice.extend_from_slice(&speech[end_of_pause..]);
+    let voice = to_rms(voice, VOICE_DBFS);
+    assert_eq!(gaps(&voice, GAP_DBFS, 20.0), [], "gaps in the voice itself");
+    voice
+}
+
+/// Joins as [`Browser::join`] does, but with `relay` in the place of the server's media port.
+async fn join_through(page: &Browser, relay: &Relay, server: &Server, room: &str, name: &str) {
+    const PATCH: &str = "
+        const [port] = arguments;
+        const original = RTCPeerConnection.prototype.setRemoteDescription;
+        RTCPeerConnection.prototype.setRemoteDescription = async function ({ type, sdp }) {
+          const candidate = /^(a=candidate:\\S+ \\d+ udp \\d+) \\S+ \\d+ /gmi;
+          const changed = sdp.replace(candidate, `$1 127.0.0.1 ${port} `);
+          if (changed === sdp) throw new Error('the answer holds no UDP candidate');
+          return original.call(this, { type, sdp: changed });
+        };
+    ";
+    page.open(&server.url("/?ec=off&ns=off&agc=off")).await;
+    page.script(PATCH, vec![json!(relay.port())]).await;
+    page.enter(room, name).await;
+}
+
+/// Packets lost so far, as the relay, the server and the page behind the relay count them.
+#[derive(Clone, Copy, Debug)]
+struct Losses {
+    relay_up: u64,
+    relay_down: u64,
+    /// Rebuilt ones included.
+    counted_by_server: u64,
+    counted_by_page: u64,
+}
+
+impl Losses {
+    async fn of(relay: &Relay, server: &Server, page: &Browser) -> Self {
+        const LOST: &str = "
+            const report = await window.foldback.pc.getStats();
+            return [...report.values()]
+              .find(({ type, kind }) => type === 'inbound-rtp' && kind === 'audio').packetsLost;
+        ";
+        let metrics = server.metrics().await;
+        let counted = |name| metrics.total(name, &[]) as u64;
+        let by_page = page.async_script(LOST, vec![]).await;
+        let relayed = relay.stats();
+        Self {
+            relay_up: relayed.up.lost,
+            relay_down: relayed.down.lost,
+            counted_by_server: counted("foldback_packets_lost_total")
+                + counted("foldback_packets_recovered_total"),
+            counted_by_page: by_page.as_u64().expect("the page counts lost packets"),
+        }
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            relay_up: self.relay_up - before.relay_up,
+            relay_down: self.relay_down - before.relay_down,
+            counted_by_server: self.counted_by_server - before.counted_by_server,
+            counted_by_page: self.counted_by_page - before.counted_by_page,
+        }
+    }
+}

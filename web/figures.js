@@ -1,0 +1,107 @@
+// The table of figures: each by its name in W3C getStats, as the server measures one's voice and as the browser
+// measures the room.
+
+/** From top to bottom: the name, what it is in words, and how it is told from the figures `now` and a second ago. */
+const FIGURES = [
+  ["packetsLost", "packets that did not come, or not in time",
+    (now) => share(now.packetsLost, now.packetsReceived + now.packetsLost)],
+  ["packetsDiscarded", "packets that came too late, or twice", (now) => count(now.packetsDiscarded)],
+  ["jitter", "how unevenly packets come", (now) => seconds(now.jitter)],
+  ["jitterBufferDelay", "how long sound waits so as to be even again", mean("jitterBufferDelay")],
+  ["jitterBufferTargetDelay", "how long it is meant to wait", mean("jitterBufferTargetDelay")],
+  ["concealedSamples", "sound made up where packets were missing",
+    (now) => share(now.concealedSamples, now.totalSamplesReceived)],
+  ["insertedSamplesForDeceleration", "sound stretched, to wait longer",
+    (now) => share(now.insertedSamplesForDeceleration, now.totalSamplesReceived)],
+  ["removedSamplesForAcceleration", "sound sped up, to wait less",
+    (now) => share(now.removedSamplesForAcceleration, now.totalSamplesReceived)],
+  ["roundTripTime", "there and back", (now) => seconds(now.roundTripTime)],
+  ["clockDriftPpm", "millionths by which your sound card runs fast; not a W3C name", (now) => signed(now.clockDriftPpm)],
+];
+
+const UNKNOWN = "–";
+
+export class Figures {
+  #cells = new Map();
+  #previous = new Map();
+
+  /** Fills `body`, a tbody, with a row for each figure and in it a cell for each of `observers`. */
+  constructor(body, observers) {
+    for (const observer of observers) this.#cells.set(observer, new Map());
+    body.replaceChildren(...FIGURES.map(([name, words]) => this.#row(name, words)));
+  }
+
+  /** Shows what `observer` measures: an object with the names of W3C getStats; what it lacks is left open. */
+  show(observer, now) {
+    const before = this.#previous.get(observer) ?? {};
+    this.#previous.set(observer, now);
+    for (const [name, , told] of FIGURES) this.#tell(observer, name, told(now, before));
+  }
+
+  /** Forgets everything that was shown. */
+  clear() {
+    this.#previous.clear();
+    for (const observer of this.#cells.keys()) for (const [name] of FIGURES) this.#tell(observer, name, UNKNOWN);
+  }
+
+  #row(name, words) {
+    const row = document.createElement("tr");
+    row.dataset.figure = name;
+    const head = document.createElement("th");
+    head.scope = "row";
+    const code = document.createElement("code");
+    code.append(...breakable(name));
+    const note = document.createElement("span");
+    note.className = "note";
+    note.textContent = words;
+    head.append(code, " ", note);
+    row.append(head);
+    for (const [observer, cells] of this.#cells) {
+      const cell = document.createElement("td");
+      cell.dataset.by = observer;
+      cell.textContent = UNKNOWN;
+      cells.set(name, cell);
+      row.append(cell);
+    }
+    return row;
+  }
+
+  #tell(observer, name, text) {
+    const cell = this.#cells.get(observer).get(name);
+    if (cell.textContent !== text) cell.textContent = text;
+  }
+}
+
+/** Sums over samples since the beginning become the mean over those of the last second. */
+function mean(name) {
+  return (now, before) => {
+    const samples = now.jitterBufferEmittedCount - (before.jitterBufferEmittedCount ?? 0);
+    return samples > 0 ? seconds((now[name] - (before[name] ?? 0)) / samples) : UNKNOWN;
+  };
+}
+
+function seconds(value) {
+  return isNumber(value) ? `${(value * 1000).toFixed(1)}\u00a0ms` : UNKNOWN;
+}
+
+function count(value) {
+  return isNumber(value) ? String(value) : UNKNOWN;
+}
+
+function share(part, whole) {
+  if (!isNumber(part)) return UNKNOWN;
+  return whole > 0 ? `${part} (${((part / whole) * 100).toFixed(2)}\u00a0%)` : String(part);
+}
+
+function signed(value) {
+  return isNumber(value) ? `${value > 0 ? "+" : ""}${value.toFixed(1)}` : UNKNOWN;
+}
+
+function isNumber(value) {
+  return Number.isFinite(value);
+}
+
+/** Narrow screens may break a long name before its capitals. */
+function breakable(name) {
+  return name.split(/(?=[A-Z])/).flatMap((part, index) => (index > 0 ? [document.createElement("wbr"), part] : [part]));
+}

@@ -10,7 +10,7 @@ use foldback_config::Config;
 use foldback_room::OpusSettings;
 use foldback_testkit::measure::{clicks, fit_tones, gaps, rms_dbfs, tone_dbfs};
 use foldback_testkit::net::{Jitter, LinkSpec, Loss};
-use foldback_testkit::sim::{SimConference, Voice};
+use foldback_testkit::sim::{ClientSpec, SimConference, Voice};
 
 foldback_testkit::guard_allocations!();
 
@@ -138,6 +138,60 @@ fn muting_and_unmuting_make_no_click() {
     }
     let found = clicks(sim.tapped(listener));
     assert!(found.is_empty(), "clicks at {found:?}");
+}
+
+#[test]
+fn listeners_share_encoders_by_what_is_lost_on_their_way() {
+    let cheap = OpusSettings { complexity: 0, expected_loss_percent: 0, ..OpusSettings::default() };
+    let way = LinkSpec::delayed(Duration::from_millis(20));
+    let mut sim = SimConference::new(21, spec(CLEAN), cheap, way.clone());
+    let silent = || -> Voice { Box::new(|_, _| false) };
+    let takes_copies = ClientSpec { red: true, ..ClientSpec::default() };
+    let talker = sim.join(tone(440.0, 0.1), false);
+    let listeners: Vec<_> = (0..6).map(|_| sim.join_as(takes_copies, silent())).collect();
+    sim.run(Duration::from_secs(10));
+    assert_eq!(sim.room().encoders_at_work(), 1, "one for all who listen");
+    let lossy = LinkSpec { loss: Loss::random(0.08), ..way.clone() };
+    for id in &listeners[..3] {
+        sim.set_links(*id, lossy.clone(), way.clone());
+    }
+    sim.run(Duration::from_secs(30));
+    assert_eq!(sim.room().encoders_at_work(), 2, "one more for the three behind loss");
+    let copies = |sim: &SimConference, id| sim.client(id).copies_heard();
+    assert!(copies(&sim, listeners[0]) > 500, "each packet carries the one before it");
+    assert_eq!(copies(&sim, listeners[5]), 0, "nothing is lost there");
+    for id in &listeners[..3] {
+        sim.set_links(*id, way.clone(), way.clone());
+    }
+    sim.run(Duration::from_secs(150));
+    assert_eq!(sim.room().encoders_at_work(), 1, "all is well again");
+    assert_eq!(sim.client(listeners[5]).sources(), [talker.0 as u32]);
+}
+
+#[test]
+fn packets_name_those_who_are_heard_in_them_the_loudest_first() {
+    let mut sim = conference(22, CLEAN, LinkSpec::delayed(Duration::from_millis(20)));
+    let listener = sim.join(Box::new(|_, _| false), false);
+    let quiet = sim.join(tone(440.0, 0.05), false);
+    let loud = sim.join(tone(660.0, 0.2), false);
+    sim.run(Duration::from_secs(4));
+    assert_eq!(sim.client(listener).sources(), [loud.0 as u32, quiet.0 as u32]);
+    assert_eq!(sim.client(loud).sources(), [quiet.0 as u32], "nobody hears themselves");
+}
+
+#[test]
+fn lost_packets_are_taken_from_the_copies_that_clients_send() {
+    let way = LinkSpec::delayed(Duration::from_millis(20));
+    let mut sim = conference(23, CLEAN, way.clone());
+    let spec = ClientSpec { red: true, ..ClientSpec::default() };
+    let talker = sim.join_as(spec, tone(440.0, 0.1));
+    sim.run(Duration::from_secs(3));
+    let lossy = LinkSpec { loss: Loss::random(0.10), ..way.clone() };
+    sim.set_links(talker, way, lossy);
+    sim.run(Duration::from_secs(30));
+    let stats = sim.room().receiver(talker).expect("it is here").stats();
+    assert!(stats.red_packets_used > 100, "{stats:?}");
+    assert!(stats.packets_lost < 40, "only where two in a row are lost: {stats:?}");
 }
 
 #[test]

@@ -11,12 +11,17 @@ use crate::peer::{Captured, OutgoingFrame};
 pub(crate) const CSRC_LEVELS_URI: &str = "urn:ietf:params:rtp-hdrext:csrc-audio-level";
 
 /// Ids that are only proposals: as the answerer the offer's are used.
+const AUDIO_LEVEL_ID: u8 = 1;
+const MID_ID: u8 = 4;
 const CAPTURE_TIME_ID: u8 = 5;
 const CSRC_LEVELS_ID: u8 = 6;
 
-/// Registers them beside those of str0m.
+/// Registers those that a voice needs, and no others.
 pub(crate) fn register(config: str0m::RtcConfig) -> str0m::RtcConfig {
     config
+        .clear_extension_map()
+        .set_extension(AUDIO_LEVEL_ID, Extension::AudioLevel)
+        .set_extension(MID_ID, Extension::RtpMid)
         .set_extension(CAPTURE_TIME_ID, Extension::AbsoluteCaptureTime)
         .set_extension(CSRC_LEVELS_ID, Extension::with_serializer(CSRC_LEVELS_URI, CsrcLevels))
 }

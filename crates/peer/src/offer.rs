@@ -64,8 +64,13 @@ pub(crate) fn accept(
         // Reports every second at most, for round trip and loss.
         .set_rtcp_report_interval_audio(Duration::from_secs(1))
         .set_stats_interval(Some(Duration::from_secs(1)));
-    // str0m answers with our flag, whatever the offer says.
-    config.codec_config().iter_mut().for_each(|params| params.set_fb_nack(nack));
+    for params in config.codec_config().iter_mut() {
+        // str0m answers with our flag, whatever the offer says.
+        params.set_fb_nack(nack);
+        // Chromium would look for bandwidth that a voice never needs, with up to a hundred packets
+        // of padding a second.
+        params.set_fb_transport_cc(false);
+    }
     let mut rtc = config.build(now);
     for address in &options.candidates {
         let candidate =

@@ -181,7 +181,7 @@ impl Peer {
             echo_strings,
             own_channels: Vec::new(),
             next_seq: 1,
-            received: Received::default(),
+            received: Received::NONE,
             round_trip: None,
             wall_clock: options.wall_clock,
             clock_ahead_ns: None,
@@ -364,13 +364,6 @@ impl Peer {
             Event::MediaEgressStats(stats) => {
                 self.tell(NetworkReport { round_trip: stats.rtt, loss: stats.loss }, sink);
             }
-            // From transport-wide feedback, where the browser sends it: fresher than its reports.
-            Event::PeerStats(stats) => {
-                self.tell(
-                    NetworkReport { round_trip: stats.rtt, loss: stats.egress_loss_fraction },
-                    sink,
-                );
-            }
             Event::SenderFeedback(feedback) => self.learn_clock(&feedback),
             Event::ChannelOpen(id, label) if label == OWN_CHANNEL => self.own_channels.push(id),
             Event::ChannelData(data)
@@ -408,10 +401,14 @@ impl Peer {
     fn rtp(&mut self, now: Instant, packet: &RtpPacket, sink: &mut impl Sink) {
         let Some(line) = self.audio.filter(|line| line.direction.is_receiving()) else { return };
         let ssrc = packet.header.ssrc;
-        // Padding-only packets (bandwidth probes) carry no audio; a second line of audio is not
-        // listened to.
+        // A second line of audio is not listened to.
         let mid = self.rtc.direct_api().stream_rx(&ssrc).map(|stream| stream.mid());
-        if packet.payload.is_empty() || mid.is_some_and(|mid| mid != line.mid) {
+        if mid.is_some_and(|mid| mid != line.mid) {
+            return;
+        }
+        // Padding-only packets (bandwidth probes) carry no audio, but take a number each.
+        if packet.payload.is_empty() {
+            self.received.note(*ssrc, *packet.seq_no, None);
             return;
         }
         let level = packet.header.ext_vals.audio_level;
@@ -425,7 +422,7 @@ impl Peer {
             captured: captured_in(packet, self.clock_ahead_ns),
             redundant: false,
         };
-        self.received.note(frame.ssrc, frame.seq);
+        self.received.note(frame.ssrc, frame.seq, Some(frame.rtp_time));
         self.ask_again_if_there_is_time(line, frame.ssrc);
         if packet.header.payload_type == line.opus {
             sink.frame(frame);
@@ -454,22 +451,28 @@ impl Peer {
     /// before it that did not come.
     fn unwrap_red(&self, opus: u8, frame: &ReceivedFrame, sink: &mut impl Sink) {
         let Ok(blocks) = RedDecoder::decode(&frame.payload) else { return };
-        let usable = |payload: &[u8], pt| pt == opus && !payload.is_empty();
-        // The packet itself stands last.
-        for (before, block) in (0_u64..).zip(blocks.iter().rev()) {
+        // The packet itself stands last. Copies have no numbers: their times tell whether they are
+        // needed, and the numbers that nothing came for are theirs.
+        let mut seq = frame.seq;
+        for (before, block) in blocks.iter().rev().enumerate() {
             let offset = u64::from(block.timestamp_offset);
-            let missing =
-                before == 0 || offset > 0 && !self.received.has(frame.seq.wrapping_sub(before));
-            if !missing || frame.seq < before || frame.rtp_time < offset {
-                continue;
+            let Some(rtp_time) = frame.rtp_time.checked_sub(offset) else { return };
+            if before > 0 {
+                if offset == 0 || self.received.has_time(rtp_time) {
+                    continue;
+                }
+                match self.received.missing_before(seq) {
+                    Some(missing) => seq = missing,
+                    None => return,
+                }
             }
-            if usable(block.payload, block.pt) {
+            if block.pt == opus && !block.payload.is_empty() {
                 sink.frame(ReceivedFrame {
-                    seq: frame.seq - before,
-                    rtp_time: frame.rtp_time - offset,
+                    seq,
+                    rtp_time,
                     payload: Arc::from(block.payload),
                     redundant: before > 0,
-                    // A level is that of the packet it came with.
+                    // A level is that of the packet it came with, as is a time.
                     level_minus_dbov: frame.level_minus_dbov.filter(|_| before == 0),
                     captured: frame.captured.filter(|_| before == 0),
                     ..frame.clone()
@@ -499,31 +502,37 @@ fn with_copy(opus: u8, payload: &[u8], copy: &[u8], earlier: u32) -> Arc<[u8]> {
     Arc::from(RedEncoder::encode(opus, payload, copy.as_slice()))
 }
 
-/// Which of the last 64 packets of a stream came.
-#[derive(Debug, Default)]
+/// Which of the last [`REMEMBERED`] packets of a stream came, padding included.
+#[derive(Debug)]
 struct Received {
     ssrc: u32,
-    newest: u64,
-    /// Bit n: the packet n before the newest.
-    came: u64,
+    /// By number; the RTP time of those that carried audio.
+    packets: [Option<(u64, Option<u64>)>; REMEMBERED],
 }
 
+const REMEMBERED: usize = 64;
+
 impl Received {
-    fn note(&mut self, ssrc: u32, seq: u64) {
-        if ssrc != self.ssrc || self.came == 0 {
-            *self = Self { ssrc, newest: seq, came: 1 };
-        } else if let Some(older) = self.newest.checked_sub(seq) {
-            self.came |= 1_u64.checked_shl(u32::try_from(older).unwrap_or(64)).unwrap_or(0);
-        } else {
-            let newer = u32::try_from(seq - self.newest).unwrap_or(64);
-            self.came = self.came.checked_shl(newer).unwrap_or(0) | 1;
-            self.newest = seq;
+    const NONE: Self = Self { ssrc: 0, packets: [None; REMEMBERED] };
+
+    fn note(&mut self, ssrc: u32, seq: u64, rtp_time: Option<u64>) {
+        if ssrc != self.ssrc {
+            *self = Self { ssrc, ..Self::NONE };
         }
+        self.packets[(seq % REMEMBERED as u64) as usize] = Some((seq, rtp_time));
     }
 
-    fn has(&self, seq: u64) -> bool {
-        let older = self.newest.checked_sub(seq).and_then(|older| u32::try_from(older).ok());
-        older.is_none_or(|older| self.came.checked_shr(older).unwrap_or(0) & 1 == 1)
+    fn has_time(&self, rtp_time: u64) -> bool {
+        self.packets.iter().flatten().any(|(_, time)| *time == Some(rtp_time))
+    }
+
+    /// The highest number below `seq` of which nothing came.
+    fn missing_before(&self, seq: u64) -> Option<u64> {
+        let came = |seq: u64| {
+            let noted = self.packets[(seq % REMEMBERED as u64) as usize];
+            noted.is_some_and(|(noted, _)| noted == seq)
+        };
+        (seq.saturating_sub(REMEMBERED as u64)..seq).rev().find(|seq| !came(*seq))
     }
 }
 
@@ -542,5 +551,22 @@ impl fmt::Debug for Peer {
             .field("connected", &self.connected)
             .field("closed", &self.closed)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_a_copy_is_one_that_nothing_came_for() {
+        let mut received = Received::NONE;
+        for (seq, rtp_time) in [(8, Some(960)), (10, None), (11, None), (12, Some(2880))] {
+            received.note(1, seq, rtp_time);
+        }
+        assert!(received.has_time(960) && !received.has_time(1920));
+        assert_eq!(received.missing_before(12), Some(9));
+        received.note(2, 500, Some(0));
+        assert!(!received.has_time(960), "another stream");
     }
 }

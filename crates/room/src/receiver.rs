@@ -491,6 +491,13 @@ impl Receiver {
     fn fill(&mut self) -> bool {
         let Some(next) = self.packets.next_from(self.next_seq) else { return self.make_up() };
         let (seq, rtp_time, samples) = (next.frame.seq, next.frame.rtp_time, next.samples);
+        if rtp_time + samples as u64 <= self.next_rtp {
+            // A second copy of what was played, under another number.
+            self.packets.mark_used(seq);
+            self.next_seq = seq + 1;
+            self.stats.packets_discarded += 1;
+            return true;
+        }
         let missing = rtp_time.saturating_sub(self.next_rtp);
         if missing == 0 {
             self.count_lost(seq);

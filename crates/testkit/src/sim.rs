@@ -209,6 +209,13 @@ impl SimConference {
         &self.tapped[&id]
     }
 
+    /// Sets the way from the server to a client, and the way back.
+    pub fn set_links(&mut self, id: ParticipantId, down: LinkSpec, up: LinkSpec) {
+        let client = client_address(id.0);
+        self.network.set_link(server_address(), client, down);
+        self.network.set_link(client, server_address(), up);
+    }
+
     /// Who was lost, and why, in order.
     #[must_use]
     pub fn lost(&self) -> &[(ParticipantId, Closed)] {

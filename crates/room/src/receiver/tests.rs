@@ -274,3 +274,17 @@ fn numbers_that_padding_took_are_no_loss() {
     assert_eq!((stats.packets_lost, stats.concealed_samples), (0, 0));
     assert_eq!(bench.quiet_blocks_after_start(), 0);
 }
+
+#[test]
+fn a_copy_under_another_number_is_not_played_again() {
+    let mut bench = Bench::new(100);
+    for p in 0..100_usize {
+        // Every second number is that of a copy of the packet before.
+        bench.push_as(p, 2 * p as u64, p as u64 * 960, p as u64 * 20);
+        bench.push_as(p, 2 * p as u64 + 1, p as u64 * 960, p as u64 * 20);
+        bench.pull(p as u64 * 20);
+    }
+    let stats = bench.receiver.stats();
+    assert_eq!((stats.packets_lost, stats.concealed_samples), (0, 0));
+    assert_eq!(stats.removed_samples_for_acceleration, 0, "nothing was played twice");
+}

@@ -73,7 +73,13 @@ async fn a_page_behind_a_bad_network_hears_and_is_heard_without_gaps() {
         let longest_ms = longest.map_or(0.0, |gap| gap.milliseconds());
         println!("{name} hears {level_dbfs:.1} dBFS rms, the longest gap is {longest_ms:.1} ms");
         assert!((level_dbfs - VOICE_DBFS).abs() < 3.0, "{name} hears {level_dbfs} dBFS rms");
-        assert_eq!(gaps(&heard, GAP_DBFS, 60.0), [], "gaps that {name} hears");
+        // A machine that is too busy for the server's ticks makes gaps too.
+        assert_eq!(
+            gaps(&heard, GAP_DBFS, 60.0),
+            [],
+            "gaps that {name} hears; {} ticks skipped",
+            lost.ticks_skipped
+        );
     }
 }
 
@@ -109,7 +115,8 @@ async fn join_through(page: &Browser, relay: &Relay, server: &Server, room: &str
     page.enter(room, name).await;
 }
 
-/// Packets lost so far, as the relay, the server and the page behind the relay count them.
+/// Packets lost so far, as the relay, the server and the page behind the relay count them, and the
+/// time that the server lost.
 #[derive(Clone, Copy, Debug)]
 struct Losses {
     relay_up: u64,
@@ -117,6 +124,7 @@ struct Losses {
     /// Rebuilt ones included.
     counted_by_server: u64,
     counted_by_page: u64,
+    ticks_skipped: u64,
 }
 
 impl Losses {
@@ -136,6 +144,7 @@ impl Losses {
             counted_by_server: counted("foldback_packets_lost_total")
                 + counted("foldback_packets_recovered_total"),
             counted_by_page: by_page.as_u64().expect("the page counts lost packets"),
+            ticks_skipped: counted("foldback_ticks_skipped_total"),
         }
     }
 
@@ -145,6 +154,7 @@ impl Losses {
             relay_down: self.relay_down - before.relay_down,
             counted_by_server: self.counted_by_server - before.counted_by_server,
             counted_by_page: self.counted_by_page - before.counted_by_page,
+            ticks_skipped: self.ticks_skipped - before.ticks_skipped,
         }
     }
 }

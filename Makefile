@@ -1,7 +1,7 @@
 # `make setup`, `make run` and `make test` install what they need first: see scripts/setup.sh.
 # Everything else is plain cargo; its environment stands in .cargo/config.toml.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint
+.PHONY: help setup run test lint soak fuzz
 # The steps of a target come one after the other under `make -j` too: cargo has the cores.
 .NOTPARALLEL:
 
@@ -24,3 +24,14 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+SOAK_MINUTES ?= 240
+
+soak: setup ## Four simulated hours of conference with clocks that run apart (SOAK_MINUTES=240)
+	FOLDBACK_SOAK_MINUTES=$(SOAK_MINUTES) cargo test -p foldback-tests --locked --test soak -- --nocapture
+
+FUZZ_SECONDS ?= 600
+
+fuzz: ## Fuzz what networks and browsers may send, FUZZ_SECONDS=600 for each target
+	@scripts/setup.sh build
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh

@@ -102,7 +102,8 @@ export class Call {
   async #offer() {
     const pc = new RTCPeerConnection();
     this.pc = pc;
-    pc.addTransceiver(this.microphoneTrack, { direction: "sendrecv", streams: [this.#stream] });
+    const transceiver = pc.addTransceiver(this.microphoneTrack, { direction: "sendrecv", streams: [this.#stream] });
+    askForCaptureTimes(transceiver);
     pc.ontrack = ({ track, streams }) => this.#listener.heard(streams[0] ?? new MediaStream([track]));
     pc.onconnectionstatechange = () => this.#connectionChanged(pc.connectionState);
     await pc.setLocalDescription();
@@ -154,4 +155,13 @@ export class Call {
 
 function stopAll(stream) {
   for (const track of stream.getTracks()) track.stop();
+}
+
+// When a packet was captured is told only if the page asks for it; browsers that cannot be asked are not.
+function askForCaptureTimes(transceiver) {
+  const extensions = transceiver.getHeaderExtensionsToNegotiate?.();
+  const wanted = extensions?.find(({ uri }) => uri.endsWith("/abs-capture-time"));
+  if (!wanted) return;
+  wanted.direction = "sendrecv";
+  transceiver.setHeaderExtensionsToNegotiate(extensions);
 }

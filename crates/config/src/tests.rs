@@ -63,6 +63,7 @@ fn what_is_not_given_has_its_default() {
     let config = valid(CHAIN);
     assert_eq!(config.server, ServerConfig::default());
     assert_eq!(config.opus, OpusConfig::default());
+    assert_eq!(config.latency, LatencyMode::Balanced);
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!((config.server.media_port, config.server.workers), (8000, 0));
     assert_eq!(config.opus.bitrate_bps, 80_000);
@@ -81,13 +82,16 @@ fn what_is_given_is_taken() {
         [opus]
         bitrate_bps = 6000
         complexity = 10
-        expected_loss_percent = 0"
+        expected_loss_percent = 0
+        [latency]
+        mode = \"low\""
     ));
     let ServerConfig { listen, media_port, public_addresses, workers } = config.server;
     assert_eq!((listen.to_string().as_str(), media_port, workers), ("[::]:80", 9000, 16));
     assert_eq!(public_addresses, [IpAddr::from([203, 0, 113, 7]), IpAddr::from([127, 0, 0, 1])]);
     let opus = OpusConfig { bitrate_bps: 6000, complexity: 10, expected_loss_percent: 0 };
     assert_eq!(config.opus, opus);
+    assert_eq!(config.latency, LatencyMode::Low);
 }
 
 #[test]

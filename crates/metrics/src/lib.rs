@@ -24,8 +24,8 @@ const TICK_BUCKETS: &[f64] = &[
 ];
 /// Delays of sound.
 const DELAY_BUCKETS: &[f64] = &[
-    5e-3, 10e-3, 15e-3, 20e-3, 25e-3, 30e-3, 40e-3, 50e-3, 60e-3, 80e-3, 100e-3, 150e-3, 200e-3,
-    300e-3, 500e-3,
+    5e-3, 8e-3, 10e-3, 12e-3, 15e-3, 18e-3, 20e-3, 22e-3, 25e-3, 28e-3, 30e-3, 35e-3, 40e-3, 50e-3,
+    60e-3, 80e-3, 100e-3, 150e-3, 200e-3, 300e-3, 500e-3,
 ];
 /// Parts of such delays.
 const PART_BUCKETS: &[f64] = &[

@@ -545,6 +545,8 @@ impl Receiver {
             self.state = State::Empty;
             self.underrun = 0;
             self.silent_for = 0;
+            // It has faded to nothing already.
+            self.ringing = false;
             return false;
         }
         self.conceal(BLOCK_SAMPLES);

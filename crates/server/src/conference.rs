@@ -283,8 +283,9 @@ impl Conference {
             let room = self.open_room(&mut state, chain)?;
             state.rooms.insert(name.to_owned(), room);
         }
-        let id = ParticipantId(state.next_participant);
-        state.next_participant += 1;
+        // From 1 on: as a CSRC, 0 could be taken for none.
+        state.last_participant += 1;
+        let id = ParticipantId(state.last_participant);
         state.rooms_of.insert(id, name.to_owned());
         let Some(room) = state.rooms.get_mut(name) else { return Err(ErrorMessage::internal()) };
         let person = Person { id: id.0, name: person.to_owned(), muted: false };

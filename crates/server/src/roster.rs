@@ -20,7 +20,7 @@ pub(crate) struct State {
     pub(crate) rooms: HashMap<String, RoomState>,
     pub(crate) rooms_of: HashMap<ParticipantId, String>,
     pub(crate) next_room: u64,
-    pub(crate) next_participant: u64,
+    pub(crate) last_participant: u64,
 }
 
 #[derive(Debug)]

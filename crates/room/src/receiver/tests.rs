@@ -250,6 +250,17 @@ fn numbers_extended_past_zero_are_refused() {
 }
 
 #[test]
+fn what_has_faded_out_does_not_come_back() {
+    let mut bench = Bench::new(100);
+    bench.run(|p| (p < 50).then_some(p as u64 * 20));
+    let level = |b: &[f32]| b.iter().fold(0.0_f32, |most, s| most.max(s.abs()));
+    let blocks: Vec<f32> = bench.out.chunks_exact(480).map(level).collect();
+    let silent = blocks.iter().rposition(|level| *level > 0.0).expect("something was heard");
+    let (before, last) = (blocks[silent - 1], blocks[silent]);
+    assert!(last <= before + 0.001, "a block at {last} after one at {before}");
+}
+
+#[test]
 fn when_packets_stop_a_tone_fades_to_nothing_without_a_step() {
     let mut bench = Bench::new(100);
     bench.run(|p| (p < 50).then_some(p as u64 * 20));

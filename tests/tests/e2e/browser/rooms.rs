@@ -51,6 +51,23 @@ fn usual_tone_dbfs(heard: &[f32], frequency_hz: f64) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_is_told_who_is_heard_in_the_packets_that_it_plays() {
+    let server = Server::start_with_file("clean.toml").await;
+    let (first, second) = join!(
+        Browser::with_microphone(microphone_tone(440.0)),
+        Browser::with_microphone(microphone_tone(660.0)),
+    );
+    first.join(&server, "names", "Ann").await;
+    second.join(&server, "names", "Bob").await;
+    let heard = "return window.foldback.pc.getReceivers()[0].getContributingSources()
+        .filter((source) => source.audioLevel > 0).map((source) => source.source).join() === '2';";
+    first.wait_until("told that the second participant is heard, and nobody else", heard).await;
+    let negotiated =
+        "return window.foldback.pc.remoteDescription.sdp.includes('abs-capture-time');";
+    assert_eq!(first.script(negotiated, vec![]).await, Value::Bool(true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn speech_arrives_through_the_conference_chain_and_every_stage_is_measured() {
     let server = Server::start_with_file("conference.toml").await;
     let [ann_says, bob_says] = [spoken("f2", "en+f3"), spoken("m2", "en+m3")];

@@ -180,6 +180,22 @@ fn packets_name_those_who_are_heard_in_them_the_loudest_first() {
 }
 
 #[test]
+fn listeners_are_told_when_what_they_hear_was_captured() {
+    let mut sim = conference(24, CLEAN, LinkSpec::delayed(Duration::from_millis(20)));
+    let listener = sim.join(Box::new(|_, _| false), false);
+    let tells = ClientSpec { tells_capture_ms_ahead: Some(250), ..ClientSpec::default() };
+    sim.join_as(tells, tone(440.0, 0.1));
+    let begun = sim.now();
+    sim.run(Duration::from_secs(4));
+    let captured = sim.client(listener).captured().expect("it is told");
+    let told = captured - Duration::from_millis(250);
+    let now = sim.now().saturating_duration_since(begun);
+    // A packet of 20 ms, 20 ms each way, and what the room takes.
+    let ago = now.saturating_sub(told).as_millis();
+    assert!((60..110).contains(&ago), "captured {ago} ms ago");
+}
+
+#[test]
 fn lost_packets_are_taken_from_the_copies_that_clients_send() {
     let way = LinkSpec::delayed(Duration::from_millis(20));
     let mut sim = conference(23, CLEAN, way.clone());

@@ -118,6 +118,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn levels_are_written_and_read_in_their_order() {
+        let mut values = ExtensionValues::default();
+        let mut levels = Levels { count: 3, minus_dbov: [127; 15] };
+        levels.minus_dbov[..3].copy_from_slice(&[20, 35, 127]);
+        values.user_values.set(levels.clone());
+        let mut buffer = [0; 16];
+        assert_eq!(CsrcLevels.write_to(&mut buffer, &values), 3);
+        let mut read = ExtensionValues::default();
+        assert!(CsrcLevels.parse_value(&buffer[..3], &mut read));
+        assert_eq!(read.user_values.get::<Levels>(), Some(&levels));
+        assert_eq!(CsrcLevels.write_to(&mut buffer[..2], &values), 0, "no room: left out");
+    }
+
+    #[test]
     fn seconds_are_converted_to_fixed_point_and_back() {
         for (ns, q32) in [(0, 0), (1_000_000_000, 1 << 32), (-500_000_000, -(1_i64 << 31))] {
             assert_eq!(ns_to_q32(ns), q32);

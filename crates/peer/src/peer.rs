@@ -39,7 +39,7 @@ pub trait Sink {
     /// The session is over; nothing follows.
     fn closed(&mut self, why: Closed);
 
-    /// What the other side reported, about once a second.
+    /// What the other side reported; browsers do every few seconds.
     fn report(&mut self, report: NetworkReport);
 }
 
@@ -431,8 +431,8 @@ impl Peer {
         }
     }
 
-    /// Has str0m ask for lost packets again (RFC 4585) while the answer can come before they are due.
-    /// Where each packet carries a copy of the one before it, that comes sooner.
+    /// Has str0m ask for lost packets again (RFC 4585) while the round trip is so short that the
+    /// delay to wait for the answer, which playout learns, is worth it. Where each packet carries a copy of the one before it, that comes sooner.
     fn ask_again_if_there_is_time(&mut self, line: AudioLine, ssrc: u32) {
         let soon = self.round_trip.is_some_and(|rtt| {
             rtt <= if self.asks_again.1 { STOP_ASKING_ABOVE } else { ASK_BELOW }

@@ -21,6 +21,38 @@ fn an_audio_offer_is_answered_as_ice_lite_with_the_candidates_inside() {
 }
 
 #[test]
+fn copies_and_repetition_are_agreed_on_where_the_offer_has_them() {
+    let with = |red: bool| {
+        let mut rtc = Rtc::builder().clear_codecs().enable_opus(true, red).build(now());
+        let mut api = rtc.sdp_api();
+        api.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
+        api.apply().expect("something was added").0.to_sdp_string()
+    };
+    let answer = |offer: &str| accept(offer).expect("the offer is good").1;
+    assert!(answer(&with(true)).contains(" red/48000/2"), "{}", answer(&with(true)));
+    let plain = answer(&with(false));
+    assert!(!plain.contains(" red/"), "{plain}");
+    assert!(!plain.contains(" nack") && !plain.contains("transport"), "{plain}");
+    let asked = with(false).replace("a=rtcp-fb:111 transport-cc", "a=rtcp-fb:111 nack");
+    assert!(asked.contains("a=rtcp-fb:111 nack"), "{asked}");
+    assert!(answer(&asked).contains("a=rtcp-fb:111 nack\r\n"), "{}", answer(&asked));
+}
+
+#[test]
+fn an_offer_that_contradicts_itself_is_refused() {
+    let offer = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+        m=audio 9 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=ice-ufrag:abcd\r\n\
+        a=ice-pwd:aaaaaaaaaaaaaaaaaaaaaaaa\r\na=fingerprint:sha-256 \
+        00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00\r\n\
+        a=setup:actpass\r\na=rtcp-mux\r\na=sendrecv\r\na=rtpmap:111 opus/48000/2\r\n\
+        a=rtpmap:111 rtx/48000\r\na=fmtp:111 apt=111\r\n";
+    // Refused or answered without audio; what str0m may not do is take its thread down.
+    if let Ok((peer, _)) = accept(offer) {
+        assert!(!peer.has_audio());
+    }
+}
+
+#[test]
 fn an_offer_without_audio_is_answered_too() {
     let data = offer(|api| {
         api.add_channel("chat".to_owned());

@@ -33,7 +33,7 @@ const STALL_MARGIN_MS: f32 = 5.0;
 pub enum LatencyProfile {
     /// Packets of 10 ms go out, and jitter buffers are as short as they can be: for good networks.
     Low,
-    /// Packets of 20 ms go out, one packet in a hundred may come too late.
+    /// Packets of 20 ms go out, one packet in two hundred may come too late.
     #[default]
     Balanced,
     /// Packets of 20 ms go out, jitter buffers have some reserve: for networks that surprise.
@@ -108,6 +108,11 @@ impl DelayTarget {
             stalled_since: None,
             stalls: [None; STALLS],
         }
+    }
+
+    /// Forgets all: another stream, or another way.
+    pub(crate) fn restart(&mut self) {
+        *self = Self::new(self.profile);
     }
 
     /// A packet of `length_ms` came `relative_ms` later than the fastest would have.

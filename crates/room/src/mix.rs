@@ -125,6 +125,11 @@ impl Mix {
     pub(crate) fn hand_over(&mut self, to: &mut Self) {
         std::mem::swap(&mut self.output, &mut to.output);
         (self.leads, to.leads) = (false, true);
+    }
+
+    /// Runs the output chain, which others have run for this mix, over the last packets, so that it
+    /// holds what it would if it had run all along.
+    pub(crate) fn catch_up(&mut self) {
         for dry in [self.dry[1], self.dry[0]] {
             let sent = self.sent;
             self.shape(&dry, &mut foldback_chain::NoProbe);

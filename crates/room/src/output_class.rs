@@ -23,7 +23,7 @@ const BITRATE_TENTHS: [i32; 3] = [10, 6, 4];
 const NARROW_LOSS: f32 = 0.10;
 const NARROW_REPORTS: u32 = 3;
 const GOOD_LOSS: f32 = 0.02;
-const GOOD_REPORTS: u32 = 15;
+const GOOD_REPORTS: u32 = 6;
 /// Below this Opus in mono loses the upper half of a voice.
 const LEAST_BITRATE_BPS: i32 = 16_000;
 
@@ -66,7 +66,7 @@ impl Downlink {
         self.class
     }
 
-    /// The share of packets lost, 0 to 1, of a new report; they come about once a second.
+    /// The share of packets lost, 0 to 1, of a new report; browsers send one every few seconds.
     pub(crate) fn report(&mut self, fraction_lost: f32) {
         let news = fraction_lost.clamp(0.0, 1.0);
         self.lost += if news > self.lost { WORSE } else { BETTER } * (news - self.lost);

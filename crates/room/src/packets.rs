@@ -60,6 +60,11 @@ impl PacketBuffer {
         self.slots[slot_of(seq)].as_ref().is_some_and(|slot| slot.frame.seq == seq)
     }
 
+    /// Whether what waits under that number is a copy.
+    pub(crate) fn is_copy_waiting(&self, seq: u64) -> bool {
+        self.get(seq).is_some_and(|slot| slot.frame.redundant)
+    }
+
     /// Takes a packet; may free one that was here before.
     pub(crate) fn insert(&mut self, frame: EncodedFrame, samples: usize) {
         let index = slot_of(frame.seq);

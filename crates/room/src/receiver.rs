@@ -26,6 +26,12 @@ const IDLE_AFTER_SAMPLES: u32 = 24_000;
 /// What is joined by a fade: what was made up, and the sound that came late.
 const JOIN_FADE: usize = 240;
 const JOIN_SEARCH: usize = 480;
+/// At the start of playout packets up to this much earlier than the first are begun with: 100 ms.
+const REORDERED_AT_START: u64 = 4_800;
+/// By so much more than RTP time must wall time have moved in a pause for it to be the clock's.
+const PAUSED_CLOCK_MS: u128 = 500;
+/// Short, so that no onset is lost.
+const BEGIN_FADE: usize = 120;
 /// An Opus packet that only says "I am silent" (DTX, RFC 6716, section 2.1.9) has no more bytes.
 const DTX_BYTES: usize = 2;
 
@@ -106,8 +112,15 @@ pub struct Receiver {
     packet_samples: usize,
     /// Samples made up since the last decoded packet while nothing at all was there.
     underrun: usize,
+    /// Samples made up since the last decoded packet, whatever became of their packets: by now
+    /// they have faded.
+    made_up: usize,
     /// Samples of RTP time for which no packet came since the last one decoded.
     hole: u64,
+    /// The next sound is the first: it may begin in the middle of a word.
+    beginning: bool,
+    /// What was played last was concealed.
+    concealing: bool,
     /// The last packet decoded said that silence follows.
     in_dtx: bool,
     /// The last block was not silence: what comes next must not begin with a step.
@@ -155,7 +168,10 @@ impl Receiver {
             latest_end: 0,
             packet_samples: 960,
             underrun: 0,
+            made_up: 0,
             hole: 0,
+            beginning: false,
+            concealing: false,
             in_dtx: false,
             ringing: false,
             silent_for: 0,
@@ -181,26 +197,29 @@ impl Receiver {
         if self.is_restart(&frame) {
             self.restart();
         }
+        if self.has_paused_clock(&frame) {
+            self.clock.restart();
+            self.target.restart();
+        }
         if self.state == State::Empty && !self.begin(&frame) {
+            self.stats.packets_discarded += 1;
+            return;
+        }
+        if self.packets.knows(frame.seq) && !self.packets.is_copy_waiting(frame.seq) {
             self.stats.packets_discarded += 1;
             return;
         }
         self.learn_arrival(&frame, samples);
         if frame.seq < self.next_seq {
-            if self.state != State::Filling {
+            let just_before = frame.rtp_time + REORDERED_AT_START >= self.next_rtp;
+            if self.state != State::Filling || !just_before {
                 self.stats.packets_discarded += 1;
-                if !self.packets.knows(frame.seq) {
-                    self.playout.not_lost_but_late();
-                }
+                self.playout.not_lost_but_late();
                 return;
             }
             // Reordering at the very start: begin with the earlier one.
             self.next_seq = frame.seq;
             self.next_rtp = frame.rtp_time;
-        }
-        if self.packets.knows(frame.seq) {
-            self.stats.packets_discarded += 1;
-            return;
         }
         self.playout.offers_redundancy(has_fec(&frame.payload));
         self.latest_end = self.latest_end.max(frame.rtp_time + samples as u64);
@@ -356,20 +375,35 @@ impl Receiver {
         far_in_time || far_in_seq
     }
 
+    /// Whether the sender's RTP time stood still while nothing came: a device that was changed, a
+    /// track that was taken away for a while. What was learnt of its delay is void then.
+    fn has_paused_clock(&self, frame: &EncodedFrame) -> bool {
+        let Some((arrival, rtp_time)) = self.transit else { return false };
+        let wall_ms = frame.arrival.saturating_duration_since(arrival).as_millis();
+        let media_ms = frame.rtp_time.saturating_sub(rtp_time) / (u64::from(SAMPLE_RATE_HZ) / 1000);
+        self.state == State::Empty && wall_ms > u128::from(media_ms) + PAUSED_CLOCK_MS
+    }
+
     fn restart(&mut self) {
         self.state = State::Empty;
         self.ssrc = None;
         self.clock.restart();
+        self.target.restart();
         self.transit = None;
         self.capture = None;
         self.packets.clear();
         self.underrun = 0;
+        self.made_up = 0;
         self.hole = 0;
     }
 
     fn learn_arrival(&mut self, frame: &EncodedFrame, samples: usize) {
         let end = frame.rtp_time + samples as u64;
         let relative_ms = self.clock.packet(end, frame.arrival);
+        if self.clock.has_stepped() {
+            // What seemed late came by a longer way.
+            self.target.restart();
+        }
         self.target.packet(relative_ms, ms(samples), frame.arrival);
         if let Some((arrival, rtp_time)) = self.transit.replace((frame.arrival, frame.rtp_time)) {
             let wall = frame.arrival.saturating_duration_since(arrival).as_secs_f32();
@@ -399,6 +433,7 @@ impl Receiver {
             return;
         }
         self.state = State::Playing;
+        self.beginning = true;
         self.fifo.clear();
         self.resampler.disengage();
         let _ = self.fifo.push_space(too_early.max(0.0) as usize);
@@ -504,6 +539,14 @@ impl Receiver {
             self.decode(seq);
             return true;
         }
+        // What was already made up while nothing was there has taken the place of the gap.
+        let covered = missing.min(self.underrun as u64);
+        if covered > 0 {
+            self.underrun = 0;
+            self.next_rtp += covered;
+            self.hole += covered;
+            return true;
+        }
         if missing > MAX_CONCEALED_LOSS {
             // A pause of the sender (DTX, mute) or a restart: begin anew with this packet.
             self.hole += missing;
@@ -514,14 +557,6 @@ impl Receiver {
             return false;
         }
         let missing = usize::try_from(missing).unwrap_or(usize::MAX);
-        // What was already made up while nothing was there has taken the place of the gap.
-        let covered = self.underrun.min(missing);
-        if covered > 0 {
-            self.underrun = 0;
-            self.next_rtp += covered as u64;
-            self.hole += covered as u64;
-            return true;
-        }
         // libopus rebuilds and conceals multiples of 2.5 ms.
         let whole = missing.is_multiple_of(120);
         let lost = seq > self.next_seq;
@@ -553,6 +588,7 @@ impl Receiver {
         let share = |left: usize, of: usize| (left as f32 / of as f32).min(1.0);
         for sample in self.fifo.newest_mut(BLOCK_SAMPLES) {
             self.underrun += 1;
+            self.made_up += 1;
             // libopus lets a voice fade in this time, but not a tone: the end must be silent.
             let voice = share(CONCEALED.saturating_sub(self.underrun), CONCEALED / 2);
             let end = share(COMFORTED.saturating_sub(self.underrun), COMFORTED / 5);
@@ -579,7 +615,7 @@ impl Receiver {
         let next = self.packets.next_from(self.next_seq);
         let next = next.filter(|slot| slot.frame.rtp_time == self.next_rtp);
         let Some(seq) = next.map(|slot| slot.frame.seq) else { return false };
-        self.next_seq = seq;
+        self.count_lost(seq);
         self.decode(seq);
         true
     }
@@ -590,7 +626,8 @@ impl Receiver {
         let frame = &slot.frame;
         let silent = frame.level_minus_dbov.is_some_and(|l| l >= IDLE_LEVEL_MINUS_DBOV);
         self.silent_for = if silent { self.silent_for.saturating_add(samples as u32) } else { 0 };
-        let late = std::mem::take(&mut self.underrun);
+        self.underrun = 0;
+        let late = std::mem::take(&mut self.made_up);
         // The claim of silence spares the decoding.
         let spared = self.silent_for >= IDLE_AFTER_SAMPLES;
         let mut goes_on = [0.0; JOIN_SEARCH + JOIN_FADE];
@@ -615,11 +652,17 @@ impl Receiver {
         if let Some(captured) = frame.captured {
             self.capture = Some((frame.rtp_time, captured));
         }
+        if std::mem::take(&mut self.beginning) {
+            for (i, sample) in sound.iter_mut().take(BEGIN_FADE).enumerate() {
+                *sample *= FadeLaw::Amplitude.gains(i, BEGIN_FADE).1;
+            }
+        }
         self.in_dtx = frame.payload.len() <= DTX_BYTES;
         self.stats.red_packets_used += u64::from(frame.redundant);
         self.playout.heard(frame.redundant);
         let (arrival, next_rtp) = (frame.arrival, frame.rtp_time + samples as u64);
         self.packets.mark_used(seq);
+        self.concealing = false;
         if late > 0 && !spared {
             self.join(&goes_on, decoded);
         } else if let Some(space) = self.fifo.push_space(decoded) {
@@ -653,7 +696,8 @@ impl Receiver {
     /// The packet `seq` is there, the one before it is not.
     fn rebuild_before(&mut self, seq: u64, missing: usize) {
         let Some(slot) = self.packets.get(seq) else { return };
-        let fec = has_fec(&slot.frame.payload);
+        // libopus rebuilds whole frames only, else it conceals.
+        let fec = has_fec(&slot.frame.payload) && missing >= slot.samples;
         if let Some(space) = self.fifo.push_space(missing) {
             let _ = self.decoder.decode_fec(&slot.frame.payload, space);
         }
@@ -682,7 +726,8 @@ impl Receiver {
         if self.in_dtx {
             return;
         }
-        self.stats.concealment_events += u64::from(self.underrun == 0);
+        self.stats.concealment_events += u64::from(!self.concealing);
+        self.concealing = true;
         self.stats.concealed_samples += samples as u64;
         if self.underrun >= CONCEALED {
             self.stats.silent_concealed_samples += samples as u64;

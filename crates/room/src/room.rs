@@ -521,25 +521,30 @@ impl Room {
     /// Makes a mix one of `recipe` for listeners of `class`.
     fn dedicate(&mut self, index: usize, recipe: Recipe, class: OutputClass) {
         if self.mixes[index].recipe != Some(recipe) {
-            self.give_up_lead(index);
+            let led = self.mixes[index].leads;
+            let handed_over = self.give_up_lead(index);
             let leads = self.leader_of(Some(recipe)).is_none();
             let mix = &mut self.mixes[index];
+            // Its chain has stood still while another's ran for it.
+            if leads && mix.recipe.is_some() && (handed_over || !led) {
+                mix.catch_up();
+            }
             (mix.recipe, mix.leads) = (Some(recipe), leads);
         }
         self.mixes[index].adopt(class);
     }
 
-    /// Lets another mix of the same recipe go on with the output chain, if there is one.
-    fn give_up_lead(&mut self, index: usize) {
+    /// Lets another mix of the same recipe go on with the output chain; false if there is none.
+    fn give_up_lead(&mut self, index: usize) -> bool {
         if !std::mem::take(&mut self.mixes[index].leads) {
-            return;
+            return false;
         }
         let recipe = self.mixes[index].recipe;
         let heir = (0..self.mixes.len()).find(|i| *i != index && self.mixes[*i].recipe == recipe);
         let both = heir.map(|heir| self.mixes.get_disjoint_mut([index, heir]));
-        if let Some(Ok([mix, heir])) = both {
-            mix.hand_over(heir);
-        }
+        let Some(Ok([mix, heir])) = both else { return false };
+        mix.hand_over(heir);
+        true
     }
 
     /// There are as many mixes as participants, so one is free whenever one is shared or given

@@ -33,6 +33,7 @@ pub(crate) struct SenderClock {
     /// Set by the first packet.
     line: Option<Line>,
     drift: Option<Drift>,
+    stepped: bool,
 }
 
 /// The fastest packet of a window, against the origin.
@@ -74,6 +75,7 @@ impl SenderClock {
             window_end: None,
             line: None,
             drift: None,
+            stepped: false,
         }
     }
 
@@ -81,6 +83,7 @@ impl SenderClock {
     /// ms, at least 0.
     pub(crate) fn packet(&mut self, rtp_end: u64, arrival: Instant) -> f32 {
         let (at_s, delay_ms) = self.against_origin(rtp_end, arrival);
+        self.stepped = false;
         self.roll(arrival);
         let slope = self.known_slope();
         let fastest = &mut self.windows[self.count - 1];
@@ -102,6 +105,11 @@ impl SenderClock {
         let ((origin, _), line) = (self.origin?, self.line?);
         let now_ms = signed_ms(now, origin);
         Some(self.media_ms(rtp_end) + line.at(now_ms / 1e3) - now_ms)
+    }
+
+    /// Whether the last packet told that the way has become longer or shorter for good.
+    pub(crate) fn has_stepped(&self) -> bool {
+        self.stepped
     }
 
     /// How the sender's clock runs, once enough is known.
@@ -179,6 +187,7 @@ impl SenderClock {
             if since.iter().all(|w| off(w) > far) || since.iter().all(|w| off(w) < -far) {
                 self.windows.copy_within(recent..self.count, 0);
                 self.count = STEP_WINDOWS;
+                self.stepped = true;
                 return None;
             }
         }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use audiopus::coder::{Decoder, Encoder};
 use audiopus::packet::Packet;
@@ -25,7 +25,10 @@ use foldback_room::{
 use str0m::change::SdpPendingOffer;
 use str0m::media::{Direction, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{RedDecoder, RedEncoder, RedundantBlock, RtpPacket, RtpWrite};
+use str0m::rtp::{
+    AbsCaptureTime, Extension, ExtensionValues, RedDecoder, RedEncoder, RedundantBlock, RtpPacket,
+    RtpWrite,
+};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
 use crate::alloc::no_alloc;
@@ -34,6 +37,8 @@ use crate::net::{LinkSpec, Network};
 
 /// Samples in a client's packet: 20 ms.
 const PACKET: usize = 960;
+/// What wall clocks show when a simulation begins: any time but the epoch itself.
+const SIM_EPOCH: Duration = Duration::from_secs(1_700_000_000);
 const PACKET_TIME: Duration = Duration::from_millis(20);
 
 /// What a client says: its samples from position `at` (in samples since it began) into the slice;
@@ -49,6 +54,9 @@ pub struct ClientSpec {
     pub red: bool,
     /// Whether what it hears is kept.
     pub records: bool,
+    /// How far its wall clock is ahead of the server's, in ms, if it tells when things were
+    /// captured (abs-capture-time).
+    pub tells_capture_ms_ahead: Option<u32>,
 }
 
 /// A conference in one room.
@@ -355,6 +363,8 @@ pub struct SimClient {
     packets_heard: u64,
     copies_heard: u64,
     sources: Vec<u32>,
+    captured: Option<Duration>,
+    made_at: Instant,
     connected: bool,
     position: u64,
     /// When its voice began, and when its next packet is due.
@@ -393,6 +403,13 @@ impl SimClient {
         &self.sources
     }
 
+    /// When the loudest in the packet that came last was captured, by that one's clock, as time
+    /// since the simulation began.
+    #[must_use]
+    pub fn captured(&self) -> Option<Duration> {
+        self.captured
+    }
+
     /// Whether ICE and DTLS are up.
     #[must_use]
     pub fn is_connected(&self) -> bool {
@@ -402,7 +419,10 @@ impl SimClient {
     fn new(number: u64, spec: ClientSpec, voice: Voice, now: Instant) -> (Self, String) {
         let address = client_address(number);
         let builder = Rtc::builder().set_rtp_mode(true).clear_codecs();
-        let mut rtc = builder.enable_opus(true, spec.red).build(now);
+        let mut rtc = builder
+            .enable_opus(true, spec.red)
+            .set_extension(5, Extension::AbsoluteCaptureTime)
+            .build(now);
         rtc.add_local_candidate(Candidate::host(address, "udp").expect("a plain address"));
         let mut api = rtc.sdp_api();
         let mid = api.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
@@ -426,6 +446,8 @@ impl SimClient {
             packets_heard: 0,
             copies_heard: 0,
             sources: Vec::new(),
+            captured: None,
+            made_at: now,
             connected: false,
             position: 0,
             spoke_first: now,
@@ -477,7 +499,18 @@ impl SimClient {
             Some(red) => (red, self.with_copy(opus, &bytes[..length])),
             None => (opus, bytes[..length].to_vec()),
         };
-        let write = RtpWrite::new(pt, self.next_seq.into(), rtp_time, now, payload);
+        let mut extensions = ExtensionValues::default();
+        if let Some(ms) = self.spec.tells_capture_ms_ahead {
+            // By its own clock, which began when the simulation did.
+            let first = (now - PACKET_TIME).saturating_duration_since(self.made_at);
+            let ahead = Duration::from_millis(u64::from(ms));
+            extensions.abs_capture_time = Some(AbsCaptureTime {
+                capture_time: SystemTime::UNIX_EPOCH + SIM_EPOCH + first + ahead,
+                clock_offset: None,
+            });
+        }
+        let write =
+            RtpWrite::new(pt, self.next_seq.into(), rtp_time, now, payload).ext_vals(extensions);
         self.next_seq += 1;
         let mut api = self.rtc.direct_api();
         api.stream_tx_by_mid(self.mid, None).expect("a sending stream").write_rtp(write);
@@ -534,6 +567,11 @@ impl SimClient {
         self.packets_heard += 1;
         let sources = &packet.header.csrc[..packet.header.csrc_count];
         self.sources = sources.to_vec();
+        let captured = packet.header.ext_vals.abs_capture_time;
+        if let Some(time) = captured {
+            let since = time.capture_time.duration_since(SystemTime::UNIX_EPOCH);
+            self.captured = since.ok().and_then(|since| since.checked_sub(SIM_EPOCH));
+        }
         let with_copy = self.red == Some(packet.header.payload_type);
         self.copies_heard += u64::from(with_copy);
         let blocks = with_copy.then(|| RedDecoder::decode(&packet.payload).expect("RED"));

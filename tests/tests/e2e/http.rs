@@ -151,6 +151,26 @@ async fn figures_of_a_browser_show_in_its_page_and_in_the_list_of_its_room() {
     assert!((0.0..0.5).contains(&round_trip), "{round_trip} s there and back: {listed}");
 }
 
+#[tokio::test]
+async fn in_low_latency_a_browser_sends_packets_of_ten_milliseconds() {
+    let config = "[latency]\nmode = \"low\"\n[chain.clean]\nstages = [{ kind = \"mix\" }]\n";
+    let server = Server::start(config).await;
+    let browser = Browser::with_microphone(tone(440.0, -20.0, 60.0)).await;
+    browser.join(&server, "lobby", "Ann").await;
+    let mut last = 0.0;
+    for _ in 0..20 {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let listed = participants(&server, "lobby").await;
+        let packets = listed[0]["inbound"]["packetsReceived"].as_f64().unwrap_or(0.0);
+        // 100 in a second rather than 50; once may be a second in which figures came twice.
+        if last > 0.0 && (85.0..115.0).contains(&(packets - last)) {
+            return;
+        }
+        last = packets;
+    }
+    panic!("never 100 packets in a second: {last} in all");
+}
+
 async fn participants(server: &Server, room: &str) -> Value {
     let url = server.url(&format!("/api/v1/rooms/{room}/participants"));
     let response = reqwest::get(url).await.expect("the server answers");

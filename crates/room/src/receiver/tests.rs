@@ -158,6 +158,53 @@ fn a_sender_that_restarts_elsewhere_is_heard_again() {
 }
 
 #[test]
+fn a_sender_that_goes_on_in_another_stream_is_heard_on_without_a_step() {
+    let mut bench = Bench::new(200);
+    for p in 0..200_usize {
+        let ms = p as u64 * 20;
+        bench.receiver.push(EncodedFrame {
+            ssrc: if p < 100 { 1 } else { 2 },
+            // Numbers and times begin anew, below those of the first stream.
+            seq: (p % 100) as u64,
+            rtp_time: (p % 100) as u64 * 960,
+            level_minus_dbov: None,
+            payload: Arc::clone(&bench.packets[p]),
+            arrival: bench.at(ms),
+            captured: None,
+            redundant: false,
+        });
+        bench.pull(ms);
+    }
+    assert!(bench.pulled[210..].iter().all(|p| *p == Pulled::Audio));
+    let steps = bench.out.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
+    assert!(steps < 0.06, "a step of {steps}");
+    assert_eq!(bench.receiver.stats().packets_received, 200);
+}
+
+#[test]
+fn stereo_is_played_as_the_mean_of_both_sides() {
+    use audiopus::coder::Encoder;
+    use audiopus::{Application, Channels, SampleRate};
+    let encoder = Encoder::new(SampleRate::Hz48000, Channels::Stereo, Application::Audio)
+        .expect("an encoder");
+    let mut bench = Bench::new(0);
+    for p in 0..100_u32 {
+        // Only the left side sounds.
+        let sample = |i: u32| 0.4 * (TAU * 400.0 * (p * 960 + i) as f32 / 48e3).sin();
+        let pcm: Vec<f32> = (0..960).flat_map(|i| [sample(i), 0.0]).collect();
+        let mut bytes = [0; MAX_ENCODED_BYTES];
+        let length = encoder.encode_float(&pcm, &mut bytes).expect("encodes");
+        bench.packets.push(Arc::from(&bytes[..length]));
+        bench.push(p as usize, u64::from(p) * 20);
+        bench.pull(u64::from(p) * 20);
+    }
+    let end = &bench.out[48_000..];
+    let rms = (end.iter().map(|s| s * s).sum::<f32>() / end.len() as f32).sqrt();
+    assert!((rms - 0.2 / 2.0_f32.sqrt()).abs() < 0.01, "rms {rms}");
+    assert_eq!(bench.quiet_blocks_after_start(), 0);
+}
+
+#[test]
 fn after_a_stall_the_delay_shrinks_again_without_a_gap() {
     let mut bench = Bench::new(1000);
     // 300 ms of packets come at once at 4 s.
@@ -270,6 +317,62 @@ fn when_packets_stop_a_tone_fades_to_nothing_without_a_step() {
     assert!(steps < 0.03, "a step of {steps}");
     let last = bench.out[end - 48..end].iter().map(|s| s.abs()).fold(0.0, f32::max);
     assert!(last < 0.01, "it ends at {last}");
+}
+
+#[test]
+fn an_original_that_comes_after_its_copy_takes_its_place() {
+    let mut bench = Bench::new(100);
+    for p in 0..100_usize {
+        let ms = p as u64 * 20;
+        if p > 20 && p % 10 == 0 {
+            // The copy of this packet, which comes a little later itself.
+            let copy = EncodedFrame {
+                ssrc: 1,
+                seq: p as u64,
+                rtp_time: p as u64 * 960,
+                level_minus_dbov: None,
+                payload: Arc::clone(&bench.packets[p]),
+                arrival: bench.at(ms),
+                captured: None,
+                redundant: true,
+            };
+            bench.receiver.push(copy);
+        }
+        bench.push(p, ms);
+        bench.pull(ms);
+    }
+    let stats = bench.receiver.stats();
+    assert_eq!((stats.packets_received, stats.red_packets_used), (100, 0));
+    assert_eq!((stats.packets_lost, stats.packets_discarded), (0, 0));
+}
+
+#[test]
+fn a_clock_that_stood_still_in_a_pause_leaves_no_delay_behind() {
+    let mut bench = Bench::new(400);
+    for p in 0..400_usize {
+        let ms = p as u64 * 20;
+        // For 2 s nothing comes, and the sender's time and numbers stand still.
+        if !(150..250).contains(&p) {
+            let number = if p < 150 { p } else { p - 100 };
+            bench.push_as(p, number as u64, number as u64 * 960, ms);
+        }
+        bench.pull(ms);
+    }
+    let delay = bench.receiver.delay();
+    assert!(delay < Duration::from_millis(40), "{delay:?}");
+    assert!(bench.pulled[560..].iter().all(|p| *p == Pulled::Audio));
+}
+
+#[test]
+fn losses_are_counted_while_delay_is_taken_out_too() {
+    let mut bench = Bench::new(1000);
+    // A stall at 4 s puts much delay in; losses while it is taken out.
+    bench.run(|p| {
+        let due = p as u64 * 20;
+        let arrives = if (4000..4300).contains(&due) { 4300 } else { due };
+        (!(220..400).contains(&p) || p % 12 != 5).then_some(arrives)
+    });
+    assert_eq!(bench.receiver.stats().packets_lost, 15);
 }
 
 #[test]

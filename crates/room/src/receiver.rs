@@ -626,14 +626,17 @@ impl Receiver {
         let frame = &slot.frame;
         let silent = frame.level_minus_dbov.is_some_and(|l| l >= IDLE_LEVEL_MINUS_DBOV);
         self.silent_for = if silent { self.silent_for.saturating_add(samples as u32) } else { 0 };
-        self.underrun = 0;
-        let late = std::mem::take(&mut self.made_up);
+        let late = std::mem::take(&mut self.underrun) > 0;
+        let made_up = std::mem::take(&mut self.made_up);
+        // Where only as much was made up as was lost, and at full level, the decoder goes on by
+        // itself.
+        let joins = late || made_up > CONCEALED / 2;
         // The claim of silence spares the decoding.
         let spared = self.silent_for >= IDLE_AFTER_SAMPLES;
         let mut goes_on = [0.0; JOIN_SEARCH + JOIN_FADE];
-        if late > 0 && !spared {
+        if joins && !spared {
             let _ = self.decoder.conceal(&mut goes_on);
-            let voice = CONCEALED.saturating_sub(late) as f32 / (CONCEALED / 2) as f32;
+            let voice = CONCEALED.saturating_sub(made_up) as f32 / (CONCEALED / 2) as f32;
             goes_on.iter_mut().for_each(|s| *s *= voice.min(1.0));
         }
         let sound = &mut self.scratch[..samples];
@@ -663,8 +666,8 @@ impl Receiver {
         let (arrival, next_rtp) = (frame.arrival, frame.rtp_time + samples as u64);
         self.packets.mark_used(seq);
         self.concealing = false;
-        if late > 0 && !spared {
-            self.join(&goes_on, decoded);
+        if joins && !spared {
+            self.join(&goes_on, decoded, if late { JOIN_SEARCH } else { 0 });
         } else if let Some(space) = self.fifo.push_space(decoded) {
             space.copy_from_slice(&self.scratch[..decoded]);
         }
@@ -677,10 +680,11 @@ impl Receiver {
         self.packet_samples = samples;
     }
 
-    /// Lets what was made up go on until the sound that came late fits it, and fades over.
-    fn join(&mut self, goes_on: &[f32], decoded: usize) {
+    /// Lets what was made up go on until the sound that came fits it, for `furthest` samples at
+    /// most, and fades over.
+    fn join(&mut self, goes_on: &[f32], decoded: usize, furthest: usize) {
         let next = &self.scratch[..decoded];
-        let lag = stretch::best_join(goes_on, &next[..decoded.min(JOIN_FADE)], JOIN_SEARCH);
+        let lag = stretch::best_join(goes_on, &next[..decoded.min(JOIN_FADE)], furthest);
         let (lag, law) = lag.map_or((0, FadeLaw::Power), |lag| (lag, FadeLaw::Amplitude));
         let Some(space) = self.fifo.push_space(lag + decoded) else { return };
         space[..lag].copy_from_slice(&goes_on[..lag]);

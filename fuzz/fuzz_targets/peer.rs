@@ -134,6 +134,8 @@ struct Session {
     now: Instant,
     ufrag: String,
     password: String,
+    /// The server ended it: nobody asks when it wants to be called.
+    left: bool,
 }
 
 impl Session {
@@ -142,7 +144,7 @@ impl Session {
             answer.lines().find_map(|line| line.strip_prefix(head)).unwrap_or_default().to_owned()
         };
         let (ufrag, password) = (line("a=ice-ufrag:"), line("a=ice-pwd:"));
-        Self { peer, outlet: Outlet::default(), now: origin(), ufrag, password }
+        Self { peer, outlet: Outlet::default(), now: origin(), ufrag, password, left: false }
     }
 
     fn play(mut self, acts: &mut Unstructured) {
@@ -206,7 +208,10 @@ impl Session {
                 };
                 self.peer.send(self.now, &frame, &mut self.outlet);
             }
-            Act::Close => self.peer.close(self.now, &mut self.outlet),
+            Act::Close => {
+                self.peer.close(self.now, &mut self.outlet);
+                self.left = true;
+            }
         }
     }
 
@@ -280,7 +285,7 @@ impl Session {
     fn must_not_spin(&mut self) {
         let from = self.now;
         for _ in 0..200 {
-            if self.outlet.closed.is_some() {
+            if self.left || self.outlet.closed.is_some() {
                 return;
             }
             self.now = self.now.max(self.peer.timeout());

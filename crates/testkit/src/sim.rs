@@ -15,13 +15,11 @@ use audiopus::packet::Packet;
 use audiopus::{Application, Bitrate, Channels, MutSignals, SampleRate};
 use foldback_chain::{ChainSpec, NoProbe};
 use foldback_peer::{
-    Captured, Closed, Contributor, EchoStrings, NetworkReport, OutgoingFrame, Peer, PeerOptions,
-    ReceivedFrame, Sink,
+    Closed, EchoStrings, NetworkReport, OutgoingFrame, Peer, PeerOptions, ReceivedFrame, Sink,
 };
-use foldback_room::{
-    Admission, CaptureTime, EncodedFrame, LatencyProfile, OpusSettings, ParticipantId, Room,
-    RoomSpec, TICK,
-};
+use foldback_room::{Admission, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec, TICK};
+use foldback_stage::BLOCK_SAMPLES;
+use foldback_worker::{encoded, outgoing};
 use str0m::change::SdpPendingOffer;
 use str0m::media::{Direction, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
@@ -307,26 +305,9 @@ impl SimConference {
 
     fn send_packets(&mut self, now: Instant) {
         let mut frames: BTreeMap<usize, OutgoingFrame> = BTreeMap::new();
-        let samples = self.room.spec().latency.blocks_per_packet() as u32 * 480;
+        let samples = self.room.spec().latency.blocks_per_packet() * BLOCK_SAMPLES;
         for packet in self.room.packets() {
-            let frame = frames.entry(packet.mix).or_insert_with(|| OutgoingFrame {
-                rtp_time: packet.rtp_time,
-                payload: Arc::from(packet.payload),
-                marker: packet.marker,
-                copy: packet.copy.map(|copy| (Arc::from(copy), samples)),
-                contributors: packet
-                    .contributors
-                    .iter()
-                    .map(|c| Contributor {
-                        source: c.id.0 as u32,
-                        level_minus_dbov: c.level_minus_dbov,
-                    })
-                    .collect(),
-                captured: packet.captured.map(|captured| Captured {
-                    since_epoch: captured.since_epoch,
-                    clock_offset_ns: captured.clock_offset_ns,
-                }),
-            });
+            let frame = frames.entry(packet.mix).or_insert_with(|| outgoing(&packet, samples));
             if let Some(peer) = self.peers.get_mut(&packet.to) {
                 let mut sink = Outputs::new(now, packet.to, &mut self.network, None);
                 peer.send(now, frame, &mut sink);
@@ -615,21 +596,7 @@ impl Sink for Outputs<'_> {
 
     fn frame(&mut self, frame: ReceivedFrame) {
         if let Some(room) = &mut self.room {
-            let captured = frame.captured.map(|captured| CaptureTime {
-                since_epoch: captured.since_epoch,
-                clock_offset_ns: captured.clock_offset_ns,
-            });
-            let frame = EncodedFrame {
-                ssrc: frame.ssrc,
-                seq: frame.seq,
-                rtp_time: frame.rtp_time,
-                level_minus_dbov: frame.level_minus_dbov,
-                payload: frame.payload,
-                arrival: frame.arrival,
-                captured,
-                redundant: frame.redundant,
-            };
-            room.push(self.id, frame);
+            room.push(self.id, encoded(frame));
         }
     }
 

@@ -10,6 +10,7 @@
 //! counted.
 
 mod control;
+mod frames;
 mod media;
 mod member;
 mod socket;
@@ -17,5 +18,6 @@ mod socket;
 pub use control::{
     Command, Event, Join, LeaveReason, ParticipantStats, QueueFull, Remains, RoomKey, WorkerHandle,
 };
+pub use frames::{encoded, outgoing};
 pub use media::{WorkerConfig, spawn};
 pub use socket::{BindError, MediaSocket};

@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 
 use foldback_chain::Probe;
 use foldback_metrics::{ChainHandle, Gauges, LatencyParts, WorkerMetrics};
-use foldback_peer::{Captured, Closed, Contributor, OutgoingFrame, Peer, stun_ufrag};
-use foldback_room::{MixPacket, ParticipantId, Room, TICK};
+use foldback_peer::{Closed, OutgoingFrame, Peer, stun_ufrag};
+use foldback_room::{ParticipantId, Room, TICK};
 use foldback_stage::BLOCK_SAMPLES;
 use tokio::sync::mpsc::Sender;
 
 use crate::control::{
     Command, Event, Join, LeaveReason, ParticipantStats, Remains, RoomKey, WorkerHandle,
 };
+use crate::frames::outgoing;
 use crate::member::{Member, Outputs};
 use crate::socket::{MediaSocket, ReceiveBuffers};
 
@@ -305,7 +306,7 @@ impl Worker {
                     self.frames.resize(packet.mix + 1, None);
                 }
                 let shared = &mut self.frames[packet.mix];
-                let frame = shared.get_or_insert_with(|| frame_of(&packet, samples));
+                let frame = shared.get_or_insert_with(|| outgoing(&packet, samples));
                 let mut outputs = Outputs::new(&self.socket, &mut self.metrics, None, packet.to);
                 let sent = guarded(|| member.peer.send(now, frame, &mut outputs));
                 member.learn(outputs.report);
@@ -464,26 +465,6 @@ impl Worker {
 fn waited_for_tick(arrival: Instant, tick: Instant, quantum: Duration) -> Duration {
     let since = tick.saturating_duration_since(arrival).as_nanos() % quantum.as_nanos();
     Duration::from_nanos(u64::try_from(since).unwrap_or_default())
-}
-
-/// What the listeners of a mix are sent; a packet of theirs holds `samples`.
-fn frame_of(packet: &MixPacket<'_>, samples: usize) -> OutgoingFrame {
-    let contributors = packet.contributors.iter().map(|contributor| Contributor {
-        // Numbers of participants are what signalling knows them by.
-        source: contributor.id.0 as u32,
-        level_minus_dbov: contributor.level_minus_dbov,
-    });
-    OutgoingFrame {
-        rtp_time: packet.rtp_time,
-        payload: Arc::from(packet.payload),
-        marker: packet.marker,
-        copy: packet.copy.map(|copy| (Arc::from(copy), samples as u32)),
-        contributors: contributors.collect(),
-        captured: packet.captured.map(|captured| Captured {
-            since_epoch: captured.since_epoch,
-            clock_offset_ns: captured.clock_offset_ns,
-        }),
-    }
 }
 
 /// Runs code of a session; a panic there (a bug, here or in a library) costs that session only.

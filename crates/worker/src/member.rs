@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use foldback_metrics::WorkerMetrics;
 use foldback_peer::{Closed, NetworkReport, Peer, ReceivedFrame, Sink};
-use foldback_room::{CaptureTime, EncodedFrame, ParticipantId, ReceiverStats, Room};
+use foldback_room::{ParticipantId, ReceiverStats, Room};
 
 use crate::control::RoomKey;
+use crate::frames::encoded;
 use crate::socket::MediaSocket;
 
 /// ICE consent alone takes 30 s to notice that a browser is gone; somebody who talks sends 50
@@ -98,21 +99,7 @@ impl Sink for Outputs<'_> {
 
     fn frame(&mut self, frame: ReceivedFrame) {
         if let Some(room) = &mut self.room {
-            let captured = frame.captured.map(|captured| CaptureTime {
-                since_epoch: captured.since_epoch,
-                clock_offset_ns: captured.clock_offset_ns,
-            });
-            let frame = EncodedFrame {
-                ssrc: frame.ssrc,
-                seq: frame.seq,
-                rtp_time: frame.rtp_time,
-                level_minus_dbov: frame.level_minus_dbov,
-                payload: frame.payload,
-                arrival: frame.arrival,
-                captured,
-                redundant: frame.redundant,
-            };
-            room.push(self.id, frame);
+            room.push(self.id, encoded(frame));
         }
     }
 

@@ -63,7 +63,7 @@ impl Bench {
             let frame = EncodedFrame {
                 ssrc: 1,
                 captured: None,
-                redundant: false,
+                copy_distance: 0,
                 seq: self.seq,
                 rtp_time: self.seq * 960,
                 level_minus_dbov: None,

@@ -134,8 +134,6 @@ struct Session {
     now: Instant,
     ufrag: String,
     password: String,
-    /// The server ended it: nobody asks when it wants to be called.
-    left: bool,
 }
 
 impl Session {
@@ -144,7 +142,7 @@ impl Session {
             answer.lines().find_map(|line| line.strip_prefix(head)).unwrap_or_default().to_owned()
         };
         let (ufrag, password) = (line("a=ice-ufrag:"), line("a=ice-pwd:"));
-        Self { peer, outlet: Outlet::default(), now: origin(), ufrag, password, left: false }
+        Self { peer, outlet: Outlet::default(), now: origin(), ufrag, password }
     }
 
     fn play(mut self, acts: &mut Unstructured) {
@@ -208,10 +206,7 @@ impl Session {
                 };
                 self.peer.send(self.now, &frame, &mut self.outlet);
             }
-            Act::Close => {
-                self.peer.close(self.now, &mut self.outlet);
-                self.left = true;
-            }
+            Act::Close => self.peer.close(self.now, &mut self.outlet),
         }
     }
 
@@ -285,10 +280,8 @@ impl Session {
     fn must_not_spin(&mut self) {
         let from = self.now;
         for _ in 0..200 {
-            if self.left || self.outlet.closed.is_some() {
-                return;
-            }
-            self.now = self.now.max(self.peer.timeout());
+            let Some(timeout) = self.peer.timeout() else { return };
+            self.now = self.now.max(timeout);
             self.peer.handle_timeout(self.now, &mut self.outlet);
         }
         let passed = self.now - from;

@@ -34,7 +34,7 @@ enum Step {
         seq: i8,
         rtp_time: Offset,
         level: Option<u8>,
-        redundant: bool,
+        copy: bool,
         payload: Payload,
     },
     /// Many packets of a sender with a clock of its own, over a network.
@@ -114,7 +114,7 @@ impl Run {
     fn step(&mut self, step: &Step) {
         let now = self.listener.now();
         match step {
-            Step::Packet { ssrc, seq, rtp_time, level, redundant, payload } => {
+            Step::Packet { ssrc, seq, rtp_time, level, copy, payload } => {
                 let payload = payload.bytes(self.count);
                 let samples = 960;
                 let by = match rtp_time {
@@ -126,7 +126,7 @@ impl Run {
                     self.seq.wrapping_add_signed(i64::from(*seq)),
                     self.rtp_time.wrapping_add_signed(by),
                 );
-                self.push(*ssrc, at, *level, *redundant, payload);
+                self.push(*ssrc, at, *level, u8::from(*copy), payload);
                 self.seq = at.0.wrapping_add(1);
                 self.rtp_time = at.1.wrapping_add_signed(samples);
             }
@@ -151,9 +151,9 @@ impl Run {
                     let before = packet.checked_sub(1).filter(|p| *copies && way.loses(*p));
                     if let Some(lost) = before {
                         let payload = track.packet(lost as usize);
-                        self.push(*ssrc, place(lost), None, true, payload);
+                        self.push(*ssrc, place(lost), None, 1, payload);
                     }
-                    self.push(*ssrc, place(packet), None, false, track.packet(packet as usize));
+                    self.push(*ssrc, place(packet), None, 0, track.packet(packet as usize));
                 }
                 (self.seq, self.rtp_time) = place((*packets).into());
             }
@@ -175,7 +175,7 @@ impl Run {
         ssrc: u8,
         (seq, rtp_time): (u64, u64),
         level: Option<u8>,
-        redundant: bool,
+        copy_distance: u8,
         payload: Arc<[u8]>,
     ) {
         self.count += 1;
@@ -187,7 +187,7 @@ impl Run {
             payload,
             arrival: self.listener.now(),
             captured: None,
-            redundant,
+            copy_distance,
         });
     }
 }

@@ -278,8 +278,8 @@ impl Call {
     fn pass(&mut self, by: Duration) {
         let end = self.now + by;
         for _ in 0..500 {
-            let next = self.browser.timeout().into_iter().chain([self.peer.timeout(), end]).min();
-            self.now = next.unwrap_or(end).max(self.now);
+            let timeouts = [self.browser.timeout(), self.peer.timeout()].into_iter().flatten();
+            self.now = timeouts.chain([end]).min().unwrap_or(end).max(self.now);
             self.browser.pass(self.now);
             self.peer.handle_timeout(self.now, &mut self.outlet);
             self.exchange();
@@ -319,7 +319,7 @@ impl Call {
         if self.came.last().is_some_and(|(last, _)| *last != ssrc) {
             self.came.clear();
         }
-        if frame.redundant {
+        if frame.copy_distance > 0 {
             let newest = self.came.iter().map(|(_, seq)| *seq).max().unwrap_or(0);
             let lately = newest < seq + REMEMBERED;
             let came = lately && self.came.contains(&(ssrc, seq));
@@ -334,7 +334,7 @@ impl Call {
             since_epoch: captured.since_epoch,
             clock_offset_ns: captured.clock_offset_ns,
         });
-        let redundant = frame.redundant;
+        let copy_distance = frame.copy_distance;
         self.listener.push(EncodedFrame {
             ssrc,
             seq,
@@ -343,7 +343,7 @@ impl Call {
             payload,
             arrival,
             captured,
-            redundant,
+            copy_distance,
         });
     }
 }

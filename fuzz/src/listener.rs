@@ -118,7 +118,7 @@ impl Listener {
                 payload: voice.packet(packet as usize),
                 arrival: listener.now,
                 captured: None,
-                redundant: false,
+                copy_distance: 0,
             });
         };
         (0..500).for_each(|packet| send(self, packet));

@@ -171,7 +171,35 @@ fn the_next_packet_is_waited_for_only_once_packets_are_lost() {
     assert!(waits.abs() < 5.0, "{waits} ms longer without anything to wait for");
     let stats = *play(&voice, &with_loss, Balanced).stats.last().expect("ticks");
     assert!(stats.fec_packets_used > stats.packets_lost / 2, "{stats:?}");
-    let red = Sending { red: true, ..plain };
+    let red = Sending { copies: 1, ..plain };
     let stats = *play(&voice, &red, Balanced).stats.last().expect("ticks");
     assert!(stats.red_packets_used > 40, "{stats:?}");
+}
+
+#[test]
+fn two_packets_are_waited_for_only_once_pairs_are_lost_and_copies_reach_so_far() {
+    let voice = speech_like(9, -26.0, 40.0);
+    let after = |copies, fec_percent, loss| {
+        let link = LinkSpec { loss, ..LinkSpec::default() };
+        let sending = Sending { copies, fec_percent, link, ..Sending::default() };
+        let played = play(&voice, &sending, Balanced);
+        (played.mean_delay_ms(Balanced, 20.0, 39.0), concealed(&played, 20.0, 39.0))
+    };
+    let (still, _) = after(2, 0, Loss::None);
+    // Every ninth is lost, or every ninth and the one after it.
+    let single = || Loss::trace(&"000010000".repeat(300));
+    let pairs = || Loss::trace(&"000011000".repeat(300));
+    let none = 0.0..=0.005;
+    for (copies, fec_percent, loss, waited, left, what) in [
+        (2, 0, single(), 20.0, none.clone(), "two copies, single losses"),
+        (2, 0, pairs(), 40.0, none, "two copies, pairs"),
+        (1, 0, pairs(), 20.0, 0.10..=0.12, "one copy, pairs"),
+        // Opus leaves its FEC away where it thinks that nothing is lost with the packet.
+        (1, 20, pairs(), 40.0, 0.0..=0.04, "one copy that has FEC, pairs"),
+    ] {
+        let (delay, share) = after(copies, fec_percent, loss);
+        let waits = delay - still;
+        assert!((waits - waited).abs() < 5.0, "{what}: {waits:.1} ms longer");
+        assert!(left.contains(&share), "{what}: {:.2} % concealed", share * 100.0);
+    }
 }

@@ -15,6 +15,7 @@ mod answer;
 mod extensions;
 mod offer;
 mod peer;
+mod red;
 
 pub use offer::{CandidateError, OfferError, PeerOptions, stun_ufrag};
 pub use peer::{

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use str0m::media::SenderFeedback;
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{RedDecoder, RedEncoder, RedundantBlock, RtpPacket, RtpWrite};
+use str0m::rtp::{RedDecoder, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 
 use crate::extensions::{captured_in, header_extensions};
 use crate::offer::{AudioLine, CandidateError, OfferError, PeerOptions, accept};
+use crate::red::{Received, with_copy};
 
 /// Round trips below which lost packets are asked for again, and above which no longer. str0m looks
 /// for holes every 33 ms: what is asked for comes a round trip and up to that later.
@@ -60,8 +61,9 @@ pub struct ReceivedFrame {
     pub arrival: Instant,
     /// When its first sample was captured, where that is negotiated.
     pub captured: Option<Captured>,
-    /// A copy that a later packet carried of one that did not come (RFC 2198).
-    pub redundant: bool,
+    /// 0 for the packet itself; n for the copy of one that did not come, which the n-th packet
+    /// after it carried (RFC 2198).
+    pub copy_distance: u8,
 }
 
 /// When something was captured, as in the header extension abs-capture-time.
@@ -228,10 +230,11 @@ impl Peer {
         self.last_received
     }
 
-    /// When [`Self::handle_timeout`] wants to be called at the latest.
+    /// When [`Self::handle_timeout`] wants to be called at the latest; never again once the session
+    /// is over.
     #[must_use]
-    pub fn timeout(&self) -> Instant {
-        self.timeout
+    pub fn timeout(&self) -> Option<Instant> {
+        (!self.closed).then_some(self.timeout)
     }
 
     /// Takes a trickled candidate in its SDP form (`candidate:...`).
@@ -390,12 +393,9 @@ impl Peer {
     /// How far the browser's wall clock is ahead of ours, from its sender report.
     fn learn_clock(&mut self, feedback: &SenderFeedback) {
         let Some((instant, wall)) = self.wall_clock else { return };
-        let ours = wall + feedback.received_at.saturating_duration_since(instant);
-        let theirs = feedback.sender_info.ntp_time + self.round_trip.unwrap_or_default() / 2;
-        self.clock_ahead_ns = match theirs.duration_since(ours) {
-            Ok(ahead) => i64::try_from(ahead.as_nanos()).ok(),
-            Err(behind) => i64::try_from(behind.duration().as_nanos()).ok().map(|ns| -ns),
-        };
+        let since = feedback.received_at.saturating_duration_since(instant);
+        let way = self.round_trip.unwrap_or_default() / 2;
+        self.clock_ahead_ns = ahead_ns(wall.checked_add(since), feedback.sender_info.ntp_time, way);
     }
 
     fn rtp(&mut self, now: Instant, packet: &RtpPacket, sink: &mut impl Sink) {
@@ -420,7 +420,7 @@ impl Peer {
             payload: Arc::clone(&packet.payload),
             arrival: now,
             captured: captured_in(packet, self.clock_ahead_ns),
-            redundant: false,
+            copy_distance: 0,
         };
         self.received.note(frame.ssrc, frame.seq, Some(frame.rtp_time));
         self.ask_again_if_there_is_time(line, frame.ssrc);
@@ -454,7 +454,7 @@ impl Peer {
         // The packet itself stands last. Copies have no numbers: their times tell whether they are
         // needed, and the numbers that nothing came for are theirs.
         let mut seq = frame.seq;
-        for (before, block) in blocks.iter().rev().enumerate() {
+        for (before, block) in (0..=u8::MAX).zip(blocks.iter().rev()) {
             let offset = u64::from(block.timestamp_offset);
             let Some(rtp_time) = frame.rtp_time.checked_sub(offset) else { return };
             if before > 0 {
@@ -471,7 +471,7 @@ impl Peer {
                     seq,
                     rtp_time,
                     payload: Arc::from(block.payload),
-                    redundant: before > 0,
+                    copy_distance: before,
                     // A level is that of the packet it came with, as is a time.
                     level_minus_dbov: frame.level_minus_dbov.filter(|_| before == 0),
                     captured: frame.captured.filter(|_| before == 0),
@@ -489,50 +489,11 @@ impl Peer {
     }
 }
 
-/// A RED payload (RFC 2198): the packet before, then the packet. Where that makes it too long for
-/// one datagram, the packet alone, as RED allows.
-fn with_copy(opus: u8, payload: &[u8], copy: &[u8], earlier: u32) -> Arc<[u8]> {
-    const LONGEST: usize = 1100;
-    let fits = payload.len() + copy.len() <= LONGEST;
-    let copy = fits.then(|| RedundantBlock {
-        pt: opus,
-        timestamp_offset: earlier,
-        payload: copy.to_vec(),
-    });
-    Arc::from(RedEncoder::encode(opus, payload, copy.as_slice()))
-}
-
-/// Which of the last [`REMEMBERED`] packets of a stream came, padding included.
-#[derive(Debug)]
-struct Received {
-    ssrc: u32,
-    /// By number; the RTP time of those that carried audio.
-    packets: [Option<(u64, Option<u64>)>; REMEMBERED],
-}
-
-const REMEMBERED: usize = 64;
-
-impl Received {
-    const NONE: Self = Self { ssrc: 0, packets: [None; REMEMBERED] };
-
-    fn note(&mut self, ssrc: u32, seq: u64, rtp_time: Option<u64>) {
-        if ssrc != self.ssrc {
-            *self = Self { ssrc, ..Self::NONE };
-        }
-        self.packets[(seq % REMEMBERED as u64) as usize] = Some((seq, rtp_time));
-    }
-
-    fn has_time(&self, rtp_time: u64) -> bool {
-        self.packets.iter().flatten().any(|(_, time)| *time == Some(rtp_time))
-    }
-
-    /// The highest number below `seq` of which nothing came.
-    fn missing_before(&self, seq: u64) -> Option<u64> {
-        let came = |seq: u64| {
-            let noted = self.packets[(seq % REMEMBERED as u64) as usize];
-            noted.is_some_and(|(noted, _)| noted == seq)
-        };
-        (seq.saturating_sub(REMEMBERED as u64)..seq).rev().find(|seq| !came(*seq))
+/// How far `theirs`, which was true `way` ago, is ahead of `ours`, if that can be said.
+fn ahead_ns(ours: Option<SystemTime>, theirs: SystemTime, way: Duration) -> Option<i64> {
+    match theirs.checked_add(way)?.duration_since(ours?) {
+        Ok(ahead) => i64::try_from(ahead.as_nanos()).ok(),
+        Err(behind) => i64::try_from(behind.duration().as_nanos()).ok().map(|ns| -ns),
     }
 }
 
@@ -559,14 +520,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_of_a_copy_is_one_that_nothing_came_for() {
-        let mut received = Received::NONE;
-        for (seq, rtp_time) in [(8, Some(960)), (10, None), (11, None), (12, Some(2880))] {
-            received.note(1, seq, rtp_time);
-        }
-        assert!(received.has_time(960) && !received.has_time(1920));
-        assert_eq!(received.missing_before(12), Some(9));
-        received.note(2, 500, Some(0));
-        assert!(!received.has_time(960), "another stream");
+    fn another_clock_is_ahead_or_behind_and_reports_that_cannot_be_tell_nothing() {
+        let ours = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+        let ms = Duration::from_millis;
+        assert_eq!(ahead_ns(Some(ours), ours + ms(250), ms(40)), Some(290_000_000));
+        assert_eq!(ahead_ns(Some(ours), ours - ms(250), ms(50)), Some(-200_000_000));
+        // The ends of what NTP can say (RFC 5905): 1900 and 2036.
+        let first = SystemTime::UNIX_EPOCH - Duration::from_secs(2_208_988_800);
+        let last = first + Duration::from_secs(u32::MAX.into());
+        assert_eq!(ahead_ns(Some(ours), first, Duration::ZERO), Some(-4_208_988_800_000_000_000));
+        assert_eq!(ahead_ns(Some(ours), last, Duration::ZERO), Some(85_978_495_000_000_000));
+        let year = Duration::from_secs(31_557_600);
+        assert_eq!(ahead_ns(Some(ours), ours + 300 * year, Duration::ZERO), None, "too far");
+        assert_eq!(ahead_ns(Some(ours), ours, Duration::MAX), None, "no such way");
+        assert_eq!(ahead_ns(None, ours, Duration::ZERO), None, "no such time");
     }
 }

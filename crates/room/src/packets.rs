@@ -23,9 +23,17 @@ pub struct EncodedFrame {
     pub arrival: Instant,
     /// When its first sample was captured, if the sender says so.
     pub captured: Option<CaptureTime>,
-    /// A copy that a later packet carried (RFC 2198): it fills a hole, and tells nothing of how
-    /// long packets take.
-    pub redundant: bool,
+    /// 0 for the packet itself; n for a copy that the n-th packet after it carried (RFC 2198),
+    /// which fills a hole and tells nothing of how long packets take.
+    pub copy_distance: u8,
+}
+
+impl EncodedFrame {
+    /// Whether it is a copy that a later packet carried.
+    #[must_use]
+    pub fn is_copy(&self) -> bool {
+        self.copy_distance > 0
+    }
 }
 
 /// When something was captured, as in the RTP header extension abs-capture-time
@@ -62,7 +70,7 @@ impl PacketBuffer {
 
     /// Whether what waits under that number is a copy.
     pub(crate) fn is_copy_waiting(&self, seq: u64) -> bool {
-        self.get(seq).is_some_and(|slot| slot.frame.redundant)
+        self.get(seq).is_some_and(|slot| slot.frame.is_copy())
     }
 
     /// Takes a packet; may free one that was here before.

@@ -34,12 +34,14 @@ const FAR_OFF_MS: f64 = 60.0;
 /// Only silence is stretched for so many packets out, then speech too.
 const SILENCE_PREFERRED: u32 = 100;
 
-/// The share of packets lost, above which playout waits for the next packet's copy of the one
-/// before it, and below which it no longer does.
-const WAIT_ABOVE: f32 = 0.01;
-const WAIT_BELOW: f32 = 0.003;
-/// How fast a lost packet is forgotten, in packets.
-const LOSS_MEMORY: f32 = 128.0;
+/// The share of packets that waiting for one packet more would have saved, above which playout
+/// does so, and below which it no longer does.
+const WAIT_ABOVE: [f32; MOST_WAITED_FOR] = [0.01, 0.005];
+const WAIT_BELOW: [f32; MOST_WAITED_FOR] = [0.003, 0.0015];
+/// How fast that is forgotten, in packets; pairs are rare.
+const LOSS_MEMORY: [f32; MOST_WAITED_FOR] = [128.0, 512.0];
+/// What is lost is waited for in at most so many packets after it.
+const MOST_WAITED_FOR: usize = 2;
 /// For how many packets a sender that sent copies is taken to go on with it.
 const REDUNDANCY_MEMORY: u32 = 250;
 
@@ -71,9 +73,16 @@ pub(crate) struct Playout {
     pause: u32,
     /// The drift is worth following.
     drifts: bool,
-    lost: f32,
-    waits: bool,
-    redundancy: u32,
+    /// The packet before was missing; it may have been heard as a copy.
+    missing: bool,
+    /// Shares of packets that were missing, and that were missing with the one after them.
+    lost: [f32; MOST_WAITED_FOR],
+    /// How many packets are waited for, if they are of help.
+    waits: usize,
+    /// How many packets before it the packets of late can replace...
+    reach: usize,
+    /// ...for so many packets from now on.
+    reaches_for: u32,
 }
 
 impl Playout {
@@ -88,9 +97,11 @@ impl Playout {
             off_for: 0,
             pause: 0,
             drifts: false,
-            lost: 0.0,
-            waits: false,
-            redundancy: 0,
+            missing: false,
+            lost: [0.0; MOST_WAITED_FOR],
+            waits: 0,
+            reach: 0,
+            reaches_for: 0,
         }
     }
 
@@ -118,33 +129,46 @@ impl Playout {
 
     /// A packet was heard; as a copy, since the packet itself was lost.
     pub(crate) fn heard(&mut self, as_copy: bool) {
-        self.redundancy = self.redundancy.saturating_sub(1);
-        self.lost += (f32::from(u8::from(as_copy)) - self.lost) / LOSS_MEMORY;
-        self.waits = self.lost > if self.waits { WAIT_BELOW } else { WAIT_ABOVE };
+        self.reaches_for = self.reaches_for.saturating_sub(1);
+        if self.reaches_for == 0 {
+            self.reach = 0;
+        }
+        self.follow_loss(as_copy);
+        let worth =
+            |n: usize| self.lost[n] > if self.waits > n { WAIT_BELOW[n] } else { WAIT_ABOVE[n] };
+        self.waits = (0..MOST_WAITED_FOR).take_while(|n| worth(*n)).count();
     }
 
     /// So many packets did not come.
     pub(crate) fn lost(&mut self, packets: u64) {
-        for _ in 0..packets.min(10) {
-            self.lost += (1.0 - self.lost) / LOSS_MEMORY;
-        }
+        (0..packets.min(10)).for_each(|_| self.follow_loss(true));
     }
 
     /// One of them did after all: waiting for the next would not have helped.
     pub(crate) fn not_lost_but_late(&mut self) {
-        self.lost = (self.lost - 1.0 / LOSS_MEMORY).max(0.0);
+        self.lost[0] = (self.lost[0] - 1.0 / LOSS_MEMORY[0]).max(0.0);
     }
 
-    /// A packet that came carries a copy of an earlier one, or does not.
-    pub(crate) fn offers_redundancy(&mut self, offers: bool) {
-        if offers {
-            self.redundancy = REDUNDANCY_MEMORY;
+    /// A packet that came can replace the one that is `packets` before it.
+    pub(crate) fn reaches_back(&mut self, packets: usize) {
+        if packets > 0 && packets >= self.reach {
+            (self.reach, self.reaches_for) = (packets, REDUNDANCY_MEMORY);
         }
     }
 
-    /// Whether packets are lost, and the next one is of help.
-    pub(crate) fn waits_for_next(&self) -> bool {
-        self.waits && self.redundancy > 0
+    /// How many packets after a lost one are waited for: none unless packets are lost, and those
+    /// are of help.
+    pub(crate) fn waits_for(&self) -> usize {
+        self.waits.min(self.reach)
+    }
+
+    /// The next packet in order came or did not.
+    fn follow_loss(&mut self, missing: bool) {
+        let pair = missing && self.missing;
+        self.missing = missing;
+        for ((lost, memory), now) in self.lost.iter_mut().zip(LOSS_MEMORY).zip([missing, pair]) {
+            *lost += (f32::from(u8::from(now)) - *lost) / memory;
+        }
     }
 
     /// The delay in ms with which packets that are up to `tolerance_ms` late are in time.

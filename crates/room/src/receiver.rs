@@ -4,36 +4,27 @@ use std::time::{Duration, Instant};
 
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, CaptureTimeline, SAMPLE_RATE_HZ};
 
-use crate::codec::{CodecError, MAX_PACKET_SAMPLES, OpusDecoder, has_fec, packet_samples};
-use crate::comfort::ComfortNoise;
+use crate::codec::{CodecError, has_fec, packet_samples};
 use crate::delay::{DelayTarget, LatencyProfile};
-use crate::fifo::{FadeLaw, HISTORY, SampleFifo};
+use crate::fifo::HISTORY;
 use crate::packets::{CaptureTime, EncodedFrame, PacketBuffer, SLOTS};
 use crate::playout::{Playout, Situation};
 use crate::resample::{DriftResampler, LOOKAHEAD};
 use crate::sender_clock::SenderClock;
 use crate::stretch::{self, Licence};
 
+mod stats;
+mod voice;
+
+pub use stats::ReceiverStats;
+use voice::Voice;
+
 /// A longer hole in RTP time is a pause or a restart, not loss.
 const MAX_CONCEALED_LOSS: u64 = 9_600;
-/// When packets stop, libopus goes on for so long and is faded out over the last half...
-const CONCEALED: usize = 4_800;
-/// ...while the background noise comes in, which lasts until here and fades over its last fifth.
-const COMFORTED: usize = 28_800;
-/// A sender is idle once its claimed level was this low for this long (RFC 6464: 127 is silence).
-const IDLE_LEVEL_MINUS_DBOV: u8 = 80;
-const IDLE_AFTER_SAMPLES: u32 = 24_000;
-/// What is joined by a fade: what was made up, and the sound that came late.
-const JOIN_FADE: usize = 240;
-const JOIN_SEARCH: usize = 480;
 /// At the start of playout packets up to this much earlier than the first are begun with: 100 ms.
 const REORDERED_AT_START: u64 = 4_800;
 /// By so much more than RTP time must wall time have moved in a pause for it to be the clock's.
 const PAUSED_CLOCK_MS: u128 = 500;
-/// Short, so that no onset is lost.
-const BEGIN_FADE: usize = 120;
-/// An Opus packet that only says "I am silent" (DTX, RFC 6716, section 2.1.9) has no more bytes.
-const DTX_BYTES: usize = 2;
 
 /// Extended sequence numbers and times do not come near this in a century; what lies beyond was
 /// extended backwards past zero.
@@ -48,59 +39,17 @@ pub enum Pulled {
     Audio,
 }
 
-/// Counters since the receiver was made, named as in W3C "Identifiers for WebRTC's Statistics
-/// API". Packets are counted once each, samples are of 48 kHz.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct ReceiverStats {
-    /// Packets taken.
-    pub packets_received: u64,
-    /// Packets that did not come before they were due.
-    pub packets_lost: u64,
-    /// Packets that came after they were due, or twice, and were thrown away.
-    pub packets_discarded: u64,
-    /// Packets that were no Opus, or too far from what was expected.
-    pub packets_invalid: u64,
-    /// Lost packets that were rebuilt from the next one's in-band FEC.
-    pub fec_packets_used: u64,
-    /// Lost packets that a later one carried a copy of (RFC 2198).
-    pub red_packets_used: u64,
-    /// Inter-arrival jitter in seconds (RFC 3550, section 6.4.1).
-    pub jitter: f32,
-    /// Samples given, silence of idle senders left out.
-    pub total_samples_received: u64,
-    /// Samples made up because their packet was not there.
-    pub concealed_samples: u64,
-    /// Those of them that were silence or background noise.
-    pub silent_concealed_samples: u64,
-    /// How often concealment began.
-    pub concealment_events: u64,
-    /// Samples put in to lengthen the delay.
-    pub inserted_samples_for_deceleration: u64,
-    /// Samples taken out to shorten the delay.
-    pub removed_samples_for_acceleration: u64,
-    /// Time that samples spent here, summed over [`Self::jitter_buffer_emitted_count`] samples,
-    /// in seconds.
-    pub jitter_buffer_delay: f64,
-    /// The delay that was aimed for, summed likewise.
-    pub jitter_buffer_target_delay: f64,
-    /// How many samples those sums are over.
-    pub jitter_buffer_emitted_count: u64,
-}
-
 /// A participant's jitter buffer, decoder and decoded audio.
 ///
 /// Packets go in as they come; every 10 ms of the room's clock 480 samples come out. `pull` never
 /// allocates and never fails: what is not there is rebuilt or concealed.
 pub struct Receiver {
-    decoder: OpusDecoder,
     packets: PacketBuffer,
-    fifo: SampleFifo,
+    voice: Voice,
     clock: SenderClock,
     target: DelayTarget,
     playout: Playout,
     resampler: DriftResampler,
-    noise: ComfortNoise,
-    scratch: Box<[f32; MAX_PACKET_SAMPLES]>,
     state: State,
     /// The stream that is played; none yet, or the sender began anew.
     ssrc: Option<u32>,
@@ -110,22 +59,8 @@ pub struct Receiver {
     /// End of the latest packet, in RTP time.
     latest_end: u64,
     packet_samples: usize,
-    /// Samples made up since the last decoded packet while nothing at all was there.
-    underrun: usize,
-    /// Samples made up since the last decoded packet, whatever became of their packets: by now
-    /// they have faded.
-    made_up: usize,
     /// Samples of RTP time for which no packet came since the last one decoded.
     hole: u64,
-    /// The next sound is the first: it may begin in the middle of a word.
-    beginning: bool,
-    /// What was played last was concealed.
-    concealing: bool,
-    /// The last packet decoded said that silence follows.
-    in_dtx: bool,
-    /// The last block was not silence: what comes next must not begin with a step.
-    ringing: bool,
-    silent_for: u32,
     shift: i32,
     jitter_buffer_ms: f32,
     transit: Option<(Instant, u64)>,
@@ -152,29 +87,19 @@ impl Receiver {
     /// When libopus refuses to make a decoder (out of memory).
     pub fn new(profile: LatencyProfile) -> Result<Self, CodecError> {
         Ok(Self {
-            decoder: OpusDecoder::new()?,
             packets: PacketBuffer::new(),
-            fifo: SampleFifo::new(),
+            voice: Voice::new()?,
             clock: SenderClock::new(),
             target: DelayTarget::new(profile),
             playout: Playout::new(profile.blocks_per_packet()),
             resampler: DriftResampler::new()?,
-            noise: ComfortNoise::new(),
-            scratch: Box::new([0.0; MAX_PACKET_SAMPLES]),
             state: State::Empty,
             ssrc: None,
             next_seq: 0,
             next_rtp: 0,
             latest_end: 0,
             packet_samples: 960,
-            underrun: 0,
-            made_up: 0,
             hole: 0,
-            beginning: false,
-            concealing: false,
-            in_dtx: false,
-            ringing: false,
-            silent_for: 0,
             shift: 0,
             jitter_buffer_ms: 0.0,
             transit: None,
@@ -191,7 +116,7 @@ impl Receiver {
             self.stats.packets_invalid += 1;
             return;
         };
-        if frame.redundant {
+        if frame.is_copy() {
             return self.push_copy(frame, samples);
         }
         if self.is_restart(&frame) {
@@ -221,7 +146,7 @@ impl Receiver {
             self.next_seq = frame.seq;
             self.next_rtp = frame.rtp_time;
         }
-        self.playout.offers_redundancy(has_fec(&frame.payload));
+        self.playout.reaches_back(usize::from(has_fec(&frame.payload)));
         self.latest_end = self.latest_end.max(frame.rtp_time + samples as u64);
         self.stats.packets_received += 1;
         self.packets.insert(frame, samples);
@@ -238,7 +163,7 @@ impl Receiver {
         if self.state != State::Playing {
             return self.idle(out);
         }
-        while self.fifo.len() < self.resampler.needs() {
+        while self.voice.fifo.len() < self.resampler.needs() {
             if !self.fill() {
                 return self.idle(out);
             }
@@ -248,16 +173,16 @@ impl Receiver {
         }
         self.stretch();
         // Stretching leaves at least what the block needs, and engaging takes a little.
-        while self.fifo.len() < self.resampler.needs() {
+        while self.voice.fifo.len() < self.resampler.needs() {
             if !self.fill() {
                 return self.idle(out);
             }
         }
-        self.resampler.pull(&mut self.fifo, out.plane_mut(0));
-        if self.silent_for >= IDLE_AFTER_SAMPLES {
-            return self.fall_silent(out);
+        self.resampler.pull(&mut self.voice.fifo, out.plane_mut(0));
+        if self.voice.claims_silence() {
+            return self.voice.fall_silent(out);
         }
-        self.ringing = true;
+        self.voice.sounds();
         self.stats.total_samples_received += BLOCK_SAMPLES as u64;
         Pulled::Audio
     }
@@ -266,8 +191,8 @@ impl Receiver {
     /// by its arrival; each is told once. Also what [`Self::jitter_buffer_ms`] is measured with.
     pub fn next_played(&mut self, now: Instant, delay_samples: u64) -> Option<Instant> {
         let held = delay_samples + self.resampler.holds() as u64;
-        let position = self.fifo.position().saturating_sub(held);
-        let arrival = self.fifo.next_arrival_before(position)?;
+        let position = self.voice.fifo.position().saturating_sub(held);
+        let arrival = self.voice.fifo.next_arrival_before(position)?;
         let told_late_ms = delay_samples as f32 * 1e3 / SAMPLE_RATE_HZ as f32;
         let since_ms = now.saturating_duration_since(arrival).as_secs_f32() * 1e3;
         let waited_ms = (since_ms - told_late_ms).max(0.0);
@@ -286,7 +211,7 @@ impl Receiver {
     }
 
     /// How late a packet may be against the fastest and still be played, waiting for the copy or
-    /// FEC in the next one included.
+    /// FEC in later ones included.
     #[must_use]
     pub fn tolerance(&self, now: Instant) -> Duration {
         Duration::from_secs_f64(self.tolerance_ms(now) / 1e3)
@@ -320,7 +245,7 @@ impl Receiver {
     /// Where the block pulled last lies on the sender's clock.
     #[must_use]
     pub fn timeline(&self) -> CaptureTimeline {
-        CaptureTimeline { position_samples: self.fifo.position(), shift_samples: self.shift }
+        CaptureTimeline { position_samples: self.voice.fifo.position(), shift_samples: self.shift }
     }
 
     /// The counters.
@@ -331,7 +256,9 @@ impl Receiver {
 
     /// A copy that came in a later packet fills a hole, and is nothing else.
     fn push_copy(&mut self, frame: EncodedFrame, samples: usize) {
-        self.playout.offers_redundancy(true);
+        // The copy's own FEC reaches one packet further.
+        let fec = usize::from(has_fec(&frame.payload));
+        self.playout.reaches_back(usize::from(frame.copy_distance) + fec);
         let due = self.state != State::Empty
             && self.ssrc == Some(frame.ssrc)
             && (self.next_seq..self.next_seq + SLOTS as u64).contains(&frame.seq)
@@ -392,8 +319,7 @@ impl Receiver {
         self.transit = None;
         self.capture = None;
         self.packets.clear();
-        self.underrun = 0;
-        self.made_up = 0;
+        self.voice.restart();
         self.hole = 0;
     }
 
@@ -417,7 +343,7 @@ impl Receiver {
     }
 
     fn tolerance_ms(&self, now: Instant) -> f64 {
-        let waits_for = if self.playout.waits_for_next() { ms(self.packet_samples) } else { 0.0 };
+        let waits_for = ms(self.playout.waits_for() * self.packet_samples);
         f64::from(self.target.ms(now) + waits_for)
     }
 
@@ -433,10 +359,8 @@ impl Receiver {
             return;
         }
         self.state = State::Playing;
-        self.beginning = true;
-        self.fifo.clear();
+        self.voice.begin(too_early.max(0.0) as usize);
         self.resampler.disengage();
-        let _ = self.fifo.push_space(too_early.max(0.0) as usize);
     }
 
     fn situation(&self, now: Instant) -> Situation {
@@ -451,7 +375,7 @@ impl Receiver {
     /// Compares delay and aim, and sets what stretching and resampling are to do about it.
     fn steer(&mut self, now: Instant) {
         let wanted_ms = self.playout.aim(&self.situation(now), self.tolerance_ms(now), &self.clock);
-        let waiting = (self.fifo.len() + self.resampler.holds()) as u64;
+        let waiting = (self.voice.fifo.len() + self.resampler.holds()) as u64;
         self.given_from = self.next_rtp.saturating_sub(waiting);
         let given = self.given_from + self.playout.quantum_samples() as u64;
         let Some(until_ms) = self.clock.ms_until(given, now) else { return };
@@ -460,31 +384,30 @@ impl Receiver {
         self.playout.steer(-until_ms - wanted_ms, left_over, self.packet_samples, engaged);
         if self.resampler.is_engaged() {
             self.resampler.set_rate(self.playout.rate(&self.clock));
-        } else if self.playout.wants_resampling() && self.underrun == 0 {
+        } else if self.playout.wants_resampling() && !self.voice.runs_dry() {
             let ahead = BLOCK_SAMPLES + LOOKAHEAD + 2;
-            while self.fifo.len() < ahead && self.decode_next_in_order() {}
-            if self.fifo.len() >= ahead {
-                self.resampler.engage(&mut self.fifo);
+            while self.voice.fifo.len() < ahead && self.decode_next_in_order() {}
+            if self.voice.fifo.len() >= ahead {
+                self.resampler.engage(&mut self.voice.fifo);
             }
         }
     }
 
     /// Takes out or puts in what the playout wants, where the sound allows it.
     fn stretch(&mut self) {
-        if self.underrun > 0 {
+        if self.voice.runs_dry() {
             return;
         }
-        let floor = 4.0 * self.noise.floor();
-        let Some(wish) = self.playout.stretch(floor) else { return };
+        let Some(wish) = self.playout.stretch(4.0 * self.voice.background()) else { return };
         let needs = self.resampler.needs();
         let changed = if wish.shorten {
             let ahead = needs + wish.licence.at_most + stretch_window(&wish.licence);
-            while self.fifo.len() < ahead && self.decode_next_in_order() {}
-            let spare = self.fifo.len().saturating_sub(needs);
+            while self.voice.fifo.len() < ahead && self.decode_next_in_order() {}
+            let spare = self.voice.fifo.len().saturating_sub(needs);
             let licence = Licence { at_most: wish.licence.at_most.min(spare), ..wish.licence };
-            -(stretch::shorten(&mut self.fifo, licence) as i64)
+            -(stretch::shorten(&mut self.voice.fifo, licence) as i64)
         } else {
-            stretch::lengthen(&mut self.fifo, wish.licence) as i64
+            stretch::lengthen(&mut self.voice.fifo, wish.licence) as i64
         };
         self.playout.stretched(changed);
         self.shift += changed as i32;
@@ -497,34 +420,28 @@ impl Receiver {
 
     /// Nothing to play: what sounds still ends without a step.
     fn idle(&mut self, out: &mut AudioBuffer) -> Pulled {
-        if self.ringing {
-            while self.fifo.len() < self.resampler.needs() {
-                self.conceal(BLOCK_SAMPLES);
+        if self.voice.is_sounding() {
+            while self.voice.fifo.len() < self.resampler.needs() {
+                self.voice.conceal(BLOCK_SAMPLES, &mut self.stats);
             }
-            self.resampler.pull(&mut self.fifo, out.plane_mut(0));
+            self.resampler.pull(&mut self.voice.fifo, out.plane_mut(0));
         }
         if self.state != State::Playing {
-            self.fifo.clear();
+            self.voice.fifo.clear();
         }
-        self.fall_silent(out)
-    }
-
-    /// Fades the block out if it is the first of a silence, and clears it if it is not.
-    fn fall_silent(&mut self, out: &mut AudioBuffer) -> Pulled {
-        if !std::mem::take(&mut self.ringing) {
-            out.clear();
-            return Pulled::Idle;
-        }
-        for (i, sample) in out.plane_mut(0).iter_mut().enumerate() {
-            *sample *= FadeLaw::Amplitude.gains(i, BLOCK_SAMPLES).0;
-        }
-        Pulled::Audio
+        self.voice.fall_silent(out)
     }
 
     /// Puts the next stretch of sound into the queue: a decoded packet, a rebuilt one, or a
     /// made-up one. False when there is nothing, and playout pauses.
     fn fill(&mut self) -> bool {
-        let Some(next) = self.packets.next_from(self.next_seq) else { return self.make_up() };
+        let Some(next) = self.packets.next_from(self.next_seq) else {
+            let goes_on = self.voice.go_on(&mut self.stats);
+            if !goes_on {
+                self.state = State::Empty;
+            }
+            return goes_on;
+        };
         let (seq, rtp_time, samples) = (next.frame.seq, next.frame.rtp_time, next.samples);
         if rtp_time + samples as u64 <= self.next_rtp {
             // A second copy of what was played, under another number.
@@ -540,9 +457,8 @@ impl Receiver {
             return true;
         }
         // What was already made up while nothing was there has taken the place of the gap.
-        let covered = missing.min(self.underrun as u64);
+        let covered = self.voice.stood_in_for(missing);
         if covered > 0 {
-            self.underrun = 0;
             self.next_rtp += covered;
             self.hole += covered;
             return true;
@@ -552,7 +468,6 @@ impl Receiver {
             self.hole += missing;
             self.count_lost(seq);
             self.next_rtp = rtp_time;
-            self.underrun = 0;
             self.state = State::Filling;
             return false;
         }
@@ -565,37 +480,9 @@ impl Receiver {
         } else {
             // The rest is treated the same way the next time; loss is counted at its end.
             let part = missing.min(self.packet_samples);
-            self.conceal(part);
+            self.voice.conceal(part, &mut self.stats);
             self.next_rtp += part as u64;
             self.hole += part as u64;
-        }
-        true
-    }
-
-    /// Nothing is there to play: the voice is gone on with for a while and gives way to the noise
-    /// of its background.
-    fn make_up(&mut self) -> bool {
-        let noisy = self.noise.floor() > 0.0;
-        if self.underrun >= if noisy { COMFORTED } else { CONCEALED } {
-            self.state = State::Empty;
-            self.underrun = 0;
-            self.silent_for = 0;
-            // It has faded to nothing already.
-            self.ringing = false;
-            return false;
-        }
-        self.conceal(BLOCK_SAMPLES);
-        let share = |left: usize, of: usize| (left as f32 / of as f32).min(1.0);
-        for sample in self.fifo.newest_mut(BLOCK_SAMPLES) {
-            self.underrun += 1;
-            self.made_up += 1;
-            // libopus lets a voice fade in this time, but not a tone: the end must be silent.
-            let voice = share(CONCEALED.saturating_sub(self.underrun), CONCEALED / 2);
-            let end = share(COMFORTED.saturating_sub(self.underrun), COMFORTED / 5);
-            *sample *= voice;
-            if noisy && voice < 1.0 {
-                *sample += self.noise.sample() * (1.0 - voice * voice).sqrt() * end;
-            }
         }
         true
     }
@@ -622,120 +509,25 @@ impl Receiver {
 
     fn decode(&mut self, seq: u64) {
         let Some(slot) = self.packets.get(seq) else { return };
-        let samples = slot.samples.min(MAX_PACKET_SAMPLES);
-        let frame = &slot.frame;
-        let silent = frame.level_minus_dbov.is_some_and(|l| l >= IDLE_LEVEL_MINUS_DBOV);
-        self.silent_for = if silent { self.silent_for.saturating_add(samples as u32) } else { 0 };
-        let late = std::mem::take(&mut self.underrun) > 0;
-        let made_up = std::mem::take(&mut self.made_up);
-        // Where only as much was made up as was lost, and at full level, the decoder goes on by
-        // itself.
-        let joins = late || made_up > CONCEALED / 2;
-        // The claim of silence spares the decoding.
-        let spared = self.silent_for >= IDLE_AFTER_SAMPLES;
-        let mut goes_on = [0.0; JOIN_SEARCH + JOIN_FADE];
-        if joins && !spared {
-            let _ = self.decoder.conceal(&mut goes_on);
-            let voice = CONCEALED.saturating_sub(made_up) as f32 / (CONCEALED / 2) as f32;
-            goes_on.iter_mut().for_each(|s| *s *= voice.min(1.0));
-        }
-        let sound = &mut self.scratch[..samples];
-        let mut decoded = samples;
-        if spared {
-            sound.fill(0.0);
-        } else {
-            match self.decoder.decode(&frame.payload, sound) {
-                Some(count) => decoded = count.min(samples),
-                None => {
-                    self.stats.packets_invalid += 1;
-                    let _ = self.decoder.conceal(sound);
-                }
-            }
-        }
+        let (frame, samples) = (&slot.frame, slot.samples);
         if let Some(captured) = frame.captured {
             self.capture = Some((frame.rtp_time, captured));
         }
-        if std::mem::take(&mut self.beginning) {
-            for (i, sample) in sound.iter_mut().take(BEGIN_FADE).enumerate() {
-                *sample *= FadeLaw::Amplitude.gains(i, BEGIN_FADE).1;
-            }
-        }
-        self.in_dtx = frame.payload.len() <= DTX_BYTES;
-        self.stats.red_packets_used += u64::from(frame.redundant);
-        self.playout.heard(frame.redundant);
-        let (arrival, next_rtp) = (frame.arrival, frame.rtp_time + samples as u64);
-        self.packets.mark_used(seq);
-        self.concealing = false;
-        if joins && !spared {
-            self.join(&goes_on, decoded, if late { JOIN_SEARCH } else { 0 });
-        } else if let Some(space) = self.fifo.push_space(decoded) {
-            space.copy_from_slice(&self.scratch[..decoded]);
-        }
-        if !spared {
-            self.noise.learn(&self.scratch[..decoded]);
-        }
-        self.fifo.mark_arrival(arrival);
+        self.stats.red_packets_used += u64::from(frame.is_copy());
+        self.playout.heard(frame.is_copy());
+        self.voice.decode(slot, &mut self.stats);
         self.next_seq = seq + 1;
-        self.next_rtp = next_rtp;
+        self.next_rtp = frame.rtp_time + samples as u64;
         self.packet_samples = samples;
-    }
-
-    /// Lets what was made up go on until the sound that came fits it, for `furthest` samples at
-    /// most, and fades over.
-    fn join(&mut self, goes_on: &[f32], decoded: usize, furthest: usize) {
-        let next = &self.scratch[..decoded];
-        let lag = stretch::best_join(goes_on, &next[..decoded.min(JOIN_FADE)], furthest);
-        let (lag, law) = lag.map_or((0, FadeLaw::Power), |lag| (lag, FadeLaw::Amplitude));
-        let Some(space) = self.fifo.push_space(lag + decoded) else { return };
-        space[..lag].copy_from_slice(&goes_on[..lag]);
-        space[lag..].copy_from_slice(next);
-        let fade = JOIN_FADE.min(decoded);
-        for (i, sample) in space[lag..lag + fade].iter_mut().enumerate() {
-            let (out, into) = law.gains(i, fade);
-            *sample = goes_on[lag + i] * out + *sample * into;
-        }
-        self.stats.concealed_samples += lag as u64;
+        self.packets.mark_used(seq);
     }
 
     /// The packet `seq` is there, the one before it is not.
     fn rebuild_before(&mut self, seq: u64, missing: usize) {
         let Some(slot) = self.packets.get(seq) else { return };
-        // libopus rebuilds whole frames only, else it conceals.
-        let fec = has_fec(&slot.frame.payload) && missing >= slot.samples;
-        if let Some(space) = self.fifo.push_space(missing) {
-            let _ = self.decoder.decode_fec(&slot.frame.payload, space);
-        }
-        if fec {
-            self.stats.fec_packets_used += 1;
-        } else {
-            self.count_concealed(missing);
-        }
+        self.voice.rebuild(slot, missing, &mut self.stats);
         self.next_rtp += missing as u64;
         self.hole += missing as u64;
-    }
-
-    fn conceal(&mut self, samples: usize) {
-        let whole = samples.next_multiple_of(120).min(MAX_PACKET_SAMPLES);
-        if let Some(space) = self.fifo.push_space(whole) {
-            if self.silent_for < IDLE_AFTER_SAMPLES {
-                let _ = self.decoder.conceal(space);
-            }
-            self.fifo.unpush(whole.saturating_sub(samples));
-        }
-        self.count_concealed(samples);
-    }
-
-    fn count_concealed(&mut self, samples: usize) {
-        // While the sender says that it is silent nothing is missing (RFC 7587, section 3.1.3).
-        if self.in_dtx {
-            return;
-        }
-        self.stats.concealment_events += u64::from(!self.concealing);
-        self.concealing = true;
-        self.stats.concealed_samples += samples as u64;
-        if self.underrun >= CONCEALED {
-            self.stats.silent_concealed_samples += samples as u64;
-        }
     }
 }
 
@@ -743,7 +535,7 @@ impl std::fmt::Debug for Receiver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Receiver")
             .field("state", &self.state)
-            .field("waiting_samples", &self.fifo.len())
+            .field("waiting_samples", &self.voice.fifo.len())
             .field("stats", &self.stats)
             .finish_non_exhaustive()
     }

@@ -1,5 +1,6 @@
 //! One receiver on a bad network, without sessions and rooms: what a participant's chain gets.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,8 +26,8 @@ pub struct Sending {
     pub complexity: u8,
     /// In-band FEC, tuned for this loss in percent; 0 is none.
     pub fec_percent: u8,
-    /// Whether each packet is followed by a copy of the one before it (RFC 2198).
-    pub red: bool,
+    /// So many of the packets before it does each packet carry copies of (RFC 2198).
+    pub copies: usize,
     /// From the room's ticks to the sender's packets.
     pub phase: Duration,
     /// The network.
@@ -43,7 +44,7 @@ impl Default for Sending {
             bitrate_bps: 32_000,
             complexity: 5,
             fec_percent: 0,
-            red: false,
+            copies: 0,
             phase: Duration::from_millis(7),
             link: LinkSpec::default(),
             seed: 1,
@@ -124,8 +125,8 @@ pub fn play(voice: &[f32], sending: &Sending, profile: LatencyProfile) -> Played
 struct Sent {
     seq: u64,
     payload: Arc<[u8]>,
-    /// A copy of the packet before it.
-    copy: Option<Arc<[u8]>>,
+    /// Copies of the packets before it, the latest first.
+    copies: Vec<Arc<[u8]>>,
 }
 
 struct Sender<'a> {
@@ -134,9 +135,10 @@ struct Sender<'a> {
     link: Link<Sent>,
     start: Instant,
     sent: u64,
-    last: Option<Arc<[u8]>>,
-    /// A copy that came with the packet received last.
-    copy: Option<EncodedFrame>,
+    /// The packets sent last, the latest first.
+    last: VecDeque<Arc<[u8]>>,
+    /// Copies that came with the packet received last.
+    copies: VecDeque<EncodedFrame>,
 }
 
 impl<'a> Sender<'a> {
@@ -155,8 +157,8 @@ impl<'a> Sender<'a> {
             link: Link::new(sending.seed, sending.link.clone()),
             start,
             sent: 0,
-            last: None,
-            copy: None,
+            last: VecDeque::new(),
+            copies: VecDeque::new(),
         }
     }
 
@@ -176,23 +178,25 @@ impl<'a> Sender<'a> {
             let mut bytes = [0; 1275];
             let length = self.encoder.encode_float(pcm, &mut bytes).expect("encodes");
             let payload: Arc<[u8]> = Arc::from(&bytes[..length]);
-            let copy = self.last.replace(Arc::clone(&payload)).filter(|_| self.sending.red);
-            self.link.send(at, Sent { seq: self.sent, payload, copy });
+            let copies = self.last.iter().cloned().collect();
+            self.last.push_front(Arc::clone(&payload));
+            self.last.truncate(self.sending.copies);
+            self.link.send(at, Sent { seq: self.sent, payload, copies });
             self.sent += 1;
         }
     }
 
     fn receive(&mut self, now: Instant) -> Option<EncodedFrame> {
-        if let Some(copy) = self.copy.take() {
+        if let Some(copy) = self.copies.pop_front() {
             return Some(copy);
         }
         let arrival = self.link.receive(now)?;
-        let Sent { seq, payload, copy } = arrival.payload;
+        let Sent { seq, payload, copies } = arrival.payload;
         // From numbers near where 16 and 32 bits wrap, extended as a session extends them.
         let seq = seq + 65_500;
         let samples = self.samples() as u64;
         let rtp_time = |seq: u64| (1 << 32) - 480_000 + seq * samples;
-        let frame = |seq: u64, payload, redundant| EncodedFrame {
+        let frame = |seq: u64, payload, copy_distance| EncodedFrame {
             ssrc: 7,
             seq,
             rtp_time: rtp_time(seq),
@@ -200,9 +204,10 @@ impl<'a> Sender<'a> {
             payload,
             arrival: arrival.at,
             captured: None,
-            redundant,
+            copy_distance,
         };
-        self.copy = copy.map(|copy| frame(seq - 1, copy, true));
-        Some(frame(seq, payload, false))
+        let copies = (1..).zip(copies);
+        self.copies = copies.map(|(n, copy)| frame(seq - u64::from(n), copy, n)).collect();
+        Some(frame(seq, payload, 0))
     }
 }

@@ -318,7 +318,8 @@ impl SimConference {
     }
 
     fn pass_timeouts(&mut self, now: Instant) {
-        for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.timeout() <= now) {
+        let due = |peer: &Peer| peer.timeout().is_some_and(|at| at <= now);
+        for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| due(peer)) {
             let mut sink = Outputs::new(now, *id, &mut self.network, Some(&mut self.room));
             peer.handle_timeout(now, &mut sink);
             self.left.extend(sink.closed.map(|why| (*id, why)));

@@ -19,7 +19,7 @@ pub fn encoded(frame: ReceivedFrame) -> EncodedFrame {
             since_epoch: captured.since_epoch,
             clock_offset_ns: captured.clock_offset_ns,
         }),
-        redundant: frame.redundant,
+        copy_distance: frame.copy_distance,
     }
 }
 

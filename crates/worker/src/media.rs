@@ -333,7 +333,8 @@ impl Worker {
     }
 
     fn timeouts(&mut self, now: Instant) {
-        let due = self.members.iter().filter(|(_, m)| m.peer.timeout() <= now || m.is_gone(now));
+        let due = |m: &Member| m.peer.timeout().is_some_and(|at| at <= now) || m.is_gone(now);
+        let due = self.members.iter().filter(|(_, member)| due(member));
         let due: Vec<_> = due.map(|(id, member)| (*id, member.is_gone(now))).collect();
         for (id, gone) in due {
             if gone {

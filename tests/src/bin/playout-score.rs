@@ -41,17 +41,20 @@ fn main() {
             };
             write("bare-conceal", &bare(&voice, &lost, 0, false));
             write("bare-fec", &bare(&voice, &lost, 10, true));
-            // What copies can mend at best: only where two in a row are lost is there a hole.
-            let holes: Vec<bool> =
-                (0..lost.len()).map(|i| lost[i] && (i < 3 || lost[(i + 1) % lost.len()])).collect();
-            write("bare-red", &bare(&voice, &holes, 0, false));
+            for copies in [1, 2] {
+                // What copies can mend at best: a hole is where those that carry them are lost too.
+                let hole = |i: usize| (i..=i + copies).all(|i| lost[i % lost.len()]);
+                let holes: Vec<bool> = (0..lost.len()).map(hole).collect();
+                write(&format!("bare-red{copies}"), &bare(&voice, &holes, 0, false));
+            }
             let mut report = format!("{key}: delay");
-            for (system, fec_percent, red) in [
-                ("foldback-conceal", 0, false),
-                ("foldback-fec", 10, false),
-                ("foldback-red", 0, true),
+            for (system, fec_percent, copies) in [
+                ("foldback-conceal", 0, 0),
+                ("foldback-fec", 10, 0),
+                ("foldback-red1", 0, 1),
+                ("foldback-red2", 0, 2),
             ] {
-                let (sound, delay_ms) = ours(&voice, &lost, fec_percent, red);
+                let (sound, delay_ms) = ours(&voice, &lost, fec_percent, copies);
                 write(system, &sound);
                 report += &format!(" {system} {delay_ms:.0} ms");
             }
@@ -100,7 +103,7 @@ fn bare(voice: &[f32], lost: &[bool], fec_percent: u8, fec: bool) -> Vec<f32> {
 }
 
 /// What a receiver makes of it, and the mean delay that it added.
-fn ours(voice: &[f32], lost: &[bool], fec_percent: u8, red: bool) -> (Vec<f32>, f64) {
+fn ours(voice: &[f32], lost: &[bool], fec_percent: u8, copies: usize) -> (Vec<f32>, f64) {
     let preroll = PREROLL * PACKET;
     let mut sent: Vec<f32> = voice.iter().copied().cycle().take(preroll).collect();
     sent.extend_from_slice(voice);
@@ -114,7 +117,7 @@ fn ours(voice: &[f32], lost: &[bool], fec_percent: u8, red: bool) -> (Vec<f32>, 
         .map(|lost| if lost { '1' } else { '0' })
         .collect();
     let link = LinkSpec { loss: Loss::trace(&trace), ..LinkSpec::default() };
-    let sending = Sending { complexity: 10, fec_percent, red, link, ..Sending::default() };
+    let sending = Sending { complexity: 10, fec_percent, copies, link, ..Sending::default() };
     let profile = LatencyProfile::Balanced;
     let played = play(&sent, &sending, profile);
     let (from, to) = (preroll as f64 / 48e3, packets as f64 * 0.02);

@@ -47,7 +47,7 @@ impl Bench {
         self.receiver.push(EncodedFrame {
             ssrc: 1,
             captured: None,
-            redundant: false,
+            copy_distance: 0,
             seq,
             rtp_time,
             level_minus_dbov: None,
@@ -171,7 +171,7 @@ fn a_sender_that_goes_on_in_another_stream_is_heard_on_without_a_step() {
             payload: Arc::clone(&bench.packets[p]),
             arrival: bench.at(ms),
             captured: None,
-            redundant: false,
+            copy_distance: 0,
         });
         bench.pull(ms);
     }
@@ -226,7 +226,7 @@ fn what_is_no_opus_is_counted_and_harms_nothing() {
         bench.receiver.push(EncodedFrame {
             ssrc: 1,
             captured: None,
-            redundant: false,
+            copy_distance: 0,
             seq: p as u64,
             rtp_time: p as u64 * 960,
             level_minus_dbov: None,
@@ -246,7 +246,7 @@ fn a_sender_that_says_it_is_silent_is_not_decoded() {
         bench.receiver.push(EncodedFrame {
             ssrc: 1,
             captured: None,
-            redundant: false,
+            copy_distance: 0,
             seq: p as u64,
             rtp_time: p as u64 * 960,
             level_minus_dbov: Some(if p < 70 { 127 } else { 20 }),
@@ -334,7 +334,7 @@ fn an_original_that_comes_after_its_copy_takes_its_place() {
                 payload: Arc::clone(&bench.packets[p]),
                 arrival: bench.at(ms),
                 captured: None,
-                redundant: true,
+                copy_distance: 1,
             };
             bench.receiver.push(copy);
         }

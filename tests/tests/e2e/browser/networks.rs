@@ -83,6 +83,53 @@ async fn a_page_behind_a_bad_network_hears_and_is_heard_without_gaps() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_offers_it_sends_lost_packets_again_while_the_way_is_short() {
+    /// Chromium asks for no NACK of Opus by itself, and with RED none is needed.
+    const ASK_FOR_NACK: &str = "
+        const original = RTCPeerConnection.prototype.setLocalDescription;
+        RTCPeerConnection.prototype.setLocalDescription = async function () {
+          const { type, sdp } = await this.createOffer();
+          const red = sdp.match(/a=rtpmap:(\\d+) red/)[1];
+          const opus = sdp.match(/a=rtpmap:(\\d+) opus/)[1];
+          const kept = sdp.split('\\r\\n')
+            .filter(line => !new RegExp(`^a=(rtpmap|fmtp|rtcp-fb):${red} `).test(line))
+            .map(line => line.startsWith('m=audio') ? line.replace(` ${red}`, '') : line);
+          const at = kept.findIndex(line => line.startsWith(`a=rtpmap:${opus} `));
+          kept.splice(at + 1, 0, `a=rtcp-fb:${opus} nack`);
+          return original.call(this, { type, sdp: kept.join('\\r\\n') });
+        };
+    ";
+    const SENT_AGAIN: &str = "
+        const report = await window.foldback.pc.getStats();
+        return [...report.values()]
+          .find(({ type, kind }) => type === 'outbound-rtp' && kind === 'audio')
+          .retransmittedPacketsSent;
+    ";
+    let lossy =
+        LinkSpec { loss: Loss::random(0.05), ..LinkSpec::delayed(Duration::from_millis(5)) };
+    let server = Server::start(CONFIG).await;
+    let relay = Relay::start(server.media_port(), 2, lossy, LinkSpec::default()).await;
+    let far = Browser::with_microphone(continuous_voice(3)).await;
+    open_through(&far, &relay, &server).await;
+    far.script(ASK_FOR_NACK, vec![]).await;
+    far.enter("room", "Far").await;
+    // Round trips come with the page's reports, every 5 s.
+    tokio::time::sleep(ADAPTING).await;
+
+    let before = Losses::of(&relay, &server, &far).await;
+    let sent_again = far.async_script(SENT_AGAIN, vec![]).await.as_u64().expect("a count");
+    tokio::time::sleep(RECORDED).await;
+    let lost = Losses::of(&relay, &server, &far).await.since(before);
+    let now = far.async_script(SENT_AGAIN, vec![]).await.as_u64().expect("a count");
+    let sent_again = now - sent_again;
+    println!("{lost:?}, {sent_again} sent again");
+    assert!(lost.relay_up >= 15, "{lost:?}");
+    // What is sent again may be lost again.
+    assert!(2 * sent_again >= lost.relay_up, "{sent_again} sent again of {lost:?}");
+    assert!(3 * lost.counted_by_server < lost.relay_up, "{lost:?}");
+}
+
 /// Speech without its pauses: every gap in what is heard of it comes from the way.
 fn continuous_voice(seed: u64) -> Vec<f32> {
     let speech = speech_like(seed, VOICE_DBFS, MICROPHONE_SECONDS);
@@ -100,6 +147,12 @@ fn continuous_voice(seed: u64) -> Vec<f32> {
 
 /// Joins as [`Browser::join`] does, but with `relay` in the place of the server's media port.
 async fn join_through(page: &Browser, relay: &Relay, server: &Server, room: &str, name: &str) {
+    open_through(page, relay, server).await;
+    page.enter(room, name).await;
+}
+
+/// Opens the page, with `relay` in the place of the server's media port.
+async fn open_through(page: &Browser, relay: &Relay, server: &Server) {
     const PATCH: &str = "
         const [port] = arguments;
         const original = RTCPeerConnection.prototype.setRemoteDescription;
@@ -112,7 +165,6 @@ async fn join_through(page: &Browser, relay: &Relay, server: &Server, room: &str
     ";
     page.open(&server.url("/?ec=off&ns=off&agc=off")).await;
     page.script(PATCH, vec![json!(relay.port())]).await;
-    page.enter(room, name).await;
 }
 
 /// Packets lost so far, as the relay, the server and the page behind the relay count them, and the

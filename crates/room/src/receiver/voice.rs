@@ -1,0 +1,260 @@
+//! Packets to sound: decoded, rebuilt, made up, and joined where what was made up ends.
+
+use foldback_stage::{AudioBuffer, BLOCK_SAMPLES};
+
+use super::{Pulled, ReceiverStats};
+use crate::codec::{CodecError, MAX_PACKET_SAMPLES, OpusDecoder, has_fec};
+use crate::comfort::ComfortNoise;
+use crate::fifo::{FadeLaw, SampleFifo};
+use crate::packets::Slot;
+use crate::stretch;
+
+/// When packets stop, libopus goes on for so long and is faded out over the last half...
+const CONCEALED: usize = 4_800;
+/// ...while the background noise comes in, which lasts until here and fades over its last fifth.
+const COMFORTED: usize = 28_800;
+/// A sender is idle once its claimed level was this low for this long (RFC 6464: 127 is silence).
+const IDLE_LEVEL_MINUS_DBOV: u8 = 80;
+const IDLE_AFTER_SAMPLES: u32 = 24_000;
+/// What is joined by a fade: what was made up, and the sound that came late.
+const JOIN_FADE: usize = 240;
+const JOIN_SEARCH: usize = 480;
+/// Short, so that no onset is lost.
+const BEGIN_FADE: usize = 120;
+/// An Opus packet that only says "I am silent" (DTX, RFC 6716, section 2.1.9) has no more bytes.
+const DTX_BYTES: usize = 2;
+
+/// The decoder, and the sound that waits to be pulled.
+pub(super) struct Voice {
+    pub(super) fifo: SampleFifo,
+    decoder: OpusDecoder,
+    noise: ComfortNoise,
+    scratch: Box<[f32; MAX_PACKET_SAMPLES]>,
+    /// Samples made up since the last decoded packet while nothing at all was there.
+    underrun: usize,
+    /// Samples made up since the last decoded packet, whatever became of their packets: by now
+    /// they have faded.
+    made_up: usize,
+    /// What is counted as one event of concealment goes on.
+    concealing: bool,
+    /// The last packet decoded said that silence follows.
+    in_dtx: bool,
+    /// The next sound is the first: it may begin in the middle of a word.
+    beginning: bool,
+    /// The last block was not silence: what comes next must not begin with a step.
+    sounding: bool,
+    /// For how long the sender has claimed to be silent.
+    silent_for: u32,
+}
+
+impl Voice {
+    pub(super) fn new() -> Result<Self, CodecError> {
+        Ok(Self {
+            fifo: SampleFifo::new(),
+            decoder: OpusDecoder::new()?,
+            noise: ComfortNoise::new(),
+            scratch: Box::new([0.0; MAX_PACKET_SAMPLES]),
+            underrun: 0,
+            made_up: 0,
+            concealing: false,
+            in_dtx: false,
+            beginning: false,
+            sounding: false,
+            silent_for: 0,
+        })
+    }
+
+    /// Another stream follows.
+    pub(super) fn restart(&mut self) {
+        (self.underrun, self.made_up) = (0, 0);
+    }
+
+    /// Playout begins, after so many samples of silence.
+    pub(super) fn begin(&mut self, silence_samples: usize) {
+        self.beginning = true;
+        self.fifo.clear();
+        let _ = self.fifo.push_space(silence_samples);
+    }
+
+    /// Whether nothing is there to decode, and the sound is made up.
+    pub(super) fn runs_dry(&self) -> bool {
+        self.underrun > 0
+    }
+
+    /// Mean square of the noise behind the voice.
+    pub(super) fn background(&self) -> f32 {
+        self.noise.floor()
+    }
+
+    /// Whether the sender says that it is silent, and has done so for a while.
+    pub(super) fn claims_silence(&self) -> bool {
+        self.silent_for >= IDLE_AFTER_SAMPLES
+    }
+
+    /// A block of sound was given out.
+    pub(super) fn sounds(&mut self) {
+        self.sounding = true;
+    }
+
+    pub(super) fn is_sounding(&self) -> bool {
+        self.sounding
+    }
+
+    /// How much of `missing` samples was made up while nothing was there, and so has taken their
+    /// place; told once.
+    pub(super) fn stood_in_for(&mut self, missing: u64) -> u64 {
+        missing.min(std::mem::take(&mut self.underrun) as u64)
+    }
+
+    /// Fades the block out if it is the first of a silence, and clears it if it is not.
+    pub(super) fn fall_silent(&mut self, out: &mut AudioBuffer) -> Pulled {
+        if !std::mem::take(&mut self.sounding) {
+            out.clear();
+            return Pulled::Idle;
+        }
+        for (i, sample) in out.plane_mut(0).iter_mut().enumerate() {
+            *sample *= FadeLaw::Amplitude.gains(i, BLOCK_SAMPLES).0;
+        }
+        Pulled::Audio
+    }
+
+    /// Puts a packet's sound into the queue.
+    pub(super) fn decode(&mut self, slot: &Slot, stats: &mut ReceiverStats) {
+        let samples = slot.samples.min(MAX_PACKET_SAMPLES);
+        let frame = &slot.frame;
+        let silent = frame.level_minus_dbov.is_some_and(|l| l >= IDLE_LEVEL_MINUS_DBOV);
+        self.silent_for = if silent { self.silent_for.saturating_add(samples as u32) } else { 0 };
+        let late = std::mem::take(&mut self.underrun) > 0;
+        let made_up = std::mem::take(&mut self.made_up);
+        // Where only as much was made up as was lost, and at full level, the decoder goes on by
+        // itself.
+        let joins = late || made_up > CONCEALED / 2;
+        // The claim of silence spares the decoding.
+        let spared = self.claims_silence();
+        let mut goes_on = [0.0; JOIN_SEARCH + JOIN_FADE];
+        if joins && !spared {
+            let _ = self.decoder.conceal(&mut goes_on);
+            let voice = CONCEALED.saturating_sub(made_up) as f32 / (CONCEALED / 2) as f32;
+            goes_on.iter_mut().for_each(|s| *s *= voice.min(1.0));
+        }
+        let sound = &mut self.scratch[..samples];
+        let mut decoded = samples;
+        if spared {
+            sound.fill(0.0);
+        } else {
+            match self.decoder.decode(&frame.payload, sound) {
+                Some(count) => decoded = count.min(samples),
+                None => {
+                    stats.packets_invalid += 1;
+                    let _ = self.decoder.conceal(sound);
+                }
+            }
+        }
+        if std::mem::take(&mut self.beginning) {
+            for (i, sample) in sound.iter_mut().take(BEGIN_FADE).enumerate() {
+                *sample *= FadeLaw::Amplitude.gains(i, BEGIN_FADE).1;
+            }
+        }
+        self.in_dtx = frame.payload.len() <= DTX_BYTES;
+        self.concealing = false;
+        if joins && !spared {
+            self.join(&goes_on, decoded, if late { JOIN_SEARCH } else { 0 }, stats);
+        } else if let Some(space) = self.fifo.push_space(decoded) {
+            space.copy_from_slice(&self.scratch[..decoded]);
+        }
+        if !spared {
+            self.noise.learn(&self.scratch[..decoded]);
+        }
+        self.fifo.mark_arrival(frame.arrival);
+    }
+
+    /// Puts what is missing before a packet into the queue: by the packet's FEC, if it has it, else
+    /// made up.
+    pub(super) fn rebuild(&mut self, slot: &Slot, missing: usize, stats: &mut ReceiverStats) {
+        // libopus rebuilds whole frames only, else it conceals.
+        let fec = has_fec(&slot.frame.payload) && missing >= slot.samples;
+        if let Some(space) = self.fifo.push_space(missing) {
+            let _ = self.decoder.decode_fec(&slot.frame.payload, space);
+        }
+        if fec {
+            stats.fec_packets_used += 1;
+        } else {
+            self.count_concealed(missing, stats);
+        }
+    }
+
+    /// Makes up what was lost.
+    pub(super) fn conceal(&mut self, samples: usize, stats: &mut ReceiverStats) {
+        let whole = samples.next_multiple_of(120).min(MAX_PACKET_SAMPLES);
+        let silent = self.claims_silence();
+        if let Some(space) = self.fifo.push_space(whole) {
+            if !silent {
+                let _ = self.decoder.conceal(space);
+            }
+            self.fifo.unpush(whole.saturating_sub(samples));
+        }
+        self.count_concealed(samples, stats);
+    }
+
+    /// Nothing is there to play: the voice is gone on with for a while and gives way to the noise
+    /// of its background. False once that has faded to nothing, too.
+    pub(super) fn go_on(&mut self, stats: &mut ReceiverStats) -> bool {
+        let noisy = self.noise.floor() > 0.0;
+        if self.underrun >= if noisy { COMFORTED } else { CONCEALED } {
+            self.underrun = 0;
+            self.silent_for = 0;
+            self.sounding = false;
+            return false;
+        }
+        self.conceal(BLOCK_SAMPLES, stats);
+        let share = |left: usize, of: usize| (left as f32 / of as f32).min(1.0);
+        for sample in self.fifo.newest_mut(BLOCK_SAMPLES) {
+            self.underrun += 1;
+            self.made_up += 1;
+            // libopus lets a voice fade in this time, but not a tone: the end must be silent.
+            let voice = share(CONCEALED.saturating_sub(self.underrun), CONCEALED / 2);
+            let end = share(COMFORTED.saturating_sub(self.underrun), COMFORTED / 5);
+            *sample *= voice;
+            if noisy && voice < 1.0 {
+                *sample += self.noise.sample() * (1.0 - voice * voice).sqrt() * end;
+            }
+        }
+        true
+    }
+
+    /// Lets what was made up go on until the sound that came fits it, for `furthest` samples at
+    /// most, and fades over.
+    fn join(
+        &mut self,
+        goes_on: &[f32],
+        decoded: usize,
+        furthest: usize,
+        stats: &mut ReceiverStats,
+    ) {
+        let next = &self.scratch[..decoded];
+        let lag = stretch::best_join(goes_on, &next[..decoded.min(JOIN_FADE)], furthest);
+        let (lag, law) = lag.map_or((0, FadeLaw::Power), |lag| (lag, FadeLaw::Amplitude));
+        let Some(space) = self.fifo.push_space(lag + decoded) else { return };
+        space[..lag].copy_from_slice(&goes_on[..lag]);
+        space[lag..].copy_from_slice(next);
+        let fade = JOIN_FADE.min(decoded);
+        for (i, sample) in space[lag..lag + fade].iter_mut().enumerate() {
+            let (out, into) = law.gains(i, fade);
+            *sample = goes_on[lag + i] * out + *sample * into;
+        }
+        stats.concealed_samples += lag as u64;
+    }
+
+    fn count_concealed(&mut self, samples: usize, stats: &mut ReceiverStats) {
+        // While the sender says that it is silent nothing is missing (RFC 7587, section 3.1.3).
+        if self.in_dtx {
+            return;
+        }
+        stats.concealment_events += u64::from(!self.concealing);
+        self.concealing = true;
+        stats.concealed_samples += samples as u64;
+        if self.underrun >= CONCEALED {
+            stats.silent_concealed_samples += samples as u64;
+        }
+    }
+}

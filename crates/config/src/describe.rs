@@ -81,9 +81,11 @@ pub fn describe_kinds(registry: &Registry) -> String {
 fn describe_kind(text: &mut String, name: &str, about: &str, params: &[ParamSpec]) {
     let _ = writeln!(text, "{name}");
     write_wrapped(text, "  ", 2, about);
-    for ParamSpec { name, ty, about } in params {
-        let default = ParamSpec { name, ty: *ty, about }.default_value();
-        write_wrapped(text, "    ", 8, &format!("{name}: {ty}, by default {default}"));
+    for spec in params {
+        let live = if spec.live { "; changes while it runs" } else { "" };
+        let ParamSpec { name, ty, about, .. } = spec;
+        let default = spec.default_value();
+        write_wrapped(text, "    ", 8, &format!("{name}: {ty}, by default {default}{live}"));
         write_wrapped(text, "        ", 8, about);
     }
 }

@@ -32,6 +32,15 @@ pub trait Stage: Send {
         0
     }
 
+    /// Takes new values of the parameters that are declared [live](ParamSpec::live); the others
+    /// are as they were when the stage was built. Called on the media side between two blocks: it
+    /// never allocates, and moves to the new values so that no step is heard (a [`Ramp`] does).
+    ///
+    /// [`Ramp`]: crate::Ramp
+    fn adjust(&mut self, params: &Params) {
+        let _ = params;
+    }
+
     /// A copy of this stage with all its state, if the state can be copied. May allocate: called
     /// on the control side only.
     fn fork(&self) -> Option<Box<dyn Stage>> {

@@ -7,7 +7,7 @@
 //! > **`Stage::process` never allocates, locks, logs, blocks, does IO or panics.**
 //!
 //! The audio a stage sees is always 48 kHz, planar `f32` in ±1.0, [`BLOCK_SAMPLES`] samples per
-//! block, mono or stereo. This crate has no IO, no threads and no clock, and builds for wasm32.
+//! block, mono or stereo. It is finite and within ±16: the chain sees to that. This crate has no IO, no threads and no clock, and builds for wasm32.
 //!
 //! ```
 //! use foldback_stage::{
@@ -48,6 +48,7 @@
 mod audio;
 mod kind;
 mod params;
+mod ramp;
 
 pub use audio::{AudioBlock, AudioBuffer, BLOCK_SAMPLES, MAX_CHANNELS, SAMPLE_RATE_HZ};
 pub use kind::{
@@ -55,6 +56,19 @@ pub use kind::{
     StageReport,
 };
 pub use params::{ParamSpec, ParamType, ParamValue, Params, RawValue, SetParamError};
+pub use ramp::Ramp;
+
+/// `ms` milliseconds in samples, not rounded.
+#[must_use]
+pub fn ms_to_samples(ms: f32) -> f32 {
+    ms * SAMPLE_RATE_HZ as f32 / 1000.0
+}
+
+/// `samples` in ms.
+#[must_use]
+pub fn samples_to_ms(samples: usize) -> f32 {
+    samples as f32 * 1000.0 / SAMPLE_RATE_HZ as f32
+}
 
 /// A level in dB as an amplitude factor: `db_to_amplitude(-6.02)` is about one half.
 #[must_use]

@@ -15,6 +15,9 @@ pub struct ParamSpec {
     pub ty: ParamType,
     /// One sentence: what turning it does.
     pub about: &'static str,
+    /// Whether a running stage takes a new value ([`Stage::adjust`](crate::Stage::adjust)); else
+    /// a change builds the stage anew.
+    pub live: bool,
 }
 
 /// Type, range and default of a parameter. Ranges are inclusive.
@@ -67,7 +70,7 @@ impl ParamSpec {
         default: f32,
         about: &'static str,
     ) -> Self {
-        Self { name, ty: ParamType::Float { unit, min, max, default }, about }
+        Self { name, ty: ParamType::Float { unit, min, max, default }, about, live: false }
     }
 
     /// A whole number within `min..=max`, in `unit`.
@@ -80,13 +83,13 @@ impl ParamSpec {
         default: i64,
         about: &'static str,
     ) -> Self {
-        Self { name, ty: ParamType::Int { unit, min, max, default }, about }
+        Self { name, ty: ParamType::Int { unit, min, max, default }, about, live: false }
     }
 
     /// A switch.
     #[must_use]
     pub const fn bool(name: &'static str, default: bool, about: &'static str) -> Self {
-        Self { name, ty: ParamType::Bool { default }, about }
+        Self { name, ty: ParamType::Bool { default }, about, live: false }
     }
 
     /// One of `allowed`.
@@ -97,7 +100,13 @@ impl ParamSpec {
         default: &'static str,
         about: &'static str,
     ) -> Self {
-        Self { name, ty: ParamType::Choice { allowed, default }, about }
+        Self { name, ty: ParamType::Choice { allowed, default }, about, live: false }
+    }
+
+    /// The same parameter, which running stages take new values of.
+    #[must_use]
+    pub const fn live(self) -> Self {
+        Self { live: true, ..self }
     }
 
     /// The value this parameter has when it is not given.

@@ -4,10 +4,9 @@
 //! Everything is deterministic from its seed. Audio is 48 kHz mono `f32` in ±1; levels are in
 //! dBFS, where a sine wave that just reaches full scale peaks at 0 dBFS and has an rms of -3 dBFS.
 
-pub mod alloc;
 pub mod clock;
-pub mod measure;
 pub mod net;
 pub mod playout;
-pub mod signal;
 pub mod sim;
+
+pub use foldback_stage_testkit::{alloc, guard_allocations, measure, signal};

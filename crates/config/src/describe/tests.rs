@@ -13,7 +13,8 @@ impl Stage for Delay {
 }
 
 const CUTOFF_HZ: ParamSpec =
-    ParamSpec::float("cutoff_hz", "Hz", 20.0, 1000.0, 80.0, "Where the response is 3 dB down.");
+    ParamSpec::float("cutoff_hz", "Hz", 20.0, 1000.0, 80.0, "Where the response is 3 dB down.")
+        .live();
 const LEVEL: ParamSpec = ParamSpec::choice("level", &["low", "high"], "low", "How much.");
 
 static FILTER: StageKind = StageKind {
@@ -79,7 +80,7 @@ fn kinds_are_listed_with_type_unit_range_and_default_and_mix_among_them() {
 filter
   Removes rumble, hum and plosives below the voice, and says so in a text that does not fit into
   one line.
-    cutoff_hz: a number from 20 to 1000 Hz, by default 80
+    cutoff_hz: a number from 20 to 1000 Hz, by default 80; changes while it runs
         Where the response is 3 dB down.
     level: \"low\" or \"high\", by default \"low\"
         How much.

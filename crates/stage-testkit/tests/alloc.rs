@@ -3,9 +3,9 @@
 use std::hint::black_box;
 use std::process::Command;
 
-use foldback_testkit::alloc::{no_alloc, permit_alloc};
+use foldback_stage_testkit::alloc::{no_alloc, permit_alloc};
 
-foldback_testkit::guard_allocations!();
+foldback_stage_testkit::guard_allocations!();
 
 #[test]
 fn code_that_does_not_allocate_passes() {

@@ -1,11 +1,11 @@
 //! A guard for code that must not allocate.
 //!
 //! ```
-//! foldback_testkit::guard_allocations!();
+//! foldback_stage_testkit::guard_allocations!();
 //!
 //! fn main() {
 //!     let mut samples = vec![0.0_f32; 480];
-//!     foldback_testkit::alloc::no_alloc(|| samples.fill(0.5));
+//!     foldback_stage_testkit::alloc::no_alloc(|| samples.fill(0.5));
 //! }
 //! ```
 

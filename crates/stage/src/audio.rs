@@ -9,6 +9,9 @@ pub const BLOCK_SAMPLES: usize = 480;
 /// Blocks are mono or stereo.
 pub const MAX_CHANNELS: usize = 2;
 
+/// The most that a sample of a stage's input amounts to: 24 dB above full scale. A chain sees to it.
+pub const MAX_AMPLITUDE: f32 = 16.0;
+
 /// An owned block: [`BLOCK_SAMPLES`] samples for each of one or two channels. Never allocates.
 #[derive(Clone, Debug)]
 pub struct AudioBuffer {
@@ -63,6 +66,39 @@ impl AudioBuffer {
     /// Sets every sample to zero.
     pub fn clear(&mut self) {
         self.planes = [[0.0; BLOCK_SAMPLES]; MAX_CHANNELS];
+    }
+
+    /// Takes over channels and samples of another buffer.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.channels = other.channels;
+        for (plane, of) in self.planes.iter_mut().zip(&other.planes).take(other.channels) {
+            plane.copy_from_slice(of);
+        }
+    }
+
+    /// Whether every sample is a finite number.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.is_within(f32::MAX)
+    }
+
+    /// Makes every sample fit for a stage: within ±[`MAX_AMPLITUDE`], and 0 where it was no number.
+    pub fn sanitize(&mut self) {
+        if self.is_within(MAX_AMPLITUDE) {
+            return;
+        }
+        for sample in self.planes.iter_mut().take(self.channels).flatten() {
+            let sane = sample.clamp(-MAX_AMPLITUDE, MAX_AMPLITUDE);
+            *sample = if sane.is_nan() { 0.0 } else { sane };
+        }
+    }
+
+    /// Counted without a branch, which compilers turn into a few instructions for four samples.
+    fn is_within(&self, bound: f32) -> bool {
+        let within = |plane: &[f32; BLOCK_SAMPLES]| -> u32 {
+            plane.iter().map(|s| u32::from(s.abs() <= bound)).sum()
+        };
+        self.planes[..self.channels].iter().all(|plane| within(plane) == BLOCK_SAMPLES as u32)
     }
 
     /// The root mean square over all channels, as an amplitude in 0..=1 for audio within ±1.
@@ -137,6 +173,16 @@ mod tests {
         stereo.block().planes_mut().last().expect("right")[7] = 0.5;
         assert_eq!(stereo.plane(1)[7], 0.5);
         assert_eq!(stereo.plane(0)[7], 0.0);
+    }
+
+    #[test]
+    fn what_is_no_number_or_far_too_much_is_made_fit() {
+        let mut buffer = AudioBuffer::mono();
+        buffer.plane_mut(0)[..5].copy_from_slice(&[f32::NAN, f32::INFINITY, -1e30, 15.0, -0.1]);
+        assert!(!buffer.is_finite());
+        buffer.sanitize();
+        assert!(buffer.is_finite());
+        assert_eq!(buffer.plane(0)[..5], [0.0, 16.0, -16.0, 15.0, -0.1]);
     }
 
     #[test]

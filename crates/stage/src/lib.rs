@@ -7,7 +7,8 @@
 //! > **`Stage::process` never allocates, locks, logs, blocks, does IO or panics.**
 //!
 //! The audio a stage sees is always 48 kHz, planar `f32` in ±1.0, [`BLOCK_SAMPLES`] samples per
-//! block, mono or stereo. It is finite and within ±16: the chain sees to that. This crate has no IO, no threads and no clock, and builds for wasm32.
+//! block, mono or stereo. It is finite and within
+//! ±[`MAX_AMPLITUDE`]: the chain sees to that. This crate has no IO, no threads and no clock, and builds for wasm32.
 //!
 //! ```
 //! use foldback_stage::{
@@ -50,7 +51,9 @@ mod kind;
 mod params;
 mod ramp;
 
-pub use audio::{AudioBlock, AudioBuffer, BLOCK_SAMPLES, MAX_CHANNELS, SAMPLE_RATE_HZ};
+pub use audio::{
+    AudioBlock, AudioBuffer, BLOCK_SAMPLES, MAX_AMPLITUDE, MAX_CHANNELS, SAMPLE_RATE_HZ,
+};
 pub use kind::{
     BlockContext, BuildError, BuildStage, CaptureTimeline, Reading, Stage, StageFormat, StageKind,
     StageReport,

@@ -79,7 +79,7 @@ fn measure(
     sim.tap(listener);
     let begun = sim.now();
     sim.run(Duration::from_secs(10));
-    let heard = sim.tapped(listener).to_vec();
+    let heard = sim.untap(listener);
     senders
         .iter()
         .map(|sender| {

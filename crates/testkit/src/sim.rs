@@ -206,6 +206,14 @@ impl SimConference {
         self.tapped.insert(id, Vec::new());
     }
 
+    /// Ends what [`Self::tap`] began, and gives what was kept.
+    ///
+    /// # Panics
+    /// If that participant is not tapped.
+    pub fn untap(&mut self, id: ParticipantId) -> Vec<f32> {
+        self.tapped.remove(&id).expect("it is tapped")
+    }
+
     /// What was kept since [`Self::tap`].
     ///
     /// # Panics

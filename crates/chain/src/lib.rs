@@ -6,12 +6,17 @@
 //! that the caller injects (this crate reads no clock), and takes a stage that panics or yields
 //! non-finite samples out of the chain instead of letting it take down the participant.
 //!
-//! `process` and `idle` allocate nothing and never panic.
+//! A [`Change`] puts other stages in the place of running ones without a click.
+//!
+//! `process`, `idle` and `change` allocate nothing and never panic.
 
+mod change;
+mod delay;
 mod registry;
 mod running;
 mod spec;
 
+pub use change::Change;
 pub use registry::Registry;
-pub use running::{Chain, ChainBuildError, Fault, NoProbe, Probe};
+pub use running::{Chain, ChainBuildError, Fault, MAX_CHANGES, NoProbe, Probe};
 pub use spec::{ChainSpec, MIX_KIND, MixSpec, StageSpec};

@@ -1,13 +1,20 @@
 //! A chain that runs.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[cfg(doc)]
 use foldback_stage::MAX_AMPLITUDE;
-use foldback_stage::{AudioBuffer, BlockContext, BuildError, Stage, StageFormat, StageReport};
+use foldback_stage::{
+    AudioBuffer, BlockContext, BuildError, Params, Stage, StageFormat, StageReport,
+};
 
+use crate::change::Change;
 use crate::spec::StageSpec;
+
+/// Changes of one chain that can be under way, wait, or wait to be fetched.
+pub const MAX_CHANGES: usize = 8;
 
 /// Time and bookkeeping that the caller injects, so that a chain can time its stages and stay
 /// deterministic.
@@ -43,14 +50,65 @@ pub enum Fault {
 /// Running stages in order.
 pub struct Chain {
     slots: Vec<Slot>,
+    /// The first is under way, the others wait for it.
+    changes: VecDeque<Change>,
+    /// Changes that are over, with the stages that they took out.
+    over: Vec<Change>,
     /// The block as it came.
     given: AudioBuffer,
     faults: u64,
 }
 
-struct Slot {
-    stage: Box<dyn Stage>,
+/// A stage in its place.
+pub(crate) struct Slot {
+    pub(crate) stage: Box<dyn Stage>,
     fault: Option<Fault>,
+}
+
+impl Slot {
+    pub(crate) fn new(stage: Box<dyn Stage>) -> Self {
+        Self { stage, fault: None }
+    }
+
+    /// Gives a stage that runs new values of its live parameters.
+    pub(crate) fn adjust(&mut self, params: &Params) {
+        let stage = &mut self.stage;
+        if self.fault.is_none() && catch_unwind(AssertUnwindSafe(|| stage.adjust(params))).is_err()
+        {
+            self.fault = Some(Fault::Panicked);
+        }
+    }
+}
+
+/// Takes a block through stages, of which the first has the number `first`. Returns how many of
+/// them were taken out for what they did; the block then goes on as it was `given` to the chain.
+pub(crate) fn run<P: Probe>(
+    slots: &mut [Slot],
+    first: usize,
+    audio: &mut AudioBuffer,
+    cx: &mut BlockContext<'_>,
+    given: &AudioBuffer,
+    probe: &mut P,
+) -> u64 {
+    let mut faults = 0;
+    let mut before = probe.now_ns();
+    for (slot, number) in slots.iter_mut().zip(first..).filter(|(slot, _)| slot.fault.is_none()) {
+        let stage = &mut slot.stage;
+        let run = catch_unwind(AssertUnwindSafe(|| stage.process(&mut audio.block(), cx)));
+        slot.fault = match run {
+            Err(_) => Some(Fault::Panicked),
+            Ok(()) if !audio.is_finite() => Some(Fault::NonFinite),
+            Ok(()) => None,
+        };
+        if slot.fault.is_some() {
+            faults += 1;
+            audio.copy_from(given);
+        }
+        let after = probe.now_ns();
+        probe.stage_took(number, after.saturating_sub(before));
+        before = after;
+    }
+    faults
 }
 
 impl Chain {
@@ -59,12 +117,14 @@ impl Chain {
     /// # Errors
     /// The first stage that refused.
     pub fn build(specs: &[StageSpec], format: StageFormat) -> Result<Self, ChainBuildError> {
-        let build = |spec: &StageSpec| match (spec.kind.build)(&spec.params, format) {
-            Ok(stage) => Ok(Slot { stage, fault: None }),
-            Err(reason) => Err(ChainBuildError { stage: spec.name.clone(), reason }),
-        };
-        let slots = specs.iter().map(build).collect::<Result<_, _>>()?;
-        Ok(Self { slots, given: AudioBuffer::mono(), faults: 0 })
+        let slots = specs.iter().map(|spec| Ok(Slot::new(spec.build(format)?)));
+        Ok(Self {
+            slots: slots.collect::<Result<_, _>>()?,
+            changes: VecDeque::with_capacity(MAX_CHANGES),
+            over: Vec::with_capacity(MAX_CHANGES),
+            given: AudioBuffer::mono(),
+            faults: 0,
+        })
     }
 
     /// Takes one block through the stages in order.
@@ -80,35 +140,78 @@ impl Chain {
     ) {
         audio.sanitize();
         self.given.copy_from(audio);
-        let mut before = probe.now_ns();
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            if slot.fault.is_some() {
-                continue;
-            }
-            let stage = &mut slot.stage;
-            let run = catch_unwind(AssertUnwindSafe(|| stage.process(&mut audio.block(), cx)));
-            slot.fault = match run {
-                Err(_) => Some(Fault::Panicked),
-                Ok(()) if !audio.is_finite() => Some(Fault::NonFinite),
-                Ok(()) => None,
-            };
-            if slot.fault.is_some() {
-                self.faults += 1;
-                audio.copy_from(&self.given);
-            }
-            let after = probe.now_ns();
-            probe.stage_took(index, after.saturating_sub(before));
-            before = after;
+        let mut number = 0;
+        for segment in self.changes.front_mut().into_iter().flat_map(Change::segments) {
+            let before = &mut self.slots[number..segment.place().start];
+            self.faults += run(before, number, audio, cx, &self.given, probe);
+            let new = &mut self.slots[segment.place()];
+            self.faults += segment.process(new, audio, cx, &self.given, probe);
+            number = segment.place().end;
         }
+        let rest = &mut self.slots[number..];
+        self.faults += run(rest, number, audio, cx, &self.given, probe);
+        self.go_on_changing();
     }
 
-    /// Tells every stage that its participant was silent for a block.
+    /// Tells every stage that its participant was silent for a block. Changes under way are over:
+    /// there is nothing that they could be heard in.
     pub fn idle(&mut self, cx: &mut BlockContext<'_>) {
+        self.settle();
         for slot in self.slots.iter_mut().filter(|slot| slot.fault.is_none()) {
             let stage = &mut slot.stage;
             if catch_unwind(AssertUnwindSafe(|| stage.idle(cx))).is_err() {
                 slot.fault = Some(Fault::Panicked);
                 self.faults += 1;
+            }
+        }
+    }
+
+    /// Lets other stages take the place of running ones, see [`Change`]; after the changes that are
+    /// under way. Media side: allocates nothing.
+    ///
+    /// # Errors
+    /// Gives the change back if it was built for other stages than there will be, or if
+    /// [`MAX_CHANGES`] wait already or were not fetched with [`Self::take_over`].
+    #[allow(clippy::result_large_err, reason = "what is refused must be freed elsewhere")]
+    pub fn change(&mut self, change: Change) -> Result<(), Change> {
+        let stages = self.changes.back().map_or(self.slots.len(), Change::stages_after);
+        let full = self.changes.len() + self.over.len() >= MAX_CHANGES;
+        if full || change.stages_before() != stages {
+            return Err(change);
+        }
+        self.changes.push_back(change);
+        if let [first] = self.changes.make_contiguous() {
+            first.begin(&mut self.slots);
+            self.go_on_changing();
+        }
+        Ok(())
+    }
+
+    /// Whether a change is under way.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// Ends all changes at once, where nobody can hear it.
+    pub fn settle(&mut self) {
+        while let Some(change) = self.changes.front_mut() {
+            change.settle();
+            self.go_on_changing();
+        }
+    }
+
+    /// A change that is over, with the stages that it took out: to be dropped on the control side.
+    pub fn take_over(&mut self) -> Option<Change> {
+        self.over.pop()
+    }
+
+    /// Ends the change under way if it is over, and begins the next.
+    fn go_on_changing(&mut self) {
+        while self.changes.front().is_some_and(Change::is_over) {
+            self.over.extend(self.changes.pop_front());
+            if let Some(next) = self.changes.front_mut() {
+                next.begin(&mut self.slots);
             }
         }
     }
@@ -181,7 +284,7 @@ impl std::error::Error for ChainBuildError {}
 
 #[cfg(test)]
 mod tests {
-    use foldback_stage::{AudioBlock, BuildStage, Params, StageKind};
+    use foldback_stage::{AudioBlock, BuildStage, StageKind};
 
     use super::*;
 
@@ -214,7 +317,7 @@ mod tests {
     static REFUSES: StageKind = kind("refuses", |_, _| Err(BuildError::new("not today")));
 
     fn spec(kind: &'static StageKind) -> StageSpec {
-        StageSpec { name: kind.name.to_owned(), kind, params: Params::default() }
+        StageSpec::of(kind)
     }
 
     fn run(chain: &mut Chain, value: f32) -> f32 {

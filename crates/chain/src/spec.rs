@@ -1,6 +1,9 @@
 //! A chain as it was written: checked, but not yet running.
 
-use foldback_stage::{ParamSpec, Params, StageKind};
+use foldback_stage::{ParamSpec, Params, Stage, StageFormat, StageKind};
+
+use crate::delay::Bypass;
+use crate::running::ChainBuildError;
 
 /// The kind that is no stage but the place where participants become one.
 pub const MIX_KIND: &str = "mix";
@@ -14,11 +17,48 @@ pub struct StageSpec {
     pub kind: &'static StageKind,
     /// Its parameters; what was not given holds its default.
     pub params: Params,
+    /// Switched off, audio passes as late as through the stage, and unchanged.
+    pub enabled: bool,
+}
+
+impl StageSpec {
+    /// A stage of that kind with its name and defaults.
+    #[must_use]
+    pub fn of(kind: &'static StageKind) -> Self {
+        let params = Params::defaults(kind.params);
+        Self { name: kind.name.to_owned(), kind, params, enabled: true }
+    }
+
+    /// Makes the stage. Control side: allocates, and may take milliseconds.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn build(&self, format: StageFormat) -> Result<Box<dyn Stage>, ChainBuildError> {
+        let refused = |reason| ChainBuildError { stage: self.name.clone(), reason };
+        let stage = (self.kind.build)(&self.params, format).map_err(refused)?;
+        let off = || Box::new(Bypass::new(stage.delay_samples())) as Box<dyn Stage>;
+        Ok(if self.enabled { stage } else { off() })
+    }
+
+    /// Whether a running stage of this sort can go on as `next`: only what it takes while it
+    /// runs is another.
+    pub(crate) fn goes_on_as(&self, next: &Self) -> bool {
+        let live = |name: &str| self.kind.params.iter().any(|spec| spec.live && spec.name == name);
+        let built_with =
+            |spec: &Self| spec.params.iter().filter(|(name, _)| !live(name)).collect::<Vec<_>>();
+        self.name == next.name
+            && self.kind.name == next.kind.name
+            && self.enabled == next.enabled
+            && built_with(self) == built_with(next)
+    }
 }
 
 impl PartialEq for StageSpec {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && self.kind.name == other.kind.name && self.params == other.params
+        self.name == other.name
+            && self.kind.name == other.kind.name
+            && self.params == other.params
+            && self.enabled == other.enabled
     }
 }
 

@@ -54,7 +54,7 @@ pub trait Stage: Send {
 }
 
 /// What a stage may know and tell about one block besides its audio.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct BlockContext<'a> {
     /// What the participant is being played: the mono block of the mix that was sent to them
     /// last. `None` after `mix`, where there is no single participant.

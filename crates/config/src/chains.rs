@@ -14,6 +14,13 @@ use crate::reader::{Reader, Value, in_order};
 /// The name of the chain for callers who join no room.
 pub(crate) const ECHO: &str = "echo";
 
+/// Every stage may be written down and switched off.
+const ENABLED: ParamSpec = ParamSpec::bool(
+    "enabled",
+    true,
+    "Whether the stage runs; switched off, audio passes as late as through it.",
+);
+
 /// What a file says of chains.
 pub(crate) struct Chains {
     /// Every name and its place, also of a chain with mistakes in it.
@@ -102,8 +109,9 @@ impl ChainReader<'_, '_> {
         let before = self.reader.mistakes();
         let Some(kind) = kind else { return self.read_mix(table, value).map(Item::Mix) };
         let name = self.read_name(kind, table, value);
-        let params = self.read_params(kind.name, &["kind", "name"], table, kind.params);
-        let spec = StageSpec { name: name?, kind, params };
+        let params = self.read_params(kind.name, &["kind", "name", "enabled"], table, kind.params);
+        let enabled = self.reader.params(table, &[ENABLED]).bool(&ENABLED);
+        let spec = StageSpec { name: name?, kind, params, enabled };
         if self.reader.mistakes() == before {
             self.try_build(&spec, value);
         }

@@ -49,7 +49,8 @@ fn add_stages(rows: &mut Vec<Row>, sum_samples: &mut usize, stages: &[StageSpec]
             false => format!("{} ({})", spec.name, spec.kind.name),
         };
         let (delay, params) = match samples {
-            Ok(samples) => (milliseconds(samples), shown(&spec.params)),
+            Ok(samples) if spec.enabled => (milliseconds(samples), shown(&spec.params)),
+            Ok(samples) => (milliseconds(samples), "switched off".to_owned()),
             Err(error) => ("?".to_owned(), format!("cannot be built: {}", error.reason)),
         };
         rows.push(Row { delay, title, params });

@@ -232,9 +232,7 @@ fn tail_must_be_normal(kind: &StageKind, format: StageFormat) {
 }
 
 fn must_survive_in_a_chain(kind: &'static StageKind, format: StageFormat) {
-    let spec =
-        StageSpec { name: kind.name.to_owned(), kind, params: Params::defaults(kind.params) };
-    let mut chain = Chain::build(&[spec], format).expect("built before");
+    let mut chain = Chain::build(&[StageSpec::of(kind)], format).expect("built before");
     let noise = white_noise(3, -20.0, 2.0);
     let mut audio = buffer(format);
     for (number, block) in noise.chunks_exact(BLOCK_SAMPLES).enumerate() {

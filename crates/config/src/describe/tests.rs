@@ -34,7 +34,7 @@ static REFUSES: StageKind = StageKind {
 };
 
 fn stage(name: &str, kind: &'static StageKind) -> StageSpec {
-    StageSpec { name: name.to_owned(), kind, params: Params::defaults(kind.params) }
+    StageSpec { name: name.to_owned(), ..StageSpec::of(kind) }
 }
 
 #[test]
@@ -52,6 +52,18 @@ chain talk
              mix           max_talkers = 4
    10.75 ms  late
    21.50 ms  algorithmic delay in all
+";
+    assert_eq!(describe_chain(&chain), expected);
+}
+
+#[test]
+fn a_stage_that_is_switched_off_is_told_with_the_delay_that_it_keeps() {
+    let late = StageSpec { enabled: false, ..stage("late", &LATE) };
+    let chain = ChainSpec { name: "c".to_owned(), input: vec![late], mix: None, output: vec![] };
+    let expected = "\
+chain c
+   10.75 ms  late  switched off
+   10.75 ms  algorithmic delay in all
 ";
     assert_eq!(describe_chain(&chain), expected);
 }

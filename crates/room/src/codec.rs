@@ -39,24 +39,34 @@ impl OpusDecoder {
         decoder.map(Self).map_err(|e| CodecError(format!("no Opus decoder: {e}")))
     }
 
-    /// Decodes a packet into `out`; `None` if it is no Opus. Returns the samples written.
+    /// Decodes a packet into `out`; `None` if it is no Opus. Returns the samples written. They are
+    /// within ±[`LOUDEST`], here and below.
     pub(crate) fn decode(&mut self, payload: &[u8], out: &mut [f32]) -> Option<usize> {
-        let packet = Packet::try_from(payload).ok()?;
-        self.0.decode_float(Some(packet), MutSignals::try_from(out).ok()?, false).ok()
+        self.run(Some(Packet::try_from(payload).ok()?), out, false)
     }
 
     /// Rebuilds the frame before `next` from the in-band FEC in `next` (RFC 6716, section 2.1.7);
     /// where there is none, libopus conceals instead. `out` is that frame's length.
     pub(crate) fn decode_fec(&mut self, next: &[u8], out: &mut [f32]) -> Option<usize> {
-        let packet = Packet::try_from(next).ok()?;
-        self.0.decode_float(Some(packet), MutSignals::try_from(out).ok()?, true).ok()
+        self.run(Some(Packet::try_from(next).ok()?), out, true)
     }
 
     /// Fills `out`, a multiple of 2.5 ms, with what might have followed.
     pub(crate) fn conceal(&mut self, out: &mut [f32]) -> Option<usize> {
-        self.0.decode_float(None, MutSignals::try_from(out).ok()?, false).ok()
+        self.run(None, out, false)
+    }
+
+    fn run(&mut self, packet: Option<Packet<'_>>, out: &mut [f32], fec: bool) -> Option<usize> {
+        let signals = MutSignals::try_from(&mut *out).ok()?;
+        let samples = self.0.decode_float(packet, signals, fec).ok()?;
+        out.iter_mut().take(samples).for_each(|s| *s = s.clamp(-LOUDEST, LOUDEST));
+        Some(samples)
     }
 }
+
+/// Twice full scale. A voice that was encoded at full scale comes out a little above it; only a
+/// packet that was made up or spoilt decodes to more, eight times full scale and beyond.
+const LOUDEST: f32 = 2.0;
 
 /// Samples at 48 kHz in an Opus packet, or `None` if it is no Opus packet of 2.5 to 120 ms.
 pub(crate) fn packet_samples(payload: &[u8]) -> Option<usize> {
@@ -178,6 +188,26 @@ mod tests {
         assert_eq!(packet_samples(&[]), None);
         // Code 3 with a frame count of zero (RFC 6716, section 3.2.5).
         assert_eq!(packet_samples(&[0xff, 0x00]), None);
+    }
+
+    #[test]
+    fn what_was_made_up_is_no_louder_than_a_voice_can_be() {
+        let mut decoder = OpusDecoder::new().expect("decoder");
+        let mut random = 1_u32;
+        let mut loudest = 0.0_f32;
+        for _ in 0..3_000 {
+            let mut next = || {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (random >> 24) as u8
+            };
+            // Any mode and length, one mono frame (RFC 6716, section 3.1), any content.
+            let toc = next() & 0xf8;
+            let payload: Vec<u8> = std::iter::once(toc).chain((0..120).map(|_| next())).collect();
+            let mut out = [0.0; MAX_PACKET_SAMPLES];
+            let samples = decoder.decode(&payload, &mut out).expect("one frame of anything");
+            loudest = out[..samples].iter().fold(loudest, |most, s| most.max(s.abs()));
+        }
+        assert_eq!(loudest, LOUDEST, "some of it was too loud, and was held");
     }
 
     #[test]

@@ -123,6 +123,72 @@ fn who_vanishes_or_leaves_makes_no_click_for_the_others() {
 }
 
 #[test]
+fn a_chain_that_is_changed_a_hundred_times_while_a_tone_plays_leaves_no_click() {
+    let one = "stages = [{ kind = \"high-pass\" }, { kind = \"gain\", gain_db = -3 }, \
+               { kind = \"mix\" }, { kind = \"limiter\" }]";
+    let other = "stages = [{ kind = \"gain\", name = \"quieter\", gain_db = -9 }, \
+                 { kind = \"limiter\", name = \"first\", lookahead_ms = 10 }, \
+                 { kind = \"mix\", max_talkers = 3 }, { kind = \"limiter\" }]";
+    let play = |changes: usize, chains: [&str; 2]| {
+        let mut sim = conference(14, chains[0], LinkSpec::delayed(Duration::from_millis(15)));
+        let listener = sim.join(Box::new(|_, _| false), false);
+        let talker = sim.join(tone(400.0, 0.2), false);
+        sim.encode_well(talker);
+        sim.run(Duration::from_secs(3));
+        sim.tap(listener);
+        let chains = chains.map(spec);
+        for change in 1..=changes {
+            sim.change_chain(&chains[change % 2]);
+            // Longer than it takes to warm a limiter up, and at every place in a packet.
+            sim.run(Duration::from_millis(570 + 10 * (change as u64 % 7)));
+        }
+        sim.run(Duration::from_secs(1));
+        sim.untap(listener)
+    };
+    let steady = [play(0, [one, one]), play(0, [other, other])];
+    let changed = play(100, [one, other]);
+    // What a click has most of, and a faded tone nothing: the fourth difference passes what is near
+    // half the sampling rate.
+    let edges = |sound: &[f32]| {
+        let edge = |w: &[f32]| (w[0] - 4.0 * w[1] + 6.0 * w[2] - 4.0 * w[3] + w[4]).abs();
+        sound.windows(5).map(edge).fold(0.0, f32::max)
+    };
+    let steps = |sound: &[f32]| sound.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
+    let most =
+        |of: &dyn Fn(&[f32]) -> f32| steady.iter().map(|sound| of(sound)).fold(0.0, f32::max);
+    let (edge, step) = (edges(&changed), steps(&changed));
+    assert!(edge < 1.5 * most(&edges), "an edge of {edge}, {} without changes", most(&edges));
+    assert!(step < 1.05 * most(&steps), "a step of {step}, {} without changes", most(&steps));
+    let rate = |hz: f64| tone_dbfs(last_seconds(&changed, 0.5), hz);
+    assert!((rate(400.0) + 14.0 + 3.0).abs() < 1.0, "{} dBFS at the end", rate(400.0));
+}
+
+#[test]
+fn a_room_that_stops_mixing_gives_each_their_own_voice_back() {
+    let mixing = "stages = [{ kind = \"mix\" }]";
+    let alone = "stages = [{ kind = \"gain\", gain_db = -6 }]";
+    let mut sim = conference(15, mixing, LinkSpec::delayed(Duration::from_millis(15)));
+    let low = sim.join(tone(400.0, 0.1), false);
+    let high = sim.join(tone(900.0, 0.1), false);
+    sim.run(Duration::from_secs(3));
+    for (chain, own, others) in [(alone, -26.0, -100.0), (mixing, -100.0, -20.0)] {
+        sim.change_chain(&spec(chain));
+        sim.run(Duration::from_secs(3));
+        for (id, mine, theirs) in [(low, 400.0, 900.0), (high, 900.0, 400.0)] {
+            sim.tap(id);
+            sim.run(Duration::from_millis(500));
+            let heard = sim.untap(id);
+            for (hz, wanted) in [(mine, own), (theirs, others)] {
+                let level = tone_dbfs(&heard, hz);
+                let right =
+                    if wanted < -99.0 { level < -60.0 } else { (level - wanted).abs() < 1.5 };
+                assert!(right, "{chain}: {hz} Hz at {level:.1} dBFS, not {wanted}");
+            }
+        }
+    }
+}
+
+#[test]
 fn muting_and_unmuting_make_no_click() {
     let chain = "stages = [{ kind = \"limiter\", ceiling_dbfs = 0, lookahead_ms = 10 }, { kind = \"mix\" }]";
     let mut sim = conference(12, chain, LinkSpec::delayed(Duration::from_millis(15)));

@@ -174,9 +174,7 @@ impl Chain {
     /// [`MAX_CHANGES`] wait already or were not fetched with [`Self::take_over`].
     #[allow(clippy::result_large_err, reason = "what is refused must be freed elsewhere")]
     pub fn change(&mut self, change: Change) -> Result<(), Change> {
-        let stages = self.changes.back().map_or(self.slots.len(), Change::stages_after);
-        let full = self.changes.len() + self.over.len() >= MAX_CHANGES;
-        if full || change.stages_before() != stages {
+        if !self.accepts(&change) {
             return Err(change);
         }
         self.changes.push_back(change);
@@ -185,6 +183,14 @@ impl Chain {
             self.go_on_changing();
         }
         Ok(())
+    }
+
+    /// Whether [`Self::change`] would take this one.
+    #[must_use]
+    pub fn accepts(&self, change: &Change) -> bool {
+        let stages = self.changes.back().map_or(self.slots.len(), Change::stages_after);
+        let full = self.changes.len() + self.over.len() >= MAX_CHANGES;
+        !full && change.stages_before() == stages
     }
 
     /// Whether a change is under way.

@@ -70,12 +70,14 @@ pub struct MixSpec {
 }
 
 impl MixSpec {
+    /// No mix is of more: nobody can follow so many.
+    pub const MOST_TALKERS: usize = 32;
     /// The declaration of `max_talkers`.
     pub const MAX_TALKERS: ParamSpec = ParamSpec::int(
         "max_talkers",
         "",
         1,
-        32,
+        Self::MOST_TALKERS as i64,
         6,
         "How many participants are heard at once; the loudest are chosen.",
     );

@@ -11,6 +11,7 @@
 //! encoders, stages) is built beforehand, as an [`Admission`]; **`Room::tick` never allocates,
 //! locks, logs, blocks or panics.**
 
+mod change;
 mod codec;
 mod comfort;
 mod delay;
@@ -27,6 +28,7 @@ mod sender_clock;
 mod stretch;
 mod talkers;
 
+pub use change::ChainChange;
 pub use codec::{CodecError, OpusSettings};
 pub use delay::LatencyProfile;
 pub use mix::{Contributor, MAX_CONTRIBUTORS};

@@ -1,6 +1,6 @@
 //! One distinct mix: what it leaves out, its output chain, its encoder.
 
-use foldback_chain::{Chain, Probe};
+use foldback_chain::{Chain, Change, Probe};
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext, StageFormat};
 
 use crate::MAX_PACKET_SAMPLES_OUT;
@@ -100,6 +100,7 @@ impl Mix {
 
     /// Forgets what was mixed for those who heard it before; for the next who will.
     pub(crate) fn clear(&mut self) {
+        self.output.settle();
         self.dry = [[0.0; MAX_PACKET_SAMPLES_OUT]; 2];
         self.encoder.reset();
         // Pushes what the output chain holds back out of it.
@@ -192,6 +193,25 @@ impl Mix {
         &self.sent[..self.samples()]
     }
 
+    pub(crate) fn output(&self) -> &Chain {
+        &self.output
+    }
+
+    /// Lets other stages take the place of those of the output chain; at once if nothing is heard.
+    #[allow(clippy::result_large_err, reason = "what is refused must be freed elsewhere")]
+    pub(crate) fn change_output(&mut self, change: Change) -> Result<(), Change> {
+        self.output.change(change)?;
+        if self.tail == 0 || !self.leads {
+            self.output.settle();
+        }
+        Ok(())
+    }
+
+    /// A change of the output chain that is over.
+    pub(crate) fn take_over(&mut self) -> Option<Change> {
+        self.output.take_over()
+    }
+
     pub(crate) fn faults(&self) -> u64 {
         self.output.faults()
     }
@@ -222,6 +242,7 @@ impl Mix {
     /// took, by the probe's clock.
     pub(crate) fn render<P: Probe>(&mut self, probe: &mut P) -> u64 {
         if self.tail == 0 {
+            self.output.settle();
             self.sent.fill(0.0);
             return 0;
         }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use foldback_chain::{ChainSpec, NoProbe, Probe};
+use foldback_chain::{ChainSpec, Change, NoProbe, Probe};
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext, SAMPLE_RATE_HZ};
 
 use crate::MAX_PACKET_SAMPLES_OUT;
+use crate::change::ChainChange;
 use crate::codec::{CodecError, MAX_ENCODED_BYTES, OpusEncoder, OpusSettings};
 use crate::delay::LatencyProfile;
 use crate::mix::{Contributor, MAX_CONTRIBUTORS, Mix, Recipe};
@@ -205,6 +206,41 @@ impl Room {
         if let Some(index) = self.find(id) {
             self.participants[index].downlink.report(fraction_lost);
         }
+    }
+
+    /// Goes on with another chain, without a click: see [`foldback_chain::Change`]. What cannot be
+    /// heard changes at once. Returns what is to be freed; media side: allocates nothing.
+    ///
+    /// # Errors
+    /// Gives the change back, and nothing is changed, if it was built for another chain or other
+    /// participants, or if too many changes are under way.
+    pub fn change_chain(&mut self, mut change: ChainChange) -> Result<ChainChange, ChainChange> {
+        let inputs = self.participants.iter().map(|p| (p.id, &p.input));
+        if !change.fits(inputs, self.mixes.iter().map(Mix::output)) {
+            return Err(change);
+        }
+        // All of them were asked before, so that none refuses.
+        for p in &mut self.participants {
+            let place = change.inputs.iter().position(|(id, _)| *id == p.id);
+            if let Some(place) = place {
+                let _ = p.input.change(change.inputs.swap_remove(place).1);
+            }
+        }
+        for mix in &mut self.mixes {
+            if let Some(output) = change.outputs.pop() {
+                let _ = mix.change_output(output);
+            }
+        }
+        self.talkers.set_max(change.chain.mix.map_or(0, |mix| mix.max_talkers));
+        std::mem::swap(&mut self.spec.chain, &mut change.chain);
+        Ok(change)
+    }
+
+    /// A change of one of the chains that is over, with the stages that it took out: to be freed
+    /// where that may take time.
+    pub fn take_over(&mut self) -> Option<Change> {
+        let inputs = self.participants.iter_mut().find_map(|p| p.input.take_over());
+        inputs.or_else(|| self.mixes.iter_mut().find_map(Mix::take_over))
     }
 
     /// Lets 10 ms pass; every call (with packets of 20 ms every second one) closes a packet, see

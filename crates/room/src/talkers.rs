@@ -1,5 +1,7 @@
 //! Who is in the mix: chosen by level, with hysteresis.
 
+use foldback_chain::MixSpec;
+
 use crate::participant::ParticipantId;
 
 /// Enter and stay levels in dBFS. Low on purpose: a quiet voice in a quiet room is heard.
@@ -59,7 +61,12 @@ pub(crate) struct Talkers {
 
 impl Talkers {
     pub(crate) fn new(max: usize) -> Self {
-        Self { chosen: Vec::with_capacity(max + 1), max }
+        Self { chosen: Vec::with_capacity(MixSpec::MOST_TALKERS + 1), max }
+    }
+
+    /// From the next choice on there are at most so many.
+    pub(crate) fn set_max(&mut self, max: usize) {
+        self.max = max.min(MixSpec::MOST_TALKERS);
     }
 
     /// Chooses anew: the loudest of those who talk, those already in the mix favoured.

@@ -17,7 +17,9 @@ use foldback_chain::{ChainSpec, NoProbe};
 use foldback_peer::{
     Closed, EchoStrings, NetworkReport, OutgoingFrame, Peer, PeerOptions, ReceivedFrame, Sink,
 };
-use foldback_room::{Admission, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec, TICK};
+use foldback_room::{
+    Admission, ChainChange, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec, TICK,
+};
 use foldback_stage::BLOCK_SAMPLES;
 use foldback_worker::{encoded, outgoing};
 use str0m::change::SdpPendingOffer;
@@ -199,6 +201,18 @@ impl SimConference {
                 }
             }
         }
+    }
+
+    /// Another chain for the room. What earlier changes took out is freed.
+    ///
+    /// # Panics
+    /// If a stage refuses, or the room does.
+    pub fn change_chain(&mut self, to: &Arc<ChainSpec>) {
+        while self.room.take_over().is_some() {}
+        let ids: Vec<_> = self.peers.keys().copied().collect();
+        let change = ChainChange::build(&self.room.spec().chain, to, &ids).expect("it builds");
+        let left = no_alloc(|| self.room.change_chain(change));
+        drop(left.expect("the room takes it"));
     }
 
     /// Keeps from now on what is sent to a participant, as it was before the encoder.

@@ -144,6 +144,10 @@ function receive(message) {
       showRoomView(message.room);
       showHeadCount();
       break;
+    case "chain-changed":
+      chain = message.chain;
+      showRoomChain();
+      break;
     case "participant-joined":
       people.add(message.participant);
       showHeadCount();

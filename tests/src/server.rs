@@ -1,5 +1,5 @@
 use std::net::{TcpListener, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::scrape::Scrape;
 #[derive(Debug)]
 pub struct Server {
     child: TestChild,
+    config_file: PathBuf,
     http_port: u16,
     media_port: u16,
 }
@@ -36,8 +37,8 @@ impl Server {
             .args(["--listen", &format!("127.0.0.1:{http_port}")])
             .args(["--media-port", &media_port.to_string()])
             .args(["--public-address", "127.0.0.1"]);
-        let mut server =
-            Self { child: TestChild::start(&mut command, folder), http_port, media_port };
+        let child = TestChild::start(&mut command, folder);
+        let mut server = Self { child, config_file, http_port, media_port };
         let ready = server.url("/readyz");
         server
             .child
@@ -82,6 +83,15 @@ impl Server {
     #[must_use]
     pub fn log(&self) -> String {
         self.child.log()
+    }
+
+    /// Writes another configuration and has the server read it (SIGHUP).
+    ///
+    /// # Panics
+    /// If the file cannot be written.
+    pub fn reload(&self, config: &str) {
+        std::fs::write(&self.config_file, config).expect("the file can be written again");
+        self.child.signal(Signal::HUP);
     }
 
     /// Asks it to end, as a service manager does (SIGTERM).

@@ -47,6 +47,7 @@ pub struct Metrics {
     jitter_buffer_delay: Histogram,
     counters: Counters<IntCounter>,
     gauges: Gauges<IntGauge>,
+    last_reload: IntGauge,
 }
 
 /// Things that only grow.
@@ -131,6 +132,11 @@ impl Metrics {
         )
         .expect("valid metric");
         make.register(&latency_parts);
+        let last_reload = make.gauge(
+            "foldback_config_last_reload_successful",
+            "Whether the configuration was taken when it was read last.",
+        );
+        last_reload.set(1);
         Self {
             stage_duration,
             latency_parts,
@@ -158,8 +164,14 @@ impl Metrics {
             ),
             counters: make.counters(),
             gauges: make.gauges(),
+            last_reload,
             registry,
         }
+    }
+
+    /// The configuration was read again, and taken or not.
+    pub fn reloaded(&self, taken: bool) {
+        self.last_reload.set(taken.into());
     }
 
     /// The recorder of one media thread.
@@ -225,6 +237,13 @@ impl LatencyParts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainHandle(usize);
 
+#[derive(Debug)]
+struct Chain {
+    name: String,
+    stages: Vec<String>,
+    durations: Vec<LocalHistogram>,
+}
+
 /// What one media thread records. `flush` and `chain` may allocate and take locks; nothing else.
 #[derive(Debug)]
 pub struct WorkerMetrics {
@@ -233,7 +252,7 @@ pub struct WorkerMetrics {
     server_latency: LocalHistogram,
     latency_parts: [LocalHistogram; 4],
     jitter_buffer_delay: LocalHistogram,
-    chains: Vec<(String, Vec<LocalHistogram>)>,
+    chains: Vec<Chain>,
     counted: Counters<u64>,
     last_gauges: Gauges<i64>,
     recent_us: Vec<u32>,
@@ -244,18 +263,23 @@ pub struct WorkerMetrics {
 impl WorkerMetrics {
     /// Resolves a chain; its series show from now on, at zero. May allocate.
     pub fn chain<'a>(&mut self, name: &str, stages: impl Iterator<Item = &'a str>) -> ChainHandle {
-        if let Some(known) = self.chains.iter().position(|(chain, _)| chain == name) {
+        let stages: Vec<_> = stages.collect();
+        // A chain of that name may have had other stages before.
+        let same = |chain: &Chain| chain.name == name && chain.stages == stages;
+        if let Some(known) = self.chains.iter().position(same) {
             return ChainHandle(known);
         }
-        let vec = &self.shared.stage_duration;
-        let stages = stages.map(|stage| vec.with_label_values(&[name, stage]).local()).collect();
-        self.chains.push((name.to_owned(), stages));
+        let series =
+            |stage: &&str| self.shared.stage_duration.with_label_values(&[name, *stage]).local();
+        let durations = stages.iter().map(series).collect();
+        let stages = stages.into_iter().map(str::to_owned).collect();
+        self.chains.push(Chain { name: name.to_owned(), stages, durations });
         ChainHandle(self.chains.len() - 1)
     }
 
     /// A stage of a chain took `ns` nanoseconds for a block.
     pub fn stage_took(&mut self, chain: ChainHandle, stage: usize, ns: u64) {
-        if let Some(histogram) = self.chains.get(chain.0).and_then(|(_, s)| s.get(stage)) {
+        if let Some(histogram) = self.chains.get(chain.0).and_then(|c| c.durations.get(stage)) {
             histogram.observe(ns as f64 * 1e-9);
         }
     }
@@ -315,7 +339,7 @@ impl WorkerMetrics {
         self.server_latency.flush();
         self.latency_parts.iter().for_each(LocalHistogram::flush);
         self.jitter_buffer_delay.flush();
-        for stage in self.chains.iter().flat_map(|(_, stages)| stages) {
+        for stage in self.chains.iter().flat_map(|chain| &chain.durations) {
             stage.flush();
         }
         let (shared, new) = (&self.shared.counters, std::mem::take(&mut self.counted));

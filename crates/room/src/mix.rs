@@ -207,6 +207,10 @@ impl Mix {
         Ok(())
     }
 
+    pub(crate) fn settle_output(&mut self) {
+        self.output.settle();
+    }
+
     /// A change of the output chain that is over.
     pub(crate) fn take_over(&mut self) -> Option<Change> {
         self.output.take_over()

@@ -236,6 +236,12 @@ impl Room {
         Ok(change)
     }
 
+    /// Ends all changes that are under way at once, which may be heard.
+    pub fn settle_changes(&mut self) {
+        self.participants.iter_mut().for_each(|p| p.input.settle());
+        self.mixes.iter_mut().for_each(Mix::settle_output);
+    }
+
     /// A change of one of the chains that is over, with the stages that it took out: to be freed
     /// where that may take time.
     pub fn take_over(&mut self) -> Option<Change> {

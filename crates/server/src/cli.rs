@@ -2,14 +2,14 @@
 
 use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use foldback_config::{Config, check_listen, check_public_address, describe_chain, describe_kinds};
 use tracing_subscriber::EnvFilter;
 
-use crate::{plugins, serve};
+use crate::{config_file, plugins, serve};
 
 /// A mixed-audio conference server: each microphone runs through a chain of stages that you write
 /// in TOML, everybody hears the mix without themselves, and Prometheus sees what each stage costs.
@@ -70,7 +70,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Serve(options) => run_server(&options),
-        Command::Check { file } => read(&file).map(|config| {
+        Command::Check { file } => config_file::read(&file).map(|config| {
             let chains: Vec<_> = config.chains.iter().map(|c| describe_chain(c)).collect();
             print!("{}", chains.join("\n"));
         }),
@@ -90,7 +90,7 @@ pub fn main() -> ExitCode {
 
 fn run_server(options: &ServeOptions) -> Result<(), String> {
     let mut config = match &options.config {
-        Some(file) => read(file)?,
+        Some(file) => config_file::read(file)?,
         None => Config::built_in(&plugins::registry()),
     };
     let server = &mut config.server;
@@ -111,15 +111,8 @@ fn run_server(options: &ServeOptions) -> Result<(), String> {
         .with_writer(stderr)
         .init();
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    let served = runtime.block_on(serve::serve(config, options.dev_tls));
+    let served = runtime.block_on(serve::serve(config, options.config.clone(), options.dev_tls));
     served.map_err(|error| format!("error: {error}"))
-}
-
-fn read(file: &Path) -> Result<Config, String> {
-    let shown = file.display().to_string();
-    let bytes = std::fs::read(file).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    let config = Config::parse_bytes(&bytes, &shown, &plugins::registry());
-    config.map_err(|errors| errors.to_string())
 }
 
 /// An IP address or a host name, and a port.

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use foldback_chain::ChainSpec;
+use foldback_chain::{ChainBuildError, ChainSpec};
 use foldback_config::{Config, LatencyMode};
 use foldback_peer::{EchoStrings, OfferError, Peer, PeerOptions};
 use foldback_room::{
-    Admission, LatencyProfile, Level, OpusSettings, ParticipantId, Room, RoomSpec,
+    Admission, ChainChange, LatencyProfile, Level, OpusSettings, ParticipantId, Room, RoomSpec,
 };
 use foldback_worker::{Command, Event, Join, LeaveReason, ParticipantStats, RoomKey, WorkerHandle};
 use tokio::sync::watch;
@@ -24,15 +24,44 @@ pub use crate::roster::{Outbox, encoded};
 /// All rooms of one server.
 #[derive(Debug)]
 pub struct Conference {
-    config: Config,
+    running: RwLock<Arc<Running>>,
     opus: OpusSettings,
     latency: LatencyProfile,
     workers: Vec<WorkerHandle>,
-    chains: HashMap<String, ChainInfo>,
     state: Mutex<State>,
     echoes: AtomicU64,
     ending: watch::Sender<bool>,
 }
+
+/// The configuration that rooms are opened by.
+#[derive(Debug)]
+struct Running {
+    config: Config,
+    chains: HashMap<String, ChainInfo>,
+}
+
+impl Running {
+    fn new(config: Config) -> Arc<Self> {
+        let chains = config.chains.iter().chain([config.echo_chain()]);
+        let chains = chains.map(|chain| (chain.name.clone(), ChainInfo::of(chain))).collect();
+        Arc::new(Self { config, chains })
+    }
+
+    fn chain_info(&self, chain: &ChainSpec) -> ChainInfo {
+        self.chains.get(&chain.name).cloned().unwrap_or_else(|| ChainInfo::of(chain))
+    }
+
+    /// The chain of a room by its name, if it is served.
+    fn chain_of(&self, room: &str) -> Option<&Arc<ChainSpec>> {
+        if room.starts_with(ECHO_ROOMS) {
+            return Some(self.config.echo_chain());
+        }
+        self.config.chain_for_room(room)
+    }
+}
+
+/// Where callers who ask for no room are alone. A slash cannot be in a name that people ask for.
+const ECHO_ROOMS: &str = "echo/";
 
 /// What a room would be to somebody who joined it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -60,14 +89,11 @@ impl Conference {
             LatencyMode::Balanced => LatencyProfile::Balanced,
             LatencyMode::Robust => LatencyProfile::Robust,
         };
-        let chains = config.chains.iter().chain([config.echo_chain()]);
-        let chains = chains.map(|chain| (chain.name.clone(), ChainInfo::of(chain))).collect();
         Arc::new(Self {
-            config,
+            running: RwLock::new(Running::new(config)),
             opus,
             latency,
             workers,
-            chains,
             state: Mutex::default(),
             echoes: AtomicU64::new(0),
             ending: watch::Sender::new(false),
@@ -81,7 +107,8 @@ impl Conference {
     pub fn room_info(&self, room: &str) -> Result<RoomInfo, ErrorMessage> {
         let chain = self.chain_of(room)?;
         let participants = self.state().rooms.get(room).map_or(0, |state| state.people.len());
-        Ok(RoomInfo { room: room.to_owned(), chain: self.chain_info(&chain), participants })
+        let chain = self.running().chain_info(&chain);
+        Ok(RoomInfo { room: room.to_owned(), chain, participants })
     }
 
     /// Everybody in the room of that name, in the order of their coming, with their figures of the
@@ -115,9 +142,8 @@ impl Conference {
     /// # Errors
     /// `internal`, if its worker is gone.
     pub fn join_echo(&self) -> Result<ParticipantId, ErrorMessage> {
-        let chain = Arc::clone(self.config.echo_chain());
-        // A slash cannot be in the name of a room that people ask for.
-        let room = format!("echo/{}", self.echoes.fetch_add(1, Ordering::Relaxed));
+        let chain = Arc::clone(self.running().config.echo_chain());
+        let room = format!("{ECHO_ROOMS}{}", self.echoes.fetch_add(1, Ordering::Relaxed));
         self.enter(&room, "echo", chain, None).map(|(id, _)| id)
     }
 
@@ -150,13 +176,12 @@ impl Conference {
                 wall_clock: Some((Instant::now(), SystemTime::now())),
             };
             let (peer, answer) = Peer::accept(&offer, &options, echo, Instant::now())?;
-            Ok((peer, answer, Admission::build(&spec)?))
+            let admission = Admission::build(&spec)?;
+            Ok((answer, Built { peer, admission, spec }))
         };
         let built = tokio::task::spawn_blocking(build).await;
         let result = match built {
-            Ok(Ok((peer, answer, admission))) => {
-                self.hand_over(worker, id, peer, admission).map(|()| answer)
-            }
+            Ok(Ok((answer, built))) => self.hand_over(worker, id, built).map(|()| answer),
             Ok(Err(BuildError::Offer(error))) => {
                 Err(ErrorMessage::new(ErrorCode::BadSdp, capitalised(&error.to_string())))
             }
@@ -218,6 +243,48 @@ impl Conference {
         self.remove(id, reason, true);
     }
 
+    /// Goes on with another configuration: rooms that are open with their new chain, without a
+    /// click, unless it serves them no more; rooms that open from now on as it says. Of `[server]`,
+    /// `[opus]` and `[latency]` nothing changes. Returns how many rooms got another chain. Builds
+    /// stages: takes some milliseconds for each participant.
+    pub fn reload(&self, config: Config) -> usize {
+        let running = Running::new(config);
+        *self.running.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&running);
+        let rooms: Vec<_> = self.state().rooms.keys().cloned().collect();
+        let change = |room: &&String| {
+            self.change_room(room, &running).unwrap_or_else(|error| {
+                tracing::error!(%room, %error, "the room keeps the chain that it had");
+                false
+            })
+        };
+        rooms.iter().filter(change).count()
+    }
+
+    /// Gives a room the chain that it has by `running`; false if that is the one it has.
+    fn change_room(&self, name: &str, running: &Running) -> Result<bool, ChainBuildError> {
+        let Some(to) = running.chain_of(name) else { return Ok(false) };
+        loop {
+            let known = self.state().rooms.get(name).map(|room| (room.chain.clone(), room.media()));
+            let Some((from, people)) = known.filter(|(from, _)| from != to) else {
+                return Ok(false);
+            };
+            // Not under the lock, since it takes its time; and once more if the room changed.
+            let change = Box::new(ChainChange::build(&from, to, &people)?);
+            let mut state = self.state();
+            let Some(room) = state.rooms.get_mut(name) else { return Ok(false) };
+            let same = Arc::ptr_eq(&room.chain, &from);
+            if !same || room.media().iter().any(|id| !people.contains(id)) {
+                continue;
+            }
+            let taken = self.command(room.worker, Command::ChangeChain(room.key, change)).is_ok();
+            if taken {
+                room.chain = Arc::clone(to);
+                room.tell_all(&ServerMessage::ChainChanged { chain: running.chain_info(to) });
+            }
+            return Ok(taken);
+        }
+    }
+
     /// Takes in what a worker has to tell.
     pub fn handle(&self, event: Event) {
         match event {
@@ -231,6 +298,13 @@ impl Conference {
                 };
                 self.remove(id, reason, false);
             }
+            Event::ChainChanged { room, taken, remains } => {
+                drop(remains);
+                if !taken {
+                    tracing::error!(room = room.0, "the room did not take its new chain");
+                }
+            }
+            Event::StagesOut(change) => drop(change),
             Event::RoomClosed(key, room) => {
                 tracing::debug!(room = key.0, "room closed");
                 drop(room);
@@ -295,7 +369,7 @@ impl Conference {
         let joined = ServerMessage::Joined {
             room: name.to_owned(),
             participant: id.0,
-            chain: self.chain_info(&room.chain),
+            chain: self.running().chain_info(&room.chain),
             participants: room.people.values().map(|member| member.person.clone()).collect(),
         };
         Ok((id, joined))
@@ -328,11 +402,19 @@ impl Conference {
         &self,
         worker: usize,
         id: ParticipantId,
-        peer: Peer,
-        admission: Admission,
+        built: Built,
     ) -> Result<(), ErrorMessage> {
         let mut state = self.state();
         let (_, room) = state.room_of(id)?;
+        let Built { peer, mut admission, spec } = built;
+        if !Arc::ptr_eq(&room.chain, &spec.chain) {
+            // The room was given another chain meanwhile.
+            let spec = RoomSpec { chain: Arc::clone(&room.chain), ..spec };
+            admission = Admission::build(&spec).map_err(|error| {
+                tracing::error!(%id, %error, "a participant could not be built");
+                ErrorMessage::internal()
+            })?;
+        }
         let muted = room.people.get(&id).is_some_and(|member| member.person.muted);
         let join = Join { room: room.key, id, peer, admission, muted };
         self.command(worker, Command::Join(Box::new(join)))
@@ -399,7 +481,7 @@ impl Conference {
     }
 
     fn chain_of(&self, room: &str) -> Result<Arc<ChainSpec>, ErrorMessage> {
-        self.config.chain_for_room(room).map(Arc::clone).ok_or_else(|| {
+        self.running().config.chain_for_room(room).map(Arc::clone).ok_or_else(|| {
             ErrorMessage::new(
                 ErrorCode::BadRoom,
                 format!("No [[room]] of the configuration serves a room called `{room}`."),
@@ -407,8 +489,8 @@ impl Conference {
         })
     }
 
-    fn chain_info(&self, chain: &ChainSpec) -> ChainInfo {
-        self.chains.get(&chain.name).cloned().unwrap_or_else(|| ChainInfo::of(chain))
+    fn running(&self) -> Arc<Running> {
+        Arc::clone(&self.running.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn command(&self, worker: usize, command: Command) -> Result<(), ErrorMessage> {
@@ -421,6 +503,13 @@ impl Conference {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a participant comes into a room with.
+struct Built {
+    peer: Peer,
+    admission: Admission,
+    spec: RoomSpec,
 }
 
 enum BuildError {

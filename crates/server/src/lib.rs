@@ -7,6 +7,7 @@
 pub mod addresses;
 pub mod cli;
 pub mod conference;
+mod config_file;
 pub mod http;
 pub mod message;
 pub mod names;

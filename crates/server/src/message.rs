@@ -130,6 +130,11 @@ pub enum ServerMessage {
         /// Now muted or not.
         muted: bool,
     },
+    /// The room goes on with another chain.
+    ChainChanged {
+        /// The chain.
+        chain: ChainInfo,
+    },
     /// How loud everybody is.
     Levels {
         /// One entry for each participant.

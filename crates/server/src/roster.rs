@@ -52,6 +52,12 @@ impl State {
 }
 
 impl RoomState {
+    /// Those who have brought an offer: the worker knows them, or soon will.
+    pub(crate) fn media(&self) -> Vec<ParticipantId> {
+        let people = self.people.iter().filter(|(_, member)| member.media);
+        people.map(|(id, _)| *id).collect()
+    }
+
     pub(crate) fn tell_all(&mut self, message: &ServerMessage) {
         let text = encoded(message);
         for member in self.people.values_mut() {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,16 +14,16 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::conference::Conference;
 use crate::http::{App, router};
-use crate::{addresses, plugins, tls};
+use crate::{addresses, config_file, plugins, tls};
 
 /// Events of workers that may wait.
 const EVENTS: usize = 4096;
 
-/// Serves until a signal ends it.
+/// Serves until a signal ends it. SIGHUP reads `file` again.
 ///
 /// # Errors
 /// When a port cannot be had, or a thread.
-pub async fn serve(config: Config, dev_tls: bool) -> Result<(), ServeError> {
+pub async fn serve(config: Config, file: Option<PathBuf>, dev_tls: bool) -> Result<(), ServeError> {
     let listen = config.server.listen;
     let listener = TcpListener::bind(listen).map_err(|error| {
         ServeError::new(format!(
@@ -40,7 +41,8 @@ pub async fn serve(config: Config, dev_tls: bool) -> Result<(), ServeError> {
     let workers = start_workers(&config, &public, &metrics, &events)?;
     let chains: Vec<_> = config.chains.iter().map(|chain| chain.name.clone()).collect();
     let conference = Conference::new(config, workers);
-    let app = App { conference: conference.clone(), metrics };
+    let app = App { conference: conference.clone(), metrics: metrics.clone() };
+    tokio::spawn(reload_on_hangup(conference.clone(), file, metrics));
 
     tokio::spawn(pump(conference.clone(), queue));
     announce(listen, dev_tls, &public, &chains);
@@ -101,6 +103,28 @@ fn start_workers(
 async fn pump(conference: Arc<Conference>, mut queue: Receiver<Event>) {
     while let Some(event) = queue.recv().await {
         conference.handle(event);
+    }
+}
+
+/// Reads the configuration again on SIGHUP. A file with mistakes changes nothing.
+async fn reload_on_hangup(conference: Arc<Conference>, file: Option<PathBuf>, metrics: Metrics) {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+    while hangups.recv().await.is_some() {
+        let Some(file) = file.clone() else {
+            tracing::warn!(
+                "there is no file to read again: the server was started without --config"
+            );
+            continue;
+        };
+        let conference = conference.clone();
+        let reload = move || config_file::read(&file).map(|config| conference.reload(config));
+        let result = tokio::task::spawn_blocking(reload).await;
+        let result = result.unwrap_or_else(|error| Err(error.to_string()));
+        metrics.reloaded(result.is_ok());
+        match result {
+            Ok(rooms) => tracing::info!(rooms, "the configuration was read again"),
+            Err(mistakes) => tracing::error!("the configuration stays as it is:\n{mistakes}"),
+        }
     }
 }
 

@@ -6,8 +6,9 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use foldback_chain::Change;
 use foldback_peer::Peer;
-use foldback_room::{Admission, Departed, Level, ParticipantId, ReceiverStats, Room};
+use foldback_room::{Admission, ChainChange, Departed, Level, ParticipantId, ReceiverStats, Room};
 
 /// Names a room within the server for as long as it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +19,8 @@ pub struct RoomKey(pub u64);
 pub enum Command {
     /// Takes a new, empty room.
     OpenRoom(RoomKey, Box<Room>),
+    /// Goes on with another chain in a room; answered by [`Event::ChainChanged`].
+    ChangeChain(RoomKey, Box<ChainChange>),
     /// Gives up a room; whoever is still in it leaves.
     CloseRoom(RoomKey),
     /// Brings a participant into an open room.
@@ -61,6 +64,17 @@ pub enum Event {
         /// What it leaves behind, to be freed here.
         remains: Remains,
     },
+    /// A room goes on with another chain.
+    ChainChanged {
+        /// The room.
+        room: RoomKey,
+        /// Whether it does; else it was built for another state of the room.
+        taken: bool,
+        /// To be freed here.
+        remains: Box<ChainChange>,
+    },
+    /// Stages that were taken out of a running chain, to be freed here.
+    StagesOut(Change),
     /// A room was given up as asked; freed here.
     RoomClosed(RoomKey, Box<Room>),
     /// How loud everybody in a room is; ten times a second.

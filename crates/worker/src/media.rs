@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use foldback_chain::Probe;
 use foldback_metrics::{ChainHandle, Gauges, LatencyParts, WorkerMetrics};
 use foldback_peer::{Closed, OutgoingFrame, Peer, stun_ufrag};
-use foldback_room::{ParticipantId, Room, TICK};
+use foldback_room::{ChainChange, ParticipantId, Room, TICK};
 use foldback_stage::BLOCK_SAMPLES;
 use tokio::sync::mpsc::Sender;
 
@@ -150,6 +150,7 @@ impl Worker {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::OpenRoom(key, room) => self.open(key, room),
+                Command::ChangeChain(key, change) => self.change_chain(key, *change),
                 Command::CloseRoom(key) => self.close(key),
                 Command::Join(join) => self.join(*join),
                 Command::Leave(id) => {
@@ -178,10 +179,38 @@ impl Worker {
     }
 
     fn open(&mut self, key: RoomKey, room: Box<Room>) {
-        let chain = &room.spec().chain;
-        let stages = chain.stages().map(|stage| stage.name.as_str());
-        let chain = self.metrics.chain(&chain.name, stages);
+        let chain = resolve(&mut self.metrics, &room);
         self.rooms.insert(key, OpenRoom { room, chain, faults: 0 });
+    }
+
+    fn change_chain(&mut self, key: RoomKey, change: ChainChange) {
+        self.send_stages_out();
+        let result = self.try_to_change(key, change).or_else(|refused| {
+            // So many are under way that the first must be over at once.
+            if let Some(open) = self.rooms.get_mut(&key) {
+                open.room.settle_changes();
+            }
+            self.send_stages_out();
+            self.try_to_change(key, refused)
+        });
+        if let Some(open) = self.rooms.get_mut(&key).filter(|_| result.is_ok()) {
+            open.chain = resolve(&mut self.metrics, &open.room);
+        }
+        let taken = result.is_ok();
+        let remains = Box::new(result.unwrap_or_else(|refused| refused));
+        self.tell_surely(Event::ChainChanged { room: key, taken, remains });
+    }
+
+    #[allow(clippy::result_large_err, reason = "what is refused must be freed elsewhere")]
+    fn try_to_change(
+        &mut self,
+        key: RoomKey,
+        change: ChainChange,
+    ) -> Result<ChainChange, ChainChange> {
+        match self.rooms.get_mut(&key) {
+            Some(open) => open.room.change_chain(change),
+            None => Err(change),
+        }
     }
 
     fn close(&mut self, key: RoomKey) {
@@ -282,6 +311,7 @@ impl Worker {
         self.send_unsent();
         if self.ticks.is_multiple_of(LEVELS_EVERY_TICKS) {
             self.tell_levels();
+            self.send_stages_out();
         }
         if self.ticks.is_multiple_of(STATS_EVERY_TICKS) {
             self.tell_stats();
@@ -396,6 +426,16 @@ impl Worker {
         self.tell_surely(Event::Left { id, reason, remains });
     }
 
+    /// Sends away what running chains have no more use for.
+    fn send_stages_out(&mut self) {
+        for open in self.rooms.values_mut() {
+            while let Some(change) = open.room.take_over() {
+                self.unsent.push_back(Event::StagesOut(change));
+            }
+        }
+        self.send_unsent();
+    }
+
     fn tell_levels(&self) {
         for (key, open) in &self.rooms {
             // Levels are only of use while they are new: a full queue drops them.
@@ -459,6 +499,12 @@ impl Worker {
             }
         }
     }
+}
+
+/// The series that the stages of a room are recorded in.
+fn resolve(metrics: &mut WorkerMetrics, room: &Room) -> ChainHandle {
+    let chain = &room.spec().chain;
+    metrics.chain(&chain.name, chain.stages().map(|stage| stage.name.as_str()))
 }
 
 /// How long the first tick that closed a packet after `arrival` was to come; they are `quantum`

@@ -2,6 +2,7 @@ mod departures;
 mod disturbances;
 mod networks;
 mod offers;
+mod reload;
 mod rooms;
 
 use foldback_testkit::signal;

@@ -8,7 +8,7 @@ use foldback_stage::{AudioBuffer, BLOCK_SAMPLES};
 use crate::{opus, origin};
 
 /// No sound that was encoded from -1 to 1 comes near it.
-const LOUDEST: f32 = 8.0;
+const LOUDEST: f32 = 4.0;
 
 /// Simulated time with a receiver in it.
 pub struct Listener {

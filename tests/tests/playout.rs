@@ -52,8 +52,8 @@ fn jitter_is_covered_without_much_more_delay_than_it_needs() {
     let voice = speech_like(2, -26.0, 40.0);
     let without = play(&voice, &Sending::default(), Balanced).mean_delay_ms(Balanced, 5.0, 39.0);
     // The 95th percentile of a normal distribution cut at two deviations, from its least value:
-    // (2 + 1.61) deviations.
-    for (deviation, percentile) in [(10, 36.1), (20, 72.2)] {
+    // (2 + 1.47) deviations.
+    for (deviation, percentile) in [(10, 34.7), (20, 69.4)] {
         let jitter = Jitter::CutNormal(ms(deviation));
         let link = LinkSpec { jitter, in_order: true, ..LinkSpec::default() };
         let played = play(&voice, &over(link), Balanced);

@@ -273,7 +273,8 @@ fn lost_packets_are_taken_from_the_copies_that_clients_send() {
     sim.run(Duration::from_secs(30));
     let stats = sim.room().receiver(talker).expect("it is here").stats();
     assert!(stats.red_packets_used > 100, "{stats:?}");
-    assert!(stats.packets_lost < 40, "only where two in a row are lost: {stats:?}");
+    let missing = stats.packets_lost - stats.red_packets_used;
+    assert!(missing < 40, "only where two in a row are lost: {stats:?}");
 }
 
 #[test]

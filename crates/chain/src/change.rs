@@ -98,6 +98,7 @@ impl Change {
             old_pad: Pad::new(0, most - old_delay),
             new_pad: Pad::new(most - new_delay, most - new_delay),
             old_waits: most - old_delay,
+            new_waits: most - new_delay,
             phase: Phase::WarmUp(warm_up.min(MOST_WARM_UP_BLOCKS) + most.div_ceil(BLOCK_SAMPLES)),
         });
         self.steps.push(Step::Replace(from.len(), new));
@@ -113,8 +114,10 @@ impl Change {
         self.after
     }
 
-    /// Puts the stages in the order in which they run from now on. Allocates nothing.
-    pub(crate) fn begin(&mut self, running: &mut Vec<Slot>) {
+    /// Puts the stages in the order in which they run from now on. Allocates nothing. Returns the
+    /// number of stages that broke when they were given new parameters.
+    pub(crate) fn begin(&mut self, running: &mut Vec<Slot>) -> u64 {
+        let mut faults = 0;
         let mut old = running.drain(..);
         let mut segments = self.segments.iter_mut();
         for step in &mut self.steps {
@@ -122,7 +125,7 @@ impl Change {
                 Step::Keep(adjusted) => {
                     let Some(mut slot) = old.next() else { break };
                     if let Some(params) = adjusted {
-                        slot.adjust(params);
+                        faults += slot.adjust(params);
                     }
                     self.slots.push(slot);
                 }
@@ -135,6 +138,13 @@ impl Change {
         }
         drop(old);
         std::mem::swap(running, &mut self.slots);
+        faults
+    }
+
+    /// By how many samples sound may be later than the new stages make it, until it is over.
+    pub(crate) fn extra_delay(&self) -> usize {
+        let under_way = self.segments.iter().filter(|segment| segment.phase != Phase::Over);
+        under_way.map(|segment| segment.new_waits).sum()
     }
 
     pub(crate) fn segments(&mut self) -> impl Iterator<Item = &mut Segment> {
@@ -199,6 +209,8 @@ pub(crate) struct Segment {
     new_pad: Pad,
     /// By how many samples the old stages must be held back to be as late as the new.
     old_waits: usize,
+    /// The same for the new ones.
+    new_waits: usize,
     phase: Phase,
 }
 

@@ -70,13 +70,15 @@ impl Slot {
         Self { stage, fault: None }
     }
 
-    /// Gives a stage that runs new values of its live parameters.
-    pub(crate) fn adjust(&mut self, params: &Params) {
+    /// Gives a stage that runs new values of its live parameters; returns the number of faults.
+    pub(crate) fn adjust(&mut self, params: &Params) -> u64 {
         let stage = &mut self.stage;
-        if self.fault.is_none() && catch_unwind(AssertUnwindSafe(|| stage.adjust(params))).is_err()
-        {
+        let broke = self.fault.is_none()
+            && catch_unwind(AssertUnwindSafe(|| stage.adjust(params))).is_err();
+        if broke {
             self.fault = Some(Fault::Panicked);
         }
+        broke.into()
     }
 }
 
@@ -179,7 +181,7 @@ impl Chain {
         }
         self.changes.push_back(change);
         if let [first] = self.changes.make_contiguous() {
-            first.begin(&mut self.slots);
+            self.faults += first.begin(&mut self.slots);
             self.go_on_changing();
         }
         Ok(())
@@ -217,15 +219,17 @@ impl Chain {
         while self.changes.front().is_some_and(Change::is_over) {
             self.over.extend(self.changes.pop_front());
             if let Some(next) = self.changes.front_mut() {
-                next.begin(&mut self.slots);
+                self.faults += next.begin(&mut self.slots);
             }
         }
     }
 
-    /// The algorithmic delay of all stages together, in samples at 48 kHz.
+    /// The algorithmic delay of all stages together, in samples at 48 kHz; while a change is under
+    /// way the longest that any of it has.
     #[must_use]
     pub fn delay_samples(&self) -> usize {
-        self.slots.iter().map(|slot| slot.stage.delay_samples()).sum()
+        let stages: usize = self.slots.iter().map(|slot| slot.stage.delay_samples()).sum();
+        stages + self.changes.front().map_or(0, Change::extra_delay)
     }
 
     /// The algorithmic delay of each stage, in samples at 48 kHz.

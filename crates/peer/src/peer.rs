@@ -423,21 +423,23 @@ impl Peer {
             copy_distance: 0,
         };
         self.received.note(frame.ssrc, frame.seq, Some(frame.rtp_time));
-        self.ask_again_if_there_is_time(line, frame.ssrc);
+        let has_copies = line.red == Some(packet.header.payload_type);
+        self.ask_again_if_there_is_time(line.nack && !has_copies, frame.ssrc);
         if packet.header.payload_type == line.opus {
             sink.frame(frame);
-        } else if line.red == Some(packet.header.payload_type) {
+        } else if has_copies {
             self.unwrap_red(*line.opus, &frame, sink);
         }
     }
 
     /// Has str0m ask for lost packets again (RFC 4585) while the round trip is so short that the
-    /// delay to wait for the answer, which playout learns, is worth it. Where each packet carries a copy of the one before it, that comes sooner.
-    fn ask_again_if_there_is_time(&mut self, line: AudioLine, ssrc: u32) {
+    /// delay to wait for the answer, which playout learns, is worth it. Not where packets carry
+    /// copies of those before them, which come sooner.
+    fn ask_again_if_there_is_time(&mut self, of_help: bool, ssrc: u32) {
         let soon = self.round_trip.is_some_and(|rtt| {
             rtt <= if self.asks_again.1 { STOP_ASKING_ABOVE } else { ASK_BELOW }
         });
-        let wanted = (ssrc, line.nack && line.red.is_none() && soon);
+        let wanted = (ssrc, of_help && soon);
         if wanted == self.asks_again {
             return;
         }

@@ -164,7 +164,8 @@ impl SampleFifo {
     }
 
     fn move_arrivals(&mut self, by: i64) {
-        for (end, _) in self.arrivals.iter_mut().flatten() {
+        // What was popped stays where it was, though it may not have been told yet.
+        for (end, _) in self.arrivals.iter_mut().flatten().filter(|(end, _)| *end > self.popped) {
             *end = end.saturating_add_signed(by).max(self.popped);
         }
     }

@@ -154,6 +154,11 @@ impl Mix {
         needed.then(|| &self.last_payload[..self.last_payload_len])
     }
 
+    /// The next packet does not follow upon this one.
+    pub(crate) fn forget_last_packet(&mut self) {
+        (self.payload_len, self.last_payload_len) = (0, 0);
+    }
+
     /// Who is heard in it, the loudest first.
     pub(crate) fn contributors(&self) -> &[Contributor] {
         &self.contributors[..self.contributor_count]

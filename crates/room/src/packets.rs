@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Packets kept: 2.56 s of 20 ms packets.
-pub(crate) const SLOTS: usize = 128;
+/// Packets kept: 10 s even of 10 ms packets, longer than any stall that a session survives, after
+/// which all of it may come at once.
+pub(crate) const SLOTS: usize = 1024;
 
 /// One Opus packet from the network, as it came: unordered, maybe twice.
 #[derive(Clone, Debug)]
@@ -55,17 +56,25 @@ pub(crate) struct Slot {
 }
 
 pub(crate) struct PacketBuffer {
-    slots: [Option<Slot>; SLOTS],
+    slots: Box<[Option<Slot>]>,
+    /// Behind the highest number that was put in.
+    end: u64,
 }
 
 impl PacketBuffer {
     pub(crate) fn new() -> Self {
-        Self { slots: [const { None }; SLOTS] }
+        Self { slots: std::iter::repeat_with(|| None).take(SLOTS).collect(), end: 0 }
     }
 
     /// Whether a packet of that number is or was here lately.
     pub(crate) fn knows(&self, seq: u64) -> bool {
         self.slots[slot_of(seq)].as_ref().is_some_and(|slot| slot.frame.seq == seq)
+    }
+
+    /// Whether what was played under that number was a copy.
+    pub(crate) fn was_copy(&self, seq: u64) -> bool {
+        let slot = self.slots[slot_of(seq)].as_ref();
+        slot.is_some_and(|slot| slot.frame.seq == seq && slot.used && slot.frame.is_copy())
     }
 
     /// Whether what waits under that number is a copy.
@@ -76,6 +85,7 @@ impl PacketBuffer {
     /// Takes a packet; may free one that was here before.
     pub(crate) fn insert(&mut self, frame: EncodedFrame, samples: usize) {
         let index = slot_of(frame.seq);
+        self.end = self.end.max(frame.seq + 1);
         self.slots[index] = Some(Slot { frame, samples, used: false });
     }
 
@@ -86,7 +96,7 @@ impl PacketBuffer {
 
     /// The waiting packet with the smallest number from `seq` on.
     pub(crate) fn next_from(&self, seq: u64) -> Option<&Slot> {
-        (seq..seq + SLOTS as u64).find_map(|seq| self.get(seq))
+        (seq..self.end.min(seq + SLOTS as u64)).find_map(|seq| self.get(seq))
     }
 
     /// The packet of that number was decoded.
@@ -98,7 +108,8 @@ impl PacketBuffer {
 
     /// Forgets all. Frees memory.
     pub(crate) fn clear(&mut self) {
-        self.slots = [const { None }; SLOTS];
+        self.slots.fill_with(|| None);
+        self.end = 0;
     }
 }
 

@@ -81,7 +81,7 @@ enum State {
 }
 
 impl Receiver {
-    /// An empty receiver. Allocates about 200 KiB with its decoder and resampler.
+    /// An empty receiver. Allocates about 300 KiB with its decoder and resampler.
     ///
     /// # Errors
     /// When libopus refuses to make a decoder (out of memory).
@@ -124,13 +124,17 @@ impl Receiver {
         }
         if self.has_paused_clock(&frame) {
             self.clock.restart();
-            self.target.restart();
         }
         if self.state == State::Empty && !self.begin(&frame) {
             self.stats.packets_discarded += 1;
             return;
         }
         if self.packets.knows(frame.seq) && !self.packets.is_copy_waiting(frame.seq) {
+            if self.packets.was_copy(frame.seq) {
+                // It was late, and its copy was there.
+                self.learn_arrival(&frame, samples);
+                self.playout.not_lost_but_late();
+            }
             self.stats.packets_discarded += 1;
             return;
         }
@@ -157,7 +161,8 @@ impl Receiver {
     pub fn pull(&mut self, now: Instant, out: &mut AudioBuffer) -> Pulled {
         self.shift = 0;
         let first_of_packet = self.playout.next_block();
-        if self.state == State::Filling && first_of_packet {
+        // What another stream played last is faded out first.
+        if self.state == State::Filling && first_of_packet && !self.voice.is_sounding() {
             self.may_begin(now);
         }
         if self.state != State::Playing {
@@ -513,6 +518,7 @@ impl Receiver {
         if let Some(captured) = frame.captured {
             self.capture = Some((frame.rtp_time, captured));
         }
+        self.stats.packets_lost += u64::from(frame.is_copy());
         self.stats.red_packets_used += u64::from(frame.is_copy());
         self.playout.heard(frame.is_copy());
         self.voice.decode(slot, &mut self.stats);

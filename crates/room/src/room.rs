@@ -282,6 +282,8 @@ impl Room {
     pub fn skip(&mut self, ticks: u64) {
         self.ticks += ticks;
         self.packet_ready = false;
+        // No packet goes out in the place before the next one.
+        self.mixes.iter_mut().for_each(Mix::forget_last_packet);
     }
 
     /// The packets that the last tick closed: one for each participant, or none.

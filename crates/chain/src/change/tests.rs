@@ -242,9 +242,20 @@ fn a_change_waits_for_the_one_before_it_and_too_many_are_refused() {
 fn silence_ends_a_change_at_once() {
     let mut player = Player::new(vec![stage("a", 0.0, 0)]);
     player.change_to(vec![stage("b", 0.0, 50)]);
+    player.change_to(vec![stage("c", 0.0, 20)]);
     assert!(player.chain.is_changing());
     player.chain.idle(&mut BlockContext::default());
     assert!(!player.chain.is_changing());
     assert!(player.chain.take_over().is_some());
+    assert_eq!(player.chain.delay_samples(), 20);
+}
+
+#[test]
+fn while_a_change_is_under_way_the_delay_is_the_longest_of_both() {
+    let mut player = Player::new(vec![stage("a", 0.0, 900)]);
+    player.change_to(vec![stage("b", 0.0, 50)]);
+    player.play(1);
+    assert_eq!(player.chain.delay_samples(), 900);
+    player.settle();
     assert_eq!(player.chain.delay_samples(), 50);
 }

@@ -14,6 +14,7 @@ struct Bench {
     receiver: Receiver,
     out: Vec<f32>,
     pulled: Vec<Pulled>,
+    concealed_before: u64,
 }
 
 impl Bench {
@@ -32,6 +33,7 @@ impl Bench {
             receiver: Receiver::new(LatencyProfile::Balanced).expect("a receiver"),
             out: Vec::new(),
             pulled: Vec::new(),
+            concealed_before: 0,
         }
     }
 
@@ -158,27 +160,73 @@ fn a_sender_that_restarts_elsewhere_is_heard_again() {
 }
 
 #[test]
-fn a_sender_that_goes_on_in_another_stream_is_heard_on_without_a_step() {
-    let mut bench = Bench::new(200);
-    for p in 0..200_usize {
-        let ms = p as u64 * 20;
-        bench.receiver.push(EncodedFrame {
-            ssrc: if p < 100 { 1 } else { 2 },
-            // Numbers and times begin anew, below those of the first stream.
-            seq: (p % 100) as u64,
-            rtp_time: (p % 100) as u64 * 960,
-            level_minus_dbov: None,
-            payload: Arc::clone(&bench.packets[p]),
-            arrival: bench.at(ms),
-            captured: None,
-            copy_distance: 0,
-        });
-        bench.pull(ms);
+fn a_sender_that_goes_on_in_another_stream_is_heard_on_without_a_step_at_any_phase() {
+    for phase_ms in 0..20 {
+        let mut bench = Bench::new(200);
+        for p in 0..200_usize {
+            let ms = p as u64 * 20;
+            bench.receiver.push(EncodedFrame {
+                ssrc: if p < 100 { 1 } else { 2 },
+                // Numbers and times begin anew, below those of the first stream.
+                seq: (p % 100) as u64,
+                rtp_time: (p % 100) as u64 * 960,
+                level_minus_dbov: None,
+                payload: Arc::clone(&bench.packets[p]),
+                arrival: bench.at(ms),
+                captured: None,
+                copy_distance: 0,
+            });
+            bench.pull(ms + phase_ms);
+        }
+        let audio = bench.pulled[210..].iter().all(|p| *p == Pulled::Audio);
+        assert!(audio, "{phase_ms} ms");
+        let steps = bench.out.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
+        assert!(steps < 0.06, "{phase_ms} ms: a step of {steps}");
+        assert_eq!(bench.receiver.stats().packets_received, 200);
     }
-    assert!(bench.pulled[210..].iter().all(|p| *p == Pulled::Audio));
-    let steps = bench.out.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
-    assert!(steps < 0.06, "a step of {steps}");
-    assert_eq!(bench.receiver.stats().packets_received, 200);
+}
+
+#[test]
+fn nothing_is_missing_while_the_sender_says_that_it_is_silent() {
+    let mut bench = Bench::new(400);
+    for p in 0..400_usize {
+        let ms = p as u64 * 20;
+        if p % 20 != 7 {
+            bench.receiver.push(EncodedFrame {
+                ssrc: 1,
+                seq: p as u64,
+                rtp_time: p as u64 * 960,
+                level_minus_dbov: Some(if p < 100 { 20 } else { 127 }),
+                payload: Arc::clone(&bench.packets[p]),
+                arrival: bench.at(ms),
+                captured: None,
+                copy_distance: 0,
+            });
+        }
+        bench.pull(ms);
+        if p == 150 {
+            bench.out.clear();
+            bench.concealed_before = bench.receiver.stats().concealed_samples;
+        }
+    }
+    let stats = bench.receiver.stats();
+    assert!(bench.out.iter().all(|s| *s == 0.0));
+    assert_eq!(stats.concealed_samples, bench.concealed_before);
+    assert_eq!(stats.packets_lost, 20);
+}
+
+#[test]
+fn of_a_stall_of_seconds_nothing_is_thrown_away() {
+    let mut bench = Bench::new(700);
+    // All that was sent for 6 s comes at once.
+    bench.run(|p| Some(if (200..500).contains(&p) { 10_000 } else { p as u64 * 20 }));
+    let stats = bench.receiver.stats();
+    assert_eq!(stats.packets_received, 700);
+    assert_eq!((stats.packets_lost, stats.packets_discarded), (0, 0));
+    let left = bench.receiver.delay().as_secs_f64() * 48e3;
+    let played = stats.removed_samples_for_acceleration as f64 + left;
+    // It began anew after the stall, later by what had piled up.
+    assert!(played > 5.0 * 48e3, "{stats:?}, {left} samples late");
 }
 
 #[test]

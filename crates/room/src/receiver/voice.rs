@@ -247,7 +247,7 @@ impl Voice {
 
     fn count_concealed(&mut self, samples: usize, stats: &mut ReceiverStats) {
         // While the sender says that it is silent nothing is missing (RFC 7587, section 3.1.3).
-        if self.in_dtx {
+        if self.in_dtx || self.claims_silence() {
             return;
         }
         stats.concealment_events += u64::from(!self.concealing);

@@ -4,11 +4,15 @@ use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
+use foldback_chain::ChainSpec;
 use foldback_config::{Config, check_listen, check_public_address, describe_chain, describe_kinds};
 use tracing_subscriber::EnvFilter;
 
+use crate::bench::{self, BenchOptions};
+use crate::process::{self, ProcessOptions};
 use crate::{plugins, serve};
 
 /// A mixed-audio conference server: each microphone runs through a chain of stages that you write
@@ -37,6 +41,16 @@ enum Command {
     },
     /// List every kind of stage with its parameters, units, ranges and defaults.
     Stages,
+    /// Send a sound file through a chain, offline and faster than real time.
+    ///
+    /// The stages before and after `mix` run one after the other. OUTPUT lines up with INPUT sample
+    /// by sample: the chain's delay is taken out, unless --no-compensate keeps it.
+    Process(ProcessOptions),
+    /// Measure what chains cost on this machine, stage by stage.
+    ///
+    /// Prints times per block of 10 ms, the share of these 10 ms, the algorithmic delay, and the
+    /// allocations that should be 0.
+    Bench(BenchOptions),
 }
 
 #[derive(Debug, clap::Args)]
@@ -78,6 +92,8 @@ pub fn main() -> ExitCode {
             print!("{}", describe_kinds(&plugins::registry()));
             Ok(())
         }
+        Command::Process(options) => process::run(&options),
+        Command::Bench(options) => bench::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -89,10 +105,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run_server(options: &ServeOptions) -> Result<(), String> {
-    let mut config = match &options.config {
-        Some(file) => read(file)?,
-        None => Config::built_in(&plugins::registry()),
-    };
+    let mut config = read_or_built_in(options.config.as_deref())?;
     let server = &mut config.server;
     server.listen = options.listen.unwrap_or(server.listen);
     server.media_port = options.media_port.unwrap_or(server.media_port);
@@ -113,6 +126,20 @@ fn run_server(options: &ServeOptions) -> Result<(), String> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let served = runtime.block_on(serve::serve(config, options.dev_tls));
     served.map_err(|error| format!("error: {error}"))
+}
+
+/// The chain called `name` of a file or of the built-in configuration; without a name its only one.
+pub(crate) fn chain_of(file: Option<&Path>, name: Option<&str>) -> Result<Arc<ChainSpec>, String> {
+    let config = read_or_built_in(file)?;
+    let chain = config.pick_chain(name).map_err(|sentence| match file {
+        Some(file) => format!("{}: {sentence}", file.display()),
+        None => format!("the built-in configuration: {sentence}"),
+    });
+    chain.map(Arc::clone)
+}
+
+pub(crate) fn read_or_built_in(file: Option<&Path>) -> Result<Config, String> {
+    file.map_or_else(|| Ok(Config::built_in(&plugins::registry())), read)
 }
 
 fn read(file: &Path) -> Result<Config, String> {

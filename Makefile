@@ -1,7 +1,7 @@
 # `make setup`, `make run` and `make test` install what they need first: see scripts/setup.sh.
 # Everything else is plain cargo; its environment stands in .cargo/config.toml.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint soak fuzz
+.PHONY: help setup run test lint soak fuzz scores
 # The steps of a target come one after the other under `make -j` too: cargo has the cores.
 .NOTPARALLEL:
 
@@ -35,3 +35,6 @@ FUZZ_SECONDS ?= 600
 fuzz: ## Fuzz what networks and browsers may send, FUZZ_SECONDS=600 for each target
 	@scripts/setup.sh build
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
+
+scores: ## Score the chains on the developers' audio set, beside the bare libraries
+	@scripts/scores.sh

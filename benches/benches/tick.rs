@@ -3,14 +3,12 @@
 
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
-use std::f32::consts::TAU;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audiopus::coder::Encoder;
-use audiopus::{Application, Channels, SampleRate};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use foldback_benches::encoded_voice;
 use foldback_chain::{ChainSpec, NoProbe};
 use foldback_config::Config;
 use foldback_room::{
@@ -79,28 +77,6 @@ impl Bench {
         }
         black_box(self.room.packets().count());
     }
-}
-
-/// A second of voice-like sound as a client sends it.
-fn encoded_voice() -> Vec<Arc<[u8]>> {
-    let encoder = Encoder::new(SampleRate::Hz48000, Channels::Mono, Application::Voip);
-    let encoder = encoder.expect("an encoder");
-    (0..50u32)
-        .map(|packet| {
-            let pcm: Vec<f32> = (0..960u32)
-                .map(|i| {
-                    let t = (packet * 960 + i) as f32 / 48_000.0;
-                    let syllable = 0.6 + 0.4 * (TAU * 4.0 * t).sin();
-                    let voice: f32 =
-                        (1..8).map(|k| (TAU * 140.0 * k as f32 * t).sin() / k as f32).sum();
-                    0.1 * syllable * voice
-                })
-                .collect();
-            let mut bytes = [0; 1275];
-            let length = encoder.encode_float(&pcm, &mut bytes).expect("encodes");
-            Arc::from(&bytes[..length])
-        })
-        .collect()
 }
 
 criterion_group! {

@@ -114,6 +114,24 @@ impl Config {
         self.chains.iter().find(|chain| chain.name == name)
     }
 
+    /// The chain called `name`; without a name, the only one.
+    ///
+    /// # Errors
+    /// A sentence with the names there are.
+    pub fn pick_chain(&self, name: Option<&str>) -> Result<&Arc<ChainSpec>, String> {
+        let known = || self.chains.iter().map(|chain| chain.name.as_str());
+        let listed = names::list(known(), '"', "and");
+        match (name, self.chains.as_slice()) {
+            (None, [only]) => Ok(only),
+            (None, _) => Err(format!("there are the chains {listed}: name one of them")),
+            (Some(name), _) => self.chain(name).ok_or_else(|| {
+                let meant = names::did_you_mean(name, known(), '"');
+                let meant = meant.map_or(String::new(), |meant| format!(": {meant}"));
+                format!("there is no chain {name:?}, only {listed}{meant}")
+            }),
+        }
+    }
+
     /// The chain for callers who join no room and hear themselves: the file's chain `echo`, else
     /// that of `config/echo.toml` as it was when the binary was built. Never has a `mix`.
     ///

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use foldback_config::{Config, check_listen, check_public_address, describe_chain, describe_kinds};
+use foldback_config::{check_listen, check_public_address, describe_chain, describe_kinds};
 use tracing_subscriber::EnvFilter;
 
+use crate::bench::{self, BenchOptions};
+use crate::process::{self, ProcessOptions};
 use crate::{config_file, plugins, serve};
 
 /// A mixed-audio conference server: each microphone runs through a chain of stages that you write
@@ -37,6 +39,16 @@ enum Command {
     },
     /// List every kind of stage with its parameters, units, ranges and defaults.
     Stages,
+    /// Send a sound file through a chain, offline and faster than real time.
+    ///
+    /// The stages before and after `mix` run one after the other. OUTPUT lines up with INPUT sample
+    /// by sample: the chain's delay is taken out, unless --no-compensate keeps it.
+    Process(ProcessOptions),
+    /// Measure what chains cost on this machine, stage by stage.
+    ///
+    /// Prints times per block of 10 ms, the share of these 10 ms, the algorithmic delay, and the
+    /// allocations that should be 0.
+    Bench(BenchOptions),
 }
 
 #[derive(Debug, clap::Args)]
@@ -78,6 +90,8 @@ pub fn main() -> ExitCode {
             print!("{}", describe_kinds(&plugins::registry()));
             Ok(())
         }
+        Command::Process(options) => process::run(&options),
+        Command::Bench(options) => bench::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -89,10 +103,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run_server(options: &ServeOptions) -> Result<(), String> {
-    let mut config = match &options.config {
-        Some(file) => config_file::read(file)?,
-        None => Config::built_in(&plugins::registry()),
-    };
+    let mut config = config_file::read_or_built_in(options.config.as_deref())?;
     let server = &mut config.server;
     server.listen = options.listen.unwrap_or(server.listen);
     server.media_port = options.media_port.unwrap_or(server.media_port);

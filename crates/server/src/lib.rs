@@ -5,13 +5,16 @@
 //! and take milliseconds) and handed to the workers whole.
 
 pub mod addresses;
+mod bench;
 pub mod cli;
 pub mod conference;
 mod config_file;
 pub mod http;
 pub mod message;
 pub mod names;
+mod offline;
 pub mod plugins;
+mod process;
 pub mod report;
 mod roster;
 pub mod serve;

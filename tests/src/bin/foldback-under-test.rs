@@ -3,6 +3,11 @@
 
 use std::process::ExitCode;
 
+use foldback_allocations::CountingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
 fn main() -> ExitCode {
     foldback_server::cli::main()
 }

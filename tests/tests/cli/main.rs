@@ -1,5 +1,8 @@
 //! The command line, as a person at a terminal meets it.
 
+mod bench;
+mod process;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -1,0 +1,94 @@
+//! An allocator that counts the allocations of each thread: how `foldback bench` knows whether a
+//! stage allocates.
+//!
+//! It is the system's allocator and one addition to a number of the thread's own: no lock, nothing
+//! shared between cores. It sees what Rust code allocates; C and C++ libraries call `malloc` behind
+//! its back.
+//!
+//! ```
+//! use foldback_allocations::{CountingAllocator, of_this_thread};
+//!
+//! #[global_allocator]
+//! static ALLOCATOR: CountingAllocator = CountingAllocator;
+//!
+//! let before = of_this_thread();
+//! let _one = Box::new(7);
+//! assert_eq!(of_this_thread() - before, 1);
+//! ```
+#![allow(unsafe_code, reason = "`GlobalAlloc` is an unsafe trait; this is all that the crate does")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+thread_local! {
+    // Constant and without a destructor, so that reaching it needs no set-up, which would allocate.
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often this thread has allocated since it began; a reallocation counts as one. Always 0 in a
+/// program whose global allocator is not a [`CountingAllocator`].
+#[must_use]
+pub fn of_this_thread() -> u64 {
+    COUNT.get()
+}
+
+/// The system's allocator, with a count for each thread.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CountingAllocator;
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps the contract of `alloc_zeroed`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps the contract of `realloc`.
+        unsafe { System.realloc(old, layout, new_size) }
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
+fn count() {
+    COUNT.set(COUNT.get() + 1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[global_allocator]
+    static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+    #[test]
+    fn allocations_of_this_thread_are_counted_and_those_of_others_are_not() {
+        let before = of_this_thread();
+        let mut grows = vec![1_u8];
+        grows.reserve(1000);
+        let own = of_this_thread() - before;
+        assert_eq!(own, 2, "one for the vector, one for its growth");
+
+        let other = std::thread::spawn(|| {
+            let before = of_this_thread();
+            let boxes: Vec<_> = (0..100).map(Box::new).collect();
+            drop(boxes);
+            of_this_thread() - before
+        });
+        let before = of_this_thread();
+        assert_eq!(other.join().expect("does not panic"), 101);
+        assert_eq!(of_this_thread(), before);
+    }
+}

@@ -42,6 +42,8 @@ fn stages_lists_every_kind_with_its_ranges() {
     let text = stdout(&run(&["stages"]));
     let kinds = [
         "high-pass",
+        "low-pass",
+        "equaliser",
         "echo-cancel",
         "noise-suppress",
         "denoise",

@@ -49,6 +49,9 @@ fn stages_lists_every_kind_with_its_ranges() {
         "denoise",
         "auto-gain",
         "gain",
+        "gate",
+        "compressor",
+        "de-esser",
         "mix",
         "limiter",
     ];

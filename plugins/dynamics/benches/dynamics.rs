@@ -1,9 +1,9 @@
-//! Cost of a 10 ms block, in mono unless it says so. `gain` stands beside the bare multiplication, and
-//! both beside a section of the bare library for filters.
+//! Cost of a 10 ms block, in mono unless it says so. `gain` stands beside the bare multiplication and
+//! `de-esser` beside the bare library's filter of its size; the others have none to stand beside.
 
 use biquad::{Biquad, Coefficients, DirectForm2Transposed, ToHertz, Type};
 use criterion::Criterion;
-use foldback_plugin_dynamics::{gain, limiter};
+use foldback_plugin_dynamics::{compressor, de_esser, gain, gate, limiter};
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext, RawValue, StageFormat, StageKind};
 use foldback_stage_testkit::stages::{build, params};
 
@@ -16,7 +16,14 @@ fn main() {
     bench(&mut criterion, "gain", &gain::KIND, mono, &half, 0.5);
     bench(&mut criterion, "gain of 0 dB", &gain::KIND, mono, &[], 0.5);
     bench_moving_gain(&mut criterion);
+    bench(&mut criterion, "gate, open", &gate::KIND, mono, &[], 0.5);
+    bench(&mut criterion, "gate, closed", &gate::KIND, mono, &[], 0.001);
+    bench(&mut criterion, "compressor, below its knee", &compressor::KIND, mono, &[], 0.05);
+    bench(&mut criterion, "compressor, compressing", &compressor::KIND, mono, &[], 0.5);
     let stereo = StageFormat::STEREO;
+    bench(&mut criterion, "compressor, compressing, stereo", &compressor::KIND, stereo, &[], 0.5);
+    bench(&mut criterion, "de-esser, below its threshold", &de_esser::KIND, mono, &[], 0.01);
+    bench(&mut criterion, "de-esser, lowering", &de_esser::KIND, mono, &[], 0.5);
     bench(&mut criterion, "limiter, below its ceiling", &limiter::KIND, mono, &[], 0.5);
     bench(&mut criterion, "limiter, limiting", &limiter::KIND, mono, &[], 2.0);
     bench(&mut criterion, "limiter, limiting, stereo", &limiter::KIND, stereo, &[], 2.0);

@@ -1,10 +1,13 @@
 //! What the level stages do to a signal.
 
+mod compressor;
+mod de_esser;
 mod gain;
+mod gate;
 mod limiter;
 
 use foldback_stage::{RawValue, StageFormat, StageKind};
-use foldback_stage_testkit::measure::{clicks, rms_dbfs};
+use foldback_stage_testkit::measure::{clicks, rms_dbfs, tone_dbfs};
 use foldback_stage_testkit::signal::tone;
 use foldback_stage_testkit::stages::{build, params, run};
 
@@ -15,6 +18,23 @@ type Set<'a> = &'a [(&'a str, RawValue<'a>)];
 /// The values as parameters of a stage.
 fn set<const N: usize>(values: [(&'static str, f64); N]) -> [(&'static str, RawValue<'static>); N] {
     values.map(|(name, value)| (name, RawValue::Float(value)))
+}
+
+/// The level of a steady tone behind the stage, in dBFS.
+fn level_behind(kind: &StageKind, set: Set<'_>, frequency_hz: f64, level_dbfs: f64) -> f64 {
+    let input = tone(frequency_hz, level_dbfs, 2.0);
+    let output = run(&mut *build(kind, StageFormat::MONO, set), &input);
+    tone_dbfs(&output[48_000..], frequency_hz)
+}
+
+/// The gain in dB at each sample, for a signal that is nowhere 0.
+fn gains_db(input: &[f32], output: &[f32]) -> Vec<f32> {
+    input.iter().zip(output).map(|(before, after)| 20.0 * (after / before).log10()).collect()
+}
+
+/// `level` for `ms`.
+fn steady(level: f32, ms: usize) -> Vec<f32> {
+    vec![level; 48 * ms]
 }
 
 /// Takes `input` through a stage that is told the values `to` at its middle.

@@ -1,9 +1,11 @@
-//! `gain`: a constant factor.
+//! `gain`: a factor.
 
 use foldback_stage::{
-    AudioBlock, BlockContext, BuildError, ParamSpec, Params, Stage, StageFormat, StageKind,
+    AudioBlock, BlockContext, BuildError, ParamSpec, Params, Ramp, Stage, StageFormat, StageKind,
     db_to_amplitude,
 };
+
+use crate::without_subnormals;
 
 const GAIN_DB: ParamSpec = ParamSpec::float(
     "gain_db",
@@ -12,7 +14,8 @@ const GAIN_DB: ParamSpec = ParamSpec::float(
     30.0,
     0.0,
     "Amplification; negative is quieter. Above 0 put a limiter behind it.",
-);
+)
+.live();
 
 /// `{ kind = "gain", gain_db = -6 }`
 pub const KIND: StageKind = StageKind {
@@ -23,21 +26,39 @@ pub const KIND: StageKind = StageKind {
 };
 
 fn build(params: &Params, _format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {
-    Ok(Box::new(Gain { factor: db_to_amplitude(params.float(&GAIN_DB)) }))
+    Ok(Box::new(Gain { factor: Ramp::new(db_to_amplitude(params.float(&GAIN_DB))) }))
 }
 
 #[derive(Clone)]
 struct Gain {
-    factor: f32,
+    factor: Ramp,
 }
 
 impl Stage for Gain {
     fn process(&mut self, block: &mut AudioBlock<'_>, _cx: &mut BlockContext<'_>) {
-        for sample in block.planes_mut().flatten() {
-            let scaled = *sample * self.factor;
-            // The quiet end of a tail must not become subnormal by being attenuated.
-            *sample = if scaled.abs() < f32::MIN_POSITIVE { 0.0 } else { scaled };
+        let at_start = self.factor;
+        match at_start.steady() {
+            Some(1.0) => {}
+            Some(factor) => {
+                for plane in block.planes_mut() {
+                    plane
+                        .iter_mut()
+                        .for_each(|sample| *sample = without_subnormals(*sample * factor));
+                }
+            }
+            None => {
+                for plane in block.planes_mut() {
+                    self.factor = at_start;
+                    for sample in plane {
+                        *sample = without_subnormals(*sample * self.factor.next());
+                    }
+                }
+            }
         }
+    }
+
+    fn adjust(&mut self, params: &Params) {
+        self.factor.aim(db_to_amplitude(params.float(&GAIN_DB)));
     }
 
     fn fork(&self) -> Option<Box<dyn Stage>> {

@@ -45,11 +45,16 @@ fn stages_lists_every_kind_with_its_ranges() {
     let text = stdout(&run(&["stages"]));
     let kinds = [
         "high-pass",
+        "low-pass",
+        "equaliser",
         "echo-cancel",
         "noise-suppress",
         "denoise",
         "auto-gain",
         "gain",
+        "gate",
+        "compressor",
+        "de-esser",
         "mix",
         "limiter",
     ];

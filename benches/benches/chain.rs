@@ -58,7 +58,7 @@ fn chains(c: &mut Criterion) {
 }
 
 fn of_empty(stages: usize, format: StageFormat) -> (Chain, AudioBuffer) {
-    let spec = |n| StageSpec { name: format!("{n}"), kind: &EMPTY, params: Params::default() };
+    let spec = |n| StageSpec { name: format!("{n}"), ..StageSpec::of(&EMPTY) };
     let specs: Vec<_> = (0..stages).map(spec).collect();
     let mut audio = if format.channels == 2 { AudioBuffer::stereo() } else { AudioBuffer::mono() };
     for channel in 0..format.channels {

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use foldback_chain::{Chain, NoProbe, Probe, StageSpec};
-use foldback_stage::{
-    AudioBlock, AudioBuffer, BlockContext, Params, Stage, StageFormat, StageKind,
-};
+use foldback_stage::{AudioBlock, AudioBuffer, BlockContext, Stage, StageFormat, StageKind};
 
 static EMPTY: StageKind = StageKind {
     name: "empty",

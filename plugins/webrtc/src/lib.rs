@@ -12,6 +12,8 @@ pub mod echo_cancel;
 pub mod noise_suppress;
 
 mod apm;
+mod echo_delay;
+mod far_end;
 
 use foldback_stage::StageKind;
 

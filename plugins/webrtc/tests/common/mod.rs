@@ -1,44 +1,18 @@
 //! Signals and measures for the tests of this crate.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of this module")]
 
-use foldback_stage::{
-    AudioBuffer, BLOCK_SAMPLES, BlockContext, Params, RawValue, SAMPLE_RATE_HZ, Stage, StageFormat,
-    StageKind,
-};
+use foldback_stage::{BLOCK_SAMPLES, RawValue, SAMPLE_RATE_HZ, Stage, StageFormat, StageKind};
+use foldback_stage_testkit::stages;
 
 pub const SECOND: usize = SAMPLE_RATE_HZ as usize;
 
 /// A mono stage of `kind` with some parameters set.
 pub fn stage(kind: &StageKind, set: &[(&str, RawValue<'_>)]) -> Box<dyn Stage> {
-    let mut params = Params::defaults(kind.params);
-    for (name, value) in set {
-        let spec = kind.params.iter().find(|s| s.name == *name).expect("a parameter of the kind");
-        params.set(spec, *value).expect("a value in range");
-    }
-    (kind.build)(&params, StageFormat::MONO).expect("builds")
+    stages::build(kind, StageFormat::MONO, set)
 }
 
 /// Takes whole blocks of `input` through the stage, with nothing played to the participant.
-pub fn run(stage: &mut dyn Stage, input: &[f32]) -> Vec<f32> {
-    run_with_far_end(stage, input, None)
-}
-
-/// As [`run`], with `far_end` block by block beside it.
-pub fn run_with_far_end(stage: &mut dyn Stage, input: &[f32], far_end: Option<&[f32]>) -> Vec<f32> {
-    let mut output = Vec::with_capacity(input.len());
-    let mut buffer = AudioBuffer::mono();
-    for (index, block) in input.chunks_exact(BLOCK_SAMPLES).enumerate() {
-        buffer.plane_mut(0).copy_from_slice(block);
-        let start = index * BLOCK_SAMPLES;
-        let mut cx = BlockContext {
-            far_end: far_end.map(|f| &f[start..start + BLOCK_SAMPLES]),
-            ..BlockContext::default()
-        };
-        stage.process(&mut buffer.block(), &mut cx);
-        output.extend_from_slice(buffer.plane(0));
-    }
-    output
-}
+pub use foldback_stage_testkit::stages::run;
 
 /// White noise in ±1 from a seed.
 pub struct Noise(pub u32);

@@ -17,5 +17,5 @@ pub fn registry() -> Registry {
 
 /// Makes what plugins' libraries keep per thread, so that no tick has to.
 pub fn prime_media_thread() {
-    foldback_plugin_denoise::denoise::prime_thread();
+    foldback_plugin_denoise::prime_thread();
 }

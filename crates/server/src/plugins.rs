@@ -6,11 +6,12 @@ use foldback_stage::StageKind;
 /// Every kind that chains may name.
 #[must_use]
 pub fn registry() -> Registry {
-    let plugins: [&[&'static StageKind]; 4] = [
+    let plugins: [&[&'static StageKind]; 5] = [
         foldback_plugin_filter::KINDS,
         foldback_plugin_webrtc::KINDS,
         foldback_plugin_denoise::KINDS,
         foldback_plugin_dynamics::KINDS,
+        foldback_plugin_loudness::KINDS,
     ];
     Registry::new(&plugins.concat())
 }

@@ -6,12 +6,13 @@ use foldback_stage::StageKind;
 /// Every kind that chains may name.
 #[must_use]
 pub fn registry() -> Registry {
-    let plugins: [&[&'static StageKind]; 5] = [
+    let plugins: [&[&'static StageKind]; 6] = [
         foldback_plugin_filter::KINDS,
         foldback_plugin_webrtc::KINDS,
         foldback_plugin_denoise::KINDS,
         foldback_plugin_dynamics::KINDS,
         foldback_plugin_loudness::KINDS,
+        foldback_plugin_resample::KINDS,
     ];
     Registry::new(&plugins.concat())
 }

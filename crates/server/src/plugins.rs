@@ -6,13 +6,14 @@ use foldback_stage::StageKind;
 /// Every kind that chains may name.
 #[must_use]
 pub fn registry() -> Registry {
-    let plugins: [&[&'static StageKind]; 6] = [
+    let plugins: [&[&'static StageKind]; 7] = [
         foldback_plugin_filter::KINDS,
         foldback_plugin_webrtc::KINDS,
         foldback_plugin_denoise::KINDS,
         foldback_plugin_dynamics::KINDS,
         foldback_plugin_loudness::KINDS,
         foldback_plugin_resample::KINDS,
+        foldback_plugin_utility::KINDS,
     ];
     Registry::new(&plugins.concat())
 }

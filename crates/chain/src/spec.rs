@@ -44,12 +44,14 @@ impl StageSpec {
     /// runs is another.
     pub(crate) fn goes_on_as(&self, next: &Self) -> bool {
         let live = |name: &str| self.kind.params.iter().any(|spec| spec.live && spec.name == name);
-        let built_with =
-            |spec: &Self| spec.params.iter().filter(|(name, _)| !live(name)).collect::<Vec<_>>();
+        let fixed = |params: &Params| -> Vec<_> {
+            let fixed = params.iter().filter(|(name, _)| !live(name));
+            fixed.map(|(_, value)| value.clone()).collect()
+        };
         self.name == next.name
             && self.kind.name == next.kind.name
             && self.enabled == next.enabled
-            && built_with(self) == built_with(next)
+            && fixed(&self.params) == fixed(&next.params)
     }
 }
 

@@ -22,6 +22,7 @@ const CUTOFF_HZ: ParamSpec = ParamSpec::float("cutoff_hz", "Hz", 20.0, 1000.0, 8
 const LOW_MS: ParamSpec = ParamSpec::int("low_ms", "ms", 0, 100, 10, "The lesser.");
 const HIGH_MS: ParamSpec = ParamSpec::int("high_ms", "ms", 0, 100, 20, "The greater.");
 const SOFT: ParamSpec = ParamSpec::bool("soft", true, "Whether it is soft.");
+const FOLDER: ParamSpec = ParamSpec::text("folder", "recordings", "Where it goes.");
 
 const FILTER: StageKind = StageKind {
     name: "filter",
@@ -34,6 +35,10 @@ const FILTER: StageKind = StageKind {
 const WINDOW: StageKind =
     StageKind { name: "window", about: "", params: &[LOW_MS, HIGH_MS], build: build_window };
 
+/// Stands in for a stage that takes text.
+const KEEP: StageKind =
+    StageKind { name: "keep", about: "", params: &[FOLDER], build: |_, _| Ok(Box::new(Delay(0))) };
+
 fn build_window(params: &Params, _format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {
     match params.int(&LOW_MS) <= params.int(&HIGH_MS) {
         true => Ok(Box::new(Delay(480))),
@@ -42,7 +47,7 @@ fn build_window(params: &Params, _format: StageFormat) -> Result<Box<dyn Stage>,
 }
 
 fn parse(text: &str) -> Result<Config, ConfigErrors> {
-    Config::parse(text, "t.toml", &Registry::new(&[&FILTER, &WINDOW]))
+    Config::parse(text, "t.toml", &Registry::new(&[&FILTER, &WINDOW, &KEEP]))
 }
 
 fn valid(text: &str) -> Config {
@@ -116,6 +121,17 @@ fn stages_stand_before_and_after_mix_as_they_were_written() {
     assert_eq!(cutoffs, [100.0, 20.5]);
     assert!(chain.input[0].params.bool(&SOFT));
     assert!(!chain.input[1].params.bool(&SOFT));
+}
+
+#[test]
+fn text_is_taken_as_the_file_has_it() {
+    let config = valid(
+        "[chain.talk]
+        stages = [{ kind = \"keep\" }, { kind = \"keep\", name = \"b\", folder = 'C:\\new ä' }]",
+    );
+    let folders: Vec<_> =
+        config.chains[0].stages().map(|stage| stage.params.text(&FOLDER)).collect();
+    assert_eq!(folders.iter().map(|f| &**f).collect::<Vec<_>>(), ["recordings", "C:\\new ä"]);
 }
 
 #[test]

@@ -12,6 +12,9 @@ fn registry() -> Registry {
         foldback_plugin_webrtc::KINDS,
         foldback_plugin_denoise::KINDS,
         foldback_plugin_dynamics::KINDS,
+        foldback_plugin_loudness::KINDS,
+        foldback_plugin_resample::KINDS,
+        foldback_plugin_utility::KINDS,
     ];
     Registry::new(&kinds.concat())
 }

@@ -97,7 +97,7 @@ pub fn reading(stage: &dyn Stage, name: &str) -> Option<f32> {
 /// Holds a kind to the contract of [`Stage`]. Its own sound is for its own tests.
 ///
 /// * Names are lower-case words, joined by hyphens (kinds) or underscores (parameters), and a
-///   parameter ends in its unit; defaults are in range.
+///   parameter ends in its unit (`dB/s` is `_db_per_s`); defaults are in range.
 /// * It is built for one and two channels, with every parameter at both ends of its range.
 /// * Nothing allocates while it runs: `process`, `idle`, `report`, `adjust`. This is seen only in a
 ///   program with [`guard_allocations!`](crate::guard_allocations).
@@ -109,8 +109,16 @@ pub fn reading(stage: &dyn Stage, name: &str) -> Option<f32> {
 /// # Panics
 /// With what is wrong.
 pub fn must_be_sound(kind: &'static StageKind) {
+    must_be_sound_in(kind, &[StageFormat::MONO, StageFormat::STEREO]);
+}
+
+/// As [`must_be_sound`], for a kind that is not built for every number of channels.
+///
+/// # Panics
+/// With what is wrong.
+pub fn must_be_sound_in(kind: &'static StageKind, formats: &[StageFormat]) {
     declaration_must_be_sound(kind);
-    for format in [StageFormat::MONO, StageFormat::STEREO] {
+    for &format in formats {
         for set in ends_of_ranges(kind) {
             let what = format!("`{}`, {} channels, {set:?}", kind.name, format.channels);
             let mut stage = build(kind, format, &set);
@@ -140,7 +148,9 @@ fn declaration_must_be_sound(kind: &StageKind) {
         assert!(words(name, '_'), "a parameter is lower-case words and underscores: `{name}`");
         assert!(about.ends_with('.'), "`{name}` of `{}` is described by a sentence", kind.name);
         let unit = match ty {
-            ParamType::Float { unit, .. } | ParamType::Int { unit, .. } => unit.to_lowercase(),
+            ParamType::Float { unit, .. } | ParamType::Int { unit, .. } => {
+                unit.to_lowercase().replace('/', "_per_")
+            }
             _ => String::new(),
         };
         assert!(
@@ -152,7 +162,9 @@ fn declaration_must_be_sound(kind: &StageKind) {
             ParamType::Float { default, .. } => RawValue::Float((*default).into()),
             ParamType::Int { default, .. } => RawValue::Int(*default),
             ParamType::Bool { default } => RawValue::Bool(*default),
-            ParamType::Choice { default, .. } => RawValue::Text(default),
+            ParamType::Choice { default, .. } | ParamType::Text { default } => {
+                RawValue::Text(default)
+            }
         });
         assert!(default.is_ok(), "the default of `{name}` of `{}` is out of range", kind.name);
     }
@@ -170,6 +182,7 @@ fn ends_of_ranges(kind: &StageKind) -> Vec<Vec<(&'static str, RawValue<'static>)
             ParamType::Choice { allowed, .. } => {
                 allowed.iter().map(|word| RawValue::Text(word)).collect()
             }
+            ParamType::Text { default } => vec![RawValue::Text(default)],
         };
         values.into_iter().map(|value| vec![(spec.name, value)])
     });

@@ -5,6 +5,7 @@
 //! as the key, so that name, range and default cannot drift apart.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// The declaration of one parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,6 +58,11 @@ pub enum ParamType {
         /// Value when not given.
         default: &'static str,
     },
+    /// Any text, such as the name of a folder.
+    Text {
+        /// Value when not given.
+        default: &'static str,
+    },
 }
 
 impl ParamSpec {
@@ -103,13 +109,19 @@ impl ParamSpec {
         Self { name, ty: ParamType::Choice { allowed, default }, about, live: false }
     }
 
+    /// Any text; what it may hold beyond that, the plugin checks when it builds.
+    #[must_use]
+    pub const fn text(name: &'static str, default: &'static str, about: &'static str) -> Self {
+        Self { name, ty: ParamType::Text { default }, about, live: false }
+    }
+
     /// The same parameter, which running stages take new values of.
     #[must_use]
     pub const fn live(self) -> Self {
         Self { live: true, ..self }
     }
 
-    /// The value this parameter has when it is not given.
+    /// The value this parameter has when it is not given. Allocates for a [`ParamType::Text`].
     #[must_use]
     pub fn default_value(&self) -> ParamValue {
         match self.ty {
@@ -117,6 +129,7 @@ impl ParamSpec {
             ParamType::Int { default, .. } => ParamValue::Int(default),
             ParamType::Bool { default } => ParamValue::Bool(default),
             ParamType::Choice { default, .. } => ParamValue::Choice(default),
+            ParamType::Text { default } => ParamValue::Text(default.into()),
         }
     }
 
@@ -144,6 +157,7 @@ impl ParamSpec {
                     None => refuse(),
                 }
             }
+            (ParamType::Text { .. }, RawValue::Text(v)) => Ok(ParamValue::Text(v.into())),
             _ => refuse(),
         }
     }
@@ -176,6 +190,7 @@ impl fmt::Display for ParamType {
                 }
                 Ok(())
             }
+            Self::Text { .. } => f.write_str("text"),
         }
     }
 }
@@ -195,8 +210,8 @@ pub enum RawValue<'a> {
     Other,
 }
 
-/// A checked value.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A checked value. Cheap to clone: never allocates.
+#[derive(Clone, Debug, PartialEq)]
 pub enum ParamValue {
     /// Of a [`ParamType::Float`].
     Float(f32),
@@ -206,6 +221,8 @@ pub enum ParamValue {
     Bool(bool),
     /// Of a [`ParamType::Choice`].
     Choice(&'static str),
+    /// Of a [`ParamType::Text`].
+    Text(Arc<str>),
 }
 
 impl fmt::Display for ParamValue {
@@ -215,6 +232,7 @@ impl fmt::Display for ParamValue {
             Self::Int(v) => write!(f, "{v}"),
             Self::Bool(v) => write!(f, "{v}"),
             Self::Choice(v) => write!(f, "\"{v}\""),
+            Self::Text(v) => write!(f, "{v:?}"),
         }
     }
 }
@@ -253,8 +271,8 @@ impl Params {
     }
 
     /// Names and values in the order of declaration.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, ParamValue)> + '_ {
-        self.values.iter().copied()
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &ParamValue)> + '_ {
+        self.values.iter().map(|(name, value)| (*name, value))
     }
 
     /// The value of a number parameter.
@@ -305,9 +323,21 @@ impl Params {
         }
     }
 
+    /// The text given.
+    ///
+    /// # Panics
+    /// If `spec` is not a [`ParamType::Text`] (a bug in the plugin).
+    #[must_use]
+    pub fn text(&self, spec: &ParamSpec) -> Arc<str> {
+        match self.value(spec) {
+            ParamValue::Text(v) => v,
+            other => panic!("`{}` is {other:?}, not text", spec.name),
+        }
+    }
+
     fn value(&self, spec: &ParamSpec) -> ParamValue {
         let given = self.values.iter().find(|(name, _)| *name == spec.name);
-        given.map_or_else(|| spec.default_value(), |(_, value)| *value)
+        given.map_or_else(|| spec.default_value(), |(_, value)| value.clone())
     }
 }
 
@@ -318,6 +348,7 @@ mod tests {
     const CUTOFF: ParamSpec = ParamSpec::float("cutoff_hz", "Hz", 20.0, 1000.0, 80.0, "Corner.");
     const LEVEL: ParamSpec =
         ParamSpec::choice("level", &["low", "mid", "high"], "mid", "How much.");
+    const FOLDER: ParamSpec = ParamSpec::text("folder", "recordings", "Where it goes.");
 
     #[test]
     fn a_value_out_of_range_is_refused_with_what_is_allowed_and_changes_nothing() {
@@ -347,5 +378,25 @@ mod tests {
     fn a_word_that_is_not_allowed_is_refused_with_those_that_are() {
         let refused = LEVEL.check(RawValue::Text("max")).expect_err("no such word");
         assert_eq!(refused.allowed, "\"low\", \"mid\" or \"high\"");
+    }
+
+    #[test]
+    fn text_is_taken_as_it_stands_and_has_its_default() {
+        let mut params = Params::defaults(&[FOLDER]);
+        assert_eq!(&*params.text(&FOLDER), "recordings");
+        params.set(&FOLDER, RawValue::Text("/tmp/two words")).expect("any text will do");
+        assert_eq!(&*params.text(&FOLDER), "/tmp/two words");
+    }
+
+    #[test]
+    fn a_number_is_never_taken_for_text() {
+        let refused = FOLDER.check(RawValue::Int(7)).expect_err("no text");
+        assert_eq!(refused.allowed, "text");
+    }
+
+    #[test]
+    fn text_is_shown_as_it_would_be_written() {
+        let shown = FOLDER.check(RawValue::Text("a \"b\"")).map(|value| value.to_string());
+        assert_eq!(shown.as_deref(), Ok("\"a \\\"b\\\"\""));
     }
 }

@@ -1,23 +1,54 @@
-//! Cost of a 10 ms mono block.
+//! Cost of a 10 ms block, beside that of the library alone.
+
+use std::hint::black_box;
 
 use criterion::Criterion;
-use foldback_plugin_denoise::denoise::KIND;
-use foldback_stage::{AudioBuffer, BlockContext, Params, StageFormat};
+use foldback_plugin_denoise::{denoise, vad};
+use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext, Params, StageFormat, StageKind};
+use nnnoiseless::DenoiseState;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
-    for (name, peak) in [("denoise", 0.3), ("denoise, digital silence", 0.0)] {
-        let mut stage =
-            (KIND.build)(&Params::defaults(KIND.params), StageFormat::MONO).expect("builds");
-        let mut audio = AudioBuffer::mono();
-        criterion.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                for (n, sample) in audio.plane_mut(0).iter_mut().enumerate() {
-                    *sample = ((n * 37 % 97) as f32 / 48.0 - 1.0) * peak;
-                }
-                stage.process(&mut audio.block(), &mut BlockContext::default());
-            });
-        });
-    }
+    bench_library(&mut criterion);
+    bench(&mut criterion, "denoise mono", &denoise::KIND, AudioBuffer::mono(), 0.3);
+    bench(&mut criterion, "denoise mono, silence", &denoise::KIND, AudioBuffer::mono(), 0.0);
+    bench(&mut criterion, "vad mono", &vad::KIND, AudioBuffer::mono(), 0.3);
+    bench(&mut criterion, "vad stereo", &vad::KIND, AudioBuffer::stereo(), 0.3);
+    bench(&mut criterion, "vad mono, silence", &vad::KIND, AudioBuffer::mono(), 0.0);
     criterion.final_summary();
+}
+
+fn sawtooth(n: usize) -> f32 {
+    (n * 37 % 97) as f32 / 48.0 - 1.0
+}
+
+fn bench_library(criterion: &mut Criterion) {
+    let mut state = DenoiseState::new();
+    let input: [f32; BLOCK_SAMPLES] = std::array::from_fn(|n| sawtooth(n) * 0.3 * 32_768.0);
+    let mut output = [0.0; BLOCK_SAMPLES];
+    criterion.bench_function("nnnoiseless alone", |bencher| {
+        bencher.iter(|| state.process_frame(&mut output, black_box(&input)));
+    });
+}
+
+fn bench(
+    criterion: &mut Criterion,
+    name: &str,
+    kind: &StageKind,
+    mut audio: AudioBuffer,
+    peak: f32,
+) {
+    let format = StageFormat { channels: audio.channels() };
+    let mut stage = (kind.build)(&Params::defaults(kind.params), format).expect("builds");
+    let mut input = audio.clone();
+    for channel in 0..input.channels() {
+        let samples = input.plane_mut(channel).iter_mut().enumerate();
+        samples.for_each(|(n, sample)| *sample = sawtooth(n) * peak);
+    }
+    criterion.bench_function(name, |bencher| {
+        bencher.iter(|| {
+            audio.copy_from(&input);
+            stage.process(&mut audio.block(), &mut BlockContext::default());
+        });
+    });
 }

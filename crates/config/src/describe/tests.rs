@@ -1,4 +1,4 @@
-use foldback_stage::{AudioBlock, BlockContext, BuildError, Stage, StageKind};
+use foldback_stage::{AudioBlock, BlockContext, BuildError, RawValue, Stage, StageKind};
 
 use super::*;
 
@@ -105,4 +105,24 @@ mix
         How many participants are heard at once; the loudest are chosen.
 ";
     assert_eq!(text, expected);
+}
+
+#[test]
+fn text_is_listed_and_shown_in_quotes() {
+    const FOLDER: ParamSpec = ParamSpec::text("folder", "recordings", "Where it goes.");
+    static KEEP: StageKind = StageKind {
+        name: "keep",
+        about: "Keeps it.",
+        params: &[FOLDER],
+        build: |_, _| Ok(Box::new(Delay(0))),
+    };
+    let kinds = describe_kinds(&Registry::new(&[&KEEP]));
+    let expected = "    folder: text, by default \"recordings\"\n        Where it goes.\n";
+    assert!(kinds.contains(expected), "{kinds}");
+    let mut spec = stage("keep", &KEEP);
+    spec.params.set(&FOLDER, RawValue::Text("two words")).expect("text");
+    let chain =
+        ChainSpec { name: "talk".to_owned(), input: vec![spec], mix: None, output: Vec::new() };
+    let shown = describe_chain(&chain);
+    assert!(shown.contains("  keep  folder = \"two words\"\n"), "{shown}");
 }

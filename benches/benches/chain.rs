@@ -14,7 +14,7 @@ static EMPTY: StageKind = StageKind {
     name: "empty",
     about: "Does nothing.",
     params: &[],
-    build: |_, _| Ok(Box::new(Empty)),
+    build: &|_, _| Ok(Box::new(Empty)),
 };
 
 struct Empty;

@@ -314,17 +314,18 @@ mod tests {
         StageKind { name, about: "", params: &[], build }
     }
 
-    static DOUBLE: StageKind = kind("double", |_, _| {
+    static DOUBLE: StageKind = kind("double", &|_, _| {
         Ok(Box::new(Scripted(|plane| plane.iter_mut().for_each(|s| *s *= 2.0))))
     });
-    static PANICS: StageKind = kind("panics", |_, _| {
+    static PANICS: StageKind = kind("panics", &|_, _| {
         Ok(Box::new(Scripted(|plane| {
             plane.fill(9.0);
             panic!("a plugin's bug")
         })))
     });
-    static NAN: StageKind = kind("nan", |_, _| Ok(Box::new(Scripted(|plane| plane[3] = f32::NAN))));
-    static REFUSES: StageKind = kind("refuses", |_, _| Err(BuildError::new("not today")));
+    static NAN: StageKind =
+        kind("nan", &|_, _| Ok(Box::new(Scripted(|plane| plane[3] = f32::NAN))));
+    static REFUSES: StageKind = kind("refuses", &|_, _| Err(BuildError::new("not today")));
 
     fn spec(kind: &'static StageKind) -> StageSpec {
         StageSpec::of(kind)

@@ -1,5 +1,7 @@
 //! A chain as it was written: checked, but not yet running.
 
+use std::ptr;
+
 use foldback_stage::{ParamSpec, Params, Stage, StageFormat, StageKind};
 
 use crate::delay::Bypass;
@@ -49,16 +51,17 @@ impl StageSpec {
             fixed.map(|(_, value)| value.clone()).collect()
         };
         self.name == next.name
-            && self.kind.name == next.kind.name
+            && ptr::eq(self.kind, next.kind)
             && self.enabled == next.enabled
             && fixed(&self.params) == fixed(&next.params)
     }
 }
 
+/// Kinds are the same if they are one: two libraries may each have a kind of the same name.
 impl PartialEq for StageSpec {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
-            && self.kind.name == other.kind.name
+            && ptr::eq(self.kind, other.kind)
             && self.params == other.params
             && self.enabled == other.enabled
     }

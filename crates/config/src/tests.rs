@@ -28,16 +28,16 @@ const FILTER: StageKind = StageKind {
     name: "filter",
     about: "Stands in for a filter.",
     params: &[CUTOFF_HZ, SOFT],
-    build: |_, _| Ok(Box::new(Delay(0))),
+    build: &|_, _| Ok(Box::new(Delay(0))),
 };
 
 /// Stands in for a stage whose parameters depend on each other.
 const WINDOW: StageKind =
-    StageKind { name: "window", about: "", params: &[LOW_MS, HIGH_MS], build: build_window };
+    StageKind { name: "window", about: "", params: &[LOW_MS, HIGH_MS], build: &build_window };
 
 /// Stands in for a stage that takes text.
 const KEEP: StageKind =
-    StageKind { name: "keep", about: "", params: &[FOLDER], build: |_, _| Ok(Box::new(Delay(0))) };
+    StageKind { name: "keep", about: "", params: &[FOLDER], build: &|_, _| Ok(Box::new(Delay(0))) };
 
 fn build_window(params: &Params, _format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {
     match params.int(&LOW_MS) <= params.int(&HIGH_MS) {

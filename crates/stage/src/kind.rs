@@ -110,8 +110,10 @@ pub struct StageKind {
     pub build: BuildStage,
 }
 
-/// How a [`StageKind`] makes a stage.
-pub type BuildStage = fn(&Params, StageFormat) -> Result<Box<dyn Stage>, BuildError>;
+/// How a [`StageKind`] makes a stage: a reference to a plain function, or, where a kind was loaded
+/// from a library, to one that knows which.
+pub type BuildStage =
+    &'static (dyn Fn(&Params, StageFormat) -> Result<Box<dyn Stage>, BuildError> + Send + Sync);
 
 impl fmt::Debug for StageKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

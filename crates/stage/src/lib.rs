@@ -23,7 +23,7 @@
 //!     name: "my-gain",
 //!     about: "Makes it louder.",
 //!     params: &[GAIN_DB],
-//!     build,
+//!     build: &build,
 //! };
 //!
 //! struct MyGain {

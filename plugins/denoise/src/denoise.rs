@@ -21,7 +21,7 @@ pub const KIND: StageKind = StageKind {
     name: "denoise",
     about: "Neural noise suppression (RNNoise); also estimates the probability of speech.",
     params: &[STRENGTH],
-    build,
+    build: &build,
 };
 
 fn build(params: &Params, format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {

@@ -22,7 +22,7 @@ pub const KIND: StageKind = StageKind {
     about: "Voice activity (RNNoise): tells later stages and the mixer the probability of speech; \
             changes no sample.",
     params: &[HOLD_MS],
-    build,
+    build: &build,
 };
 
 fn build(params: &Params, _format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {

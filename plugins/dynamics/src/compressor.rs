@@ -64,7 +64,7 @@ pub const KIND: StageKind = StageKind {
     name: "compressor",
     about: "Makes what is loud less so by a ratio, with a soft knee; stereo channels are linked.",
     params: &[THRESHOLD_DBFS, RATIO, KNEE_DB, ATTACK_MS, RELEASE_MS, MAKEUP_DB],
-    build,
+    build: &build,
 };
 
 fn build(params: &Params, _format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {

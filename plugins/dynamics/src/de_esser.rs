@@ -47,7 +47,7 @@ pub const KIND: StageKind = StageKind {
     name: "de-esser",
     about: "Lowers the high frequencies while a talker hisses; stereo channels are linked.",
     params: &[FREQUENCY_HZ, THRESHOLD_DBFS, RANGE_DB],
-    build,
+    build: &build,
 };
 
 /// Faster than a sibilant begins, slower than its own ripple.

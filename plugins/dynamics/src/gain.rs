@@ -22,7 +22,7 @@ pub const KIND: StageKind = StageKind {
     name: "gain",
     about: "Makes the signal louder or quieter by a constant factor.",
     params: &[GAIN_DB],
-    build,
+    build: &build,
 };
 
 fn build(params: &Params, _format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {

@@ -63,7 +63,7 @@ pub const KIND: StageKind = StageKind {
     name: "gate",
     about: "Noise gate: makes the pauses between words quieter; stereo channels are linked.",
     params: &[THRESHOLD_DBFS, HYSTERESIS_DB, ATTACK_MS, HOLD_MS, RELEASE_MS, RANGE_DB],
-    build,
+    build: &build,
 };
 
 fn build(params: &Params, _format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {

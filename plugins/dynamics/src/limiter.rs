@@ -51,7 +51,7 @@ pub const KIND: StageKind = StageKind {
     name: "limiter",
     about: "Look-ahead limiter: keeps every sample below a ceiling; stereo channels are linked.",
     params: &[CEILING_DBFS, LOOKAHEAD_MS, RELEASE_MS],
-    build,
+    build: &build,
 };
 
 fn build(params: &Params, format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {

@@ -48,7 +48,7 @@ pub const KIND: StageKind = StageKind {
         HIGH_SHELF_HZ,
         HIGH_SHELF_DB,
     ],
-    build: |params, _format| filter::build(tune, params),
+    build: &|params, _format| filter::build(tune, params),
 };
 
 const fn hz(

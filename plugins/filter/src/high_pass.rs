@@ -24,7 +24,7 @@ pub const KIND: StageKind = StageKind {
     name: "high-pass",
     about: "Butterworth high-pass: removes rumble, hum and plosives below the voice.",
     params: &[CUTOFF_HZ, ORDER],
-    build: |params, _format| filter::build(tune, params),
+    build: &|params, _format| filter::build(tune, params),
 };
 
 fn tune(params: &Params) -> Result<Tuning, Errors> {

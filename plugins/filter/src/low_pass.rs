@@ -22,7 +22,7 @@ pub const KIND: StageKind = StageKind {
     name: "low-pass",
     about: "Butterworth low-pass: removes hiss above the voice, or narrows it to a telephone's.",
     params: &[CUTOFF_HZ, ORDER],
-    build: |params, _format| filter::build(tune, params),
+    build: &|params, _format| filter::build(tune, params),
 };
 
 fn tune(params: &Params) -> Result<Tuning, Errors> {

@@ -50,7 +50,7 @@ pub const KIND: StageKind = StageKind {
     about: "Brings the loudness of the programme (EBU R128) to a target by a slow gain. Put a \
             limiter behind it.",
     params: &[TARGET_LUFS, MAX_GAIN_DB, MAX_CUT_DB, SPEED_DB_PER_S, GATE_LUFS],
-    build,
+    build: &build,
 };
 
 fn build(params: &Params, format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {

@@ -20,7 +20,7 @@ pub const KIND: StageKind = StageKind {
     name: "band-limit",
     about: "Sounds like a telephone: resamples to 8, 16 or 24 kHz and back.",
     params: &[BANDWIDTH],
-    build,
+    build: &build,
 };
 
 fn build(params: &Params, format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {

@@ -19,7 +19,7 @@ pub const KIND: StageKind = StageKind {
     name: "delay",
     about: "Holds the signal back by a constant time.",
     params: &[DELAY_MS],
-    build,
+    build: &build,
 };
 
 fn build(params: &Params, format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {

@@ -21,7 +21,7 @@ pub const KIND: StageKind = StageKind {
     name: "pan",
     about: "Equal-power balance between the left and the right channel. For stereo only.",
     params: &[POSITION],
-    build,
+    build: &build,
 };
 
 fn build(params: &Params, format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {

@@ -47,7 +47,7 @@ pub const KIND: StageKind = StageKind {
     name: "record",
     about: "Keeps what passes in a WAV file; changes no sample.",
     params: &[FOLDER, PREFIX, SAMPLE_FORMAT, MAX_MINUTES],
-    build,
+    build: &build,
 };
 
 /// How long the disk may stand still before samples are left out.

@@ -25,7 +25,7 @@ pub const KIND: StageKind = StageKind {
     name: "tone",
     about: "A sine wave as test signal, the same in every channel.",
     params: &[FREQUENCY_HZ, LEVEL_DBFS, MODE],
-    build,
+    build: &build,
 };
 
 fn build(params: &Params, _format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {

@@ -25,7 +25,7 @@ pub const KIND: StageKind = StageKind {
     about: "Brings quiet voices up to one level (WebRTC AGC2); only speech moves the gain. \
             Loud peaks are limited to -1 dBFS.",
     params: &[TARGET_DBFS, MAX_GAIN_DB],
-    build,
+    build: &build,
 };
 
 fn build(params: &Params, format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {

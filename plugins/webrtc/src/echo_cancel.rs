@@ -15,7 +15,7 @@ pub const KIND: StageKind = StageKind {
     about: "Removes the echo of the mix that the participant hears (WebRTC AEC3). Stands before \
             `mix`; behind it there is no far end and audio passes.",
     params: &[],
-    build,
+    build: &build,
 };
 
 fn build(_params: &Params, format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {

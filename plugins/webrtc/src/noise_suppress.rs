@@ -20,7 +20,7 @@ pub const KIND: StageKind = StageKind {
     about: "Statistical noise suppression (WebRTC NS): cheap, and gentle on music and keyboards \
             alike, so only steady noise goes.",
     params: &[LEVEL],
-    build,
+    build: &build,
 };
 
 fn build(params: &Params, format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {

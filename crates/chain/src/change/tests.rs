@@ -15,7 +15,7 @@ static SHIFT: StageKind = StageKind {
     name: "shift",
     about: "",
     params: &[GAIN_DB, DELAY],
-    build: |params, _| {
+    build: &|params, _| {
         let delay = usize::try_from(params.int(&DELAY)).expect("in range");
         let gain = db_to_amplitude(params.float(&GAIN_DB));
         Ok(Box::new(Shift { line: vec![0.0; delay].into(), gain, blocks: 0.0 }))

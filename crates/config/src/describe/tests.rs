@@ -22,15 +22,19 @@ static FILTER: StageKind = StageKind {
     about: "Removes rumble, hum and plosives below the voice, and says so in a text that does not \
             fit into one line.",
     params: &[CUTOFF_HZ, LEVEL],
-    build: |_, _| Ok(Box::new(Delay(0))),
+    build: &|_, _| Ok(Box::new(Delay(0))),
 };
-static LATE: StageKind =
-    StageKind { name: "late", about: "Late.", params: &[], build: |_, _| Ok(Box::new(Delay(516))) };
+static LATE: StageKind = StageKind {
+    name: "late",
+    about: "Late.",
+    params: &[],
+    build: &|_, _| Ok(Box::new(Delay(516))),
+};
 static REFUSES: StageKind = StageKind {
     name: "refuses",
     about: "",
     params: &[],
-    build: |_, _| Err(BuildError::new("no memory")),
+    build: &|_, _| Err(BuildError::new("no memory")),
 };
 
 fn stage(name: &str, kind: &'static StageKind) -> StageSpec {
@@ -114,7 +118,7 @@ fn text_is_listed_and_shown_in_quotes() {
         name: "keep",
         about: "Keeps it.",
         params: &[FOLDER],
-        build: |_, _| Ok(Box::new(Delay(0))),
+        build: &|_, _| Ok(Box::new(Delay(0))),
     };
     let kinds = describe_kinds(&Registry::new(&[&KEEP]));
     let expected = "    folder: text, by default \"recordings\"\n        Where it goes.\n";

@@ -15,6 +15,7 @@
 //! dBFS, where a sine wave that just reaches full scale peaks at 0 dBFS and has an rms of -3 dBFS.
 
 pub mod alloc;
+pub mod libraries;
 pub mod measure;
 pub mod signal;
 pub mod stages;

@@ -17,6 +17,6 @@ mod running;
 mod spec;
 
 pub use change::Change;
-pub use registry::Registry;
+pub use registry::{LoadKinds, Registry};
 pub use running::{Chain, ChainBuildError, Fault, MAX_CHANGES, NoProbe, Probe};
 pub use spec::{ChainSpec, MIX_KIND, MixSpec, StageSpec};

@@ -21,6 +21,7 @@ mod chains;
 mod describe;
 mod error;
 mod names;
+mod plugins;
 mod reader;
 mod rooms;
 mod sections;
@@ -35,6 +36,7 @@ use crate::reader::Reader;
 
 pub use describe::{describe_chain, describe_kinds};
 pub use error::{ConfigError, ConfigErrors};
+pub use plugins::kinds_of;
 pub use rooms::{RoomPattern, RoomRule};
 pub use sections::{LatencyMode, OpusConfig, ServerConfig, check_listen, check_public_address};
 
@@ -55,10 +57,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// Checks `text`, the contents of `file` (which is only used in messages).
+    /// Checks `text`, the contents of `file`, which is used in messages and to find libraries.
     ///
     /// Builds every stage once, so that what a plugin refuses is found here too: may allocate,
-    /// may take milliseconds per stage. Reads no file by itself.
+    /// may take milliseconds per stage. Reads no file by itself, but has `registry` load the
+    /// libraries of `[plugins]`; their paths are relative to the folder of `file`.
     ///
     /// # Errors
     /// Every mistake of the file, in the order of their position. Where the text is not TOML
@@ -66,7 +69,7 @@ impl Config {
     pub fn parse(text: &str, file: &str, registry: &Registry) -> Result<Self, ConfigErrors> {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         let mut reader = Reader::new(text);
-        let config = read(&mut reader, registry);
+        let config = read(&mut reader, file, registry);
         match (config, reader.into_errors(file)) {
             (Some(config), None) => Ok(config),
             (_, Some(errors)) => Err(errors),
@@ -145,9 +148,11 @@ impl Config {
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Reads the whole document. `None` only after an error.
-fn read(reader: &mut Reader<'_>, registry: &Registry) -> Option<Config> {
+fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Config> {
     let root = reader.document()?;
-    reader.known_keys("the file", &root, &["server", "opus", "latency", "chain", "room"]);
+    let sections = ["server", "opus", "latency", "plugins", "chain", "room"];
+    reader.known_keys("the file", &root, &sections);
+    let registry = &plugins::read(reader, &root, file, registry);
     let server = sections::read_server(reader, &root);
     let opus = sections::read_opus(reader, &root);
     let latency = sections::read_latency(reader, &root);

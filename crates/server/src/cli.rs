@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::bench::{self, BenchOptions};
 use crate::process::{self, ProcessOptions};
-use crate::{config_file, plugins, serve};
+use crate::{config_file, serve};
 
 /// A mixed-audio conference server: each microphone runs through a chain of stages that you write
 /// in TOML, everybody hears the mix without themselves, and Prometheus sees what each stage costs.
@@ -38,7 +38,11 @@ enum Command {
         file: PathBuf,
     },
     /// List every kind of stage with its parameters, units, ranges and defaults.
-    Stages,
+    Stages {
+        /// A TOML file, to list the kinds of the libraries in its `[plugins]` too.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
     /// Send a sound file through a chain, offline and faster than real time.
     ///
     /// The stages before and after `mix` run one after the other. OUTPUT lines up with INPUT sample
@@ -86,10 +90,9 @@ pub fn main() -> ExitCode {
             let chains: Vec<_> = config.chains.iter().map(|c| describe_chain(c)).collect();
             print!("{}", chains.join("\n"));
         }),
-        Command::Stages => {
-            print!("{}", describe_kinds(&plugins::registry()));
-            Ok(())
-        }
+        Command::Stages { config } => config_file::kinds(config.as_deref()).map(|kinds| {
+            print!("{}", describe_kinds(&kinds));
+        }),
         Command::Process(options) => process::run(&options),
         Command::Bench(options) => bench::run(&options),
     };

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use foldback_chain::ChainSpec;
+use foldback_chain::{ChainSpec, Registry};
 use foldback_config::Config;
 
 use crate::plugins;
@@ -25,8 +25,20 @@ pub(crate) fn read_or_built_in(file: Option<&Path>) -> Result<Config, String> {
 
 /// Reads and checks a file; the error is for the person who wrote it.
 pub(crate) fn read(file: &Path) -> Result<Config, String> {
-    let shown = file.display().to_string();
-    let bytes = std::fs::read(file).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    let config = Config::parse_bytes(&bytes, &shown, &plugins::registry());
+    let bytes = bytes_of(file)?;
+    let config = Config::parse_bytes(&bytes, &file.display().to_string(), &plugins::registry());
     config.map_err(|errors| errors.to_string())
+}
+
+/// The kinds of stage that chains of a file can name; without one, those that are built in.
+pub(crate) fn kinds(file: Option<&Path>) -> Result<Registry, String> {
+    let Some(file) = file else { return Ok(plugins::registry()) };
+    let bytes = bytes_of(file)?;
+    let kinds =
+        foldback_config::kinds_of(&bytes, &file.display().to_string(), &plugins::registry());
+    kinds.map_err(|errors| errors.to_string())
+}
+
+fn bytes_of(file: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
 }

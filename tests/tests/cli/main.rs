@@ -1,6 +1,7 @@
 //! The command line, as a person at a terminal meets it.
 
 mod bench;
+mod plugins;
 mod process;
 
 use std::path::{Path, PathBuf};

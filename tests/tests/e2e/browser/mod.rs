@@ -2,6 +2,7 @@ mod departures;
 mod disturbances;
 mod networks;
 mod offers;
+mod plugins;
 mod reload;
 mod rooms;
 

@@ -1,0 +1,81 @@
+//! Stages from libraries, in every command.
+
+use std::fs;
+use std::path::Path;
+
+use foldback_stage_testkit::libraries::{built_by_cargo, compile};
+use foldback_testkit::measure::rms_dbfs;
+use foldback_testkit::signal::{read_wav, tone, write_wav};
+use tempfile::TempDir;
+
+use crate::{run, stderr, stdout};
+
+/// A folder with both examples in `lib/`, and a file that names them from where it lies.
+fn with_examples() -> (TempDir, String) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let libraries = folder.path().join("lib");
+    fs::create_dir(&libraries).expect("an empty folder");
+    fs::copy(built_by_cargo("foldback-example-tremolo"), libraries.join("tremolo.so"))
+        .expect("copies");
+    let source = "examples/plugins/ring-mod-c/ring_mod.c";
+    compile(source, &[], &libraries.join("ring_mod.so"));
+    let file = folder.path().join("plugins.toml");
+    let text = "[plugins]\nload = [\"lib/tremolo.so\", \"lib/ring_mod.so\"]\n\
+                [chain.odd]\nstages = [{ kind = \"tremolo\", depth_db = 0 }, \
+                { kind = \"ring-mod\", frequency_hz = 300 }]\n";
+    fs::write(&file, text).expect("writes");
+    let file = file.to_str().expect("a plain path").to_owned();
+    (folder, file)
+}
+
+#[test]
+fn kinds_of_libraries_are_known_to_every_command() {
+    let (folder, file) = with_examples();
+    let checked = run(&["check", &file]);
+    assert!(checked.status.success(), "{}", stderr(&checked));
+    assert!(stdout(&checked).contains("ring-mod"), "{}", stdout(&checked));
+
+    let listed = stdout(&run(&["stages", "--config", &file]));
+    for line in ["tremolo", "ring-mod", "gain"] {
+        assert!(listed.lines().any(|l| l == line), "no `{line}` in\n{listed}");
+    }
+    assert!(listed.contains("a number from 1 to 4000 Hz, by default 100"), "{listed}");
+    assert!(!stdout(&run(&["stages"])).contains("ring-mod"), "only where they are loaded");
+
+    let path = |name: &str| folder.path().join(name).to_str().expect("a plain path").to_owned();
+    let (input, output) = (path("in.wav"), path("out.wav"));
+    write_wav(Path::new(&input), &tone(1_000.0, -20.0, 1.0));
+    let processed = run(&["process", "--config", &file, &input, &output]);
+    assert!(processed.status.success(), "{}", stderr(&processed));
+    // Two tones of half the amplitude each.
+    let change_db = rms_dbfs(&read_wav(Path::new(&output)).0) + 23.0;
+    assert!((change_db + 3.0).abs() < 0.1, "{change_db} dB");
+
+    let measured = run(&["bench", "--config", &file, "--seconds", "1", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&stdout(&measured)).expect("JSON");
+    for stage in report["chains"][0]["stages"].as_array().expect("a list") {
+        assert_eq!(stage["allocations_per_block"].as_f64(), Some(0.0), "{stage}");
+    }
+}
+
+#[test]
+fn a_library_for_another_abi_is_refused_with_its_place_by_check_and_serve() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let library = folder.path().join("other.so");
+    let broken = "crates/plugin-host/tests/libraries/broken.c";
+    compile(broken, &["-DMISTAKE=OTHER_VERSION"], &library);
+    let file = folder.path().join("other.toml");
+    let text = "[plugins]\nload = [\"other.so\"]\n[chain.a]\nstages = [{ kind = \"mix\" }]\n";
+    fs::write(&file, text).expect("writes");
+    let file = file.to_str().expect("a plain path");
+    let expected = format!(
+        "{file}:2:9: {}: made for plugin ABI 2, this foldback has 1; build it again with the \
+         foldback_plugin.h or the foldback-plugin-abi of this foldback\n",
+        library.display()
+    );
+    for command in [&["check", file][..], &["serve", "--config", file]] {
+        let refused = run(command);
+        assert_eq!(refused.status.code(), Some(1), "{command:?}");
+        assert!(stderr(&refused).starts_with(&expected), "{command:?}: {}", stderr(&refused));
+    }
+}

@@ -10,6 +10,7 @@ use foldback_config::{check_listen, check_public_address, describe_chain, descri
 use tracing_subscriber::EnvFilter;
 
 use crate::bench::{self, BenchOptions};
+use crate::new_stage::{self, NewStageOptions};
 use crate::process::{self, ProcessOptions};
 use crate::{config_file, serve};
 
@@ -53,6 +54,11 @@ enum Command {
     /// Prints times per block of 10 ms, the share of these 10 ms, the algorithmic delay, and the
     /// allocations that should be 0.
     Bench(BenchOptions),
+    /// Lay out the crate of a new stage, to be loaded from a library of its own.
+    ///
+    /// What it makes is a stage that works, with its tests: docs/writing-a-stage.md goes on from
+    /// there.
+    NewStage(NewStageOptions),
 }
 
 #[derive(Debug, clap::Args)]
@@ -95,6 +101,7 @@ pub fn main() -> ExitCode {
         }),
         Command::Process(options) => process::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::NewStage(options) => new_stage::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,6 +12,7 @@ mod config_file;
 pub mod http;
 pub mod message;
 pub mod names;
+mod new_stage;
 mod offline;
 pub mod plugins;
 mod process;

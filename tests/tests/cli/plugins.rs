@@ -1,14 +1,15 @@
-//! Stages from libraries, in every command.
+//! Stages from libraries, in every command, and new ones.
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use foldback_stage_testkit::libraries::{built_by_cargo, compile};
 use foldback_testkit::measure::rms_dbfs;
 use foldback_testkit::signal::{read_wav, tone, write_wav};
 use tempfile::TempDir;
 
-use crate::{run, stderr, stdout};
+use crate::{root, run, stderr, stdout};
 
 /// A folder with both examples in `lib/`, and a file that names them from where it lies.
 fn with_examples() -> (TempDir, String) {
@@ -78,4 +79,57 @@ fn a_library_for_another_abi_is_refused_with_its_place_by_check_and_serve() {
         assert_eq!(refused.status.code(), Some(1), "{command:?}");
         assert!(stderr(&refused).starts_with(&expected), "{command:?}: {}", stderr(&refused));
     }
+}
+
+#[test]
+fn a_new_stage_builds_passes_its_tests_and_is_loaded() {
+    // Always the same place, so that what did not change is built once.
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (stage, target) = (folder.join("soft-clip"), folder.join("soft-clip-target"));
+    let _not_there_yet = fs::remove_dir_all(&stage);
+    let made = run(&["new-stage", "soft-clip", "--dir", stage.to_str().expect("a plain path")]);
+    assert!(made.status.success(), "{}", stderr(&made));
+
+    // The versions that are there already, so that none is asked for.
+    fs::copy(root().join("Cargo.lock"), stage.join("Cargo.lock")).expect("copies");
+    fs::create_dir_all(&target).expect("a folder");
+    std::os::unix::fs::symlink(&target, stage.join("target")).expect("links");
+    for command in [&["build", "--release"][..], &["test"]] {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .args(command)
+            .arg("--offline")
+            .env_remove("CARGO_TARGET_DIR")
+            .current_dir(&stage)
+            .output()
+            .expect("cargo starts");
+        assert!(built.status.success(), "{command:?}: {}{}", stdout(&built), stderr(&built));
+    }
+    let checked = run(&["check", stage.join("foldback.toml").to_str().expect("a plain path")]);
+    assert!(checked.status.success(), "{}", stderr(&checked));
+    assert!(stdout(&checked).contains("soft-clip"), "{}", stdout(&checked));
+}
+
+#[test]
+fn a_new_stage_takes_no_name_and_no_folder_that_is_not_free() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let there = folder.path().to_str().expect("a plain path");
+    let nowhere = folder.path().join("nowhere");
+    let nowhere = nowhere.to_str().expect("a plain path");
+    for (arguments, told) in [
+        (
+            ["Soft Clip", "--dir", nowhere],
+            "\"Soft Clip\" must be lower-case words joined by hyphens",
+        ),
+        (["../up", "--dir", nowhere], "\"../up\" must be lower-case words joined by hyphens"),
+        (["gain", "--dir", nowhere], "there is a kind of stage `gain` already"),
+        (["mix", "--dir", nowhere], "there is a kind of stage `mix` already"),
+        (["soft-clip", "--dir", there], &format!("{there} is there already")),
+        (["soft-clip", "--foldback", there], &format!("{there} is no checkout of foldback")),
+    ] {
+        let refused = run(&[&["new-stage"], &arguments[..]].concat());
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}");
+        assert!(stderr(&refused).starts_with(told), "{arguments:?}: {}", stderr(&refused));
+    }
+    assert!(!Path::new(nowhere).exists());
 }

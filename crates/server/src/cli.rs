@@ -113,6 +113,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run_server(options: &ServeOptions) -> Result<(), String> {
+    start_log();
     let mut config = config_file::read_or_built_in(options.config.as_deref())?;
     let server = &mut config.server;
     server.listen = options.listen.unwrap_or(server.listen);
@@ -121,6 +122,13 @@ fn run_server(options: &ServeOptions) -> Result<(), String> {
         server.public_addresses.clone_from(&options.public_address);
     }
     server.check_ports()?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    let served = runtime.block_on(serve::serve(config, options.config.clone(), options.dev_tls));
+    served.map_err(|error| format!("error: {error}"))
+}
+
+/// The log of `serve`, from the reading of the file on: it tells which libraries were loaded.
+fn start_log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
         // str0m tells much at info that matters to its developers only.
         EnvFilter::new("info,str0m=warn,is=warn")
@@ -131,9 +139,6 @@ fn run_server(options: &ServeOptions) -> Result<(), String> {
         .with_ansi(stderr().is_terminal())
         .with_writer(stderr)
         .init();
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    let served = runtime.block_on(serve::serve(config, options.config.clone(), options.dev_tls));
-    served.map_err(|error| format!("error: {error}"))
 }
 
 /// An IP address or a host name, and a port.

@@ -31,6 +31,7 @@ async fn stages_of_libraries_change_the_sound_of_a_room_and_one_that_panics_lose
 
     let in_c = talking_through(&[&ring_mod], "kind = \"ring-mod\", frequency_hz = 100");
     let server = Server::start(&in_c).await;
+    assert!(server.log().contains("plugin library loaded"), "{}", server.log());
     let (speaker, listener) = join!(
         Browser::with_microphone(microphone_tone(SPEAKER_HZ)),
         Browser::with_microphone(vec![0.0; 48_000]),

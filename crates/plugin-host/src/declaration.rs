@@ -11,7 +11,7 @@ use foldback_plugin_abi::{
     FOLDBACK_PARAM_BOOL, FOLDBACK_PARAM_CHOICE, FOLDBACK_PARAM_FLOAT, FOLDBACK_PARAM_INT,
     FOLDBACK_PARAM_TEXT, FOLDBACK_PLUGIN_ABI_VERSION, FoldbackKind, FoldbackParam, FoldbackPlugin,
 };
-use foldback_stage::{ParamSpec, ParamType, StageKind};
+use foldback_stage::{ParamSpec, ParamType, StageKind, is_words};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use crate::stage::{Functions, LoadedKind};
@@ -180,14 +180,10 @@ fn ordered(param: &FoldbackParam, allowed: impl Fn(f64) -> bool, what: &str) -> 
 }
 
 fn words(key: &str, name: &str, joint: char) -> Result<(), String> {
-    let word = |word: &str| {
-        !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
-    };
-    let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase());
-    if starts_well && name.split(joint).all(word) && name.len() <= 64 {
-        return Ok(());
+    match is_words(name, joint) {
+        true => Ok(()),
+        false => Err(format!("`{key}` is {name:?}, must be lower-case words joined by `{joint}`")),
     }
-    Err(format!("`{key}` is {name:?}, must be lower-case words joined by `{joint}`"))
 }
 
 /// Text of a declaration.

@@ -3,7 +3,7 @@
 use foldback_chain::{Chain, NoProbe, StageSpec};
 use foldback_stage::{
     AudioBuffer, BLOCK_SAMPLES, BlockContext, ParamSpec, ParamType, Params, RawValue, Stage,
-    StageFormat, StageKind, StageReport,
+    StageFormat, StageKind, StageReport, is_words,
 };
 
 use crate::alloc::no_alloc;
@@ -137,15 +137,15 @@ pub fn must_be_sound_in(kind: &'static StageKind, formats: &[StageFormat]) {
 }
 
 fn declaration_must_be_sound(kind: &StageKind) {
-    let words = |name: &str, joint: char| {
-        name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == joint)
-    };
-    assert!(words(kind.name, '-'), "a kind is lower-case words joined by hyphens: `{}`", kind.name);
+    assert!(
+        is_words(kind.name, '-'),
+        "a kind is lower-case words joined by hyphens: `{}`",
+        kind.name
+    );
     assert!(kind.about.ends_with('.'), "`{}` is described by a sentence", kind.name);
     for spec in kind.params {
         let ParamSpec { name, about, ty, .. } = spec;
-        assert!(words(name, '_'), "a parameter is lower-case words and underscores: `{name}`");
+        assert!(is_words(name, '_'), "a parameter is lower-case words and underscores: `{name}`");
         assert!(about.ends_with('.'), "`{name}` of `{}` is described by a sentence", kind.name);
         let unit = match ty {
             ParamType::Float { unit, .. } | ParamType::Int { unit, .. } => {

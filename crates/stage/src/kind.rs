@@ -110,6 +110,17 @@ pub struct StageKind {
     pub build: BuildStage,
 }
 
+/// Whether `name` is made of lower-case words, letters and digits with a letter in front, joined by
+/// `joint`: a hyphen in names of kinds, an underscore in those of parameters. At most 64 bytes.
+#[must_use]
+pub fn is_words(name: &str, joint: char) -> bool {
+    let is_word = |word: &str| {
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+    };
+    let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase());
+    starts_well && name.split(joint).all(is_word) && name.len() <= 64
+}
+
 /// How a [`StageKind`] makes a stage: a reference to a plain function, or, where a kind was loaded
 /// from a library, to one that knows which.
 pub type BuildStage =
@@ -169,5 +180,21 @@ impl StageReport {
     /// The values in the order they were added.
     pub fn readings(&self) -> impl Iterator<Item = Reading> + '_ {
         self.readings.iter().flatten().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_lower_case_words_joined_by_one_character() {
+        for good in ["gain", "high-pass", "eq-3-band", &"x".repeat(64)] {
+            assert!(is_words(good, '-'), "{good}");
+        }
+        for bad in ["", "-", "gain-", "-gain", "a--b", "a_b", "Gain", "3-band", &"x".repeat(65)] {
+            assert!(!is_words(bad, '-'), "{bad}");
+        }
+        assert!(is_words("cutoff_hz", '_'));
     }
 }

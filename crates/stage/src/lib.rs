@@ -56,7 +56,7 @@ pub use audio::{
 };
 pub use kind::{
     BlockContext, BuildError, BuildStage, CaptureTimeline, Reading, Stage, StageFormat, StageKind,
-    StageReport,
+    StageReport, is_words,
 };
 pub use params::{ParamSpec, ParamType, ParamValue, Params, RawValue, SetParamError};
 pub use ramp::Ramp;

@@ -4,6 +4,9 @@ use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use foldback_chain::MIX_KIND;
+use foldback_stage::is_words;
+
 use crate::plugins;
 
 #[derive(Debug, clap::Args)]
@@ -59,14 +62,10 @@ pub(crate) fn run(options: &NewStageOptions) -> Result<(), String> {
 }
 
 fn check_name(name: &str) -> Result<(), String> {
-    let word = |word: &str| {
-        !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
-    };
-    let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase());
-    if !(starts_well && name.split('-').all(word) && name.len() <= 64) {
+    if !is_words(name, '-') {
         return Err(format!("{name:?} must be lower-case words joined by hyphens, like soft-clip"));
     }
-    if name == foldback_chain::MIX_KIND || plugins::registry().get(name).is_some() {
+    if name == MIX_KIND || plugins::registry().get(name).is_some() {
         return Err(format!("there is a kind of stage `{name}` already: choose another name"));
     }
     Ok(())

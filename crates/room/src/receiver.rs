@@ -125,7 +125,7 @@ impl Receiver {
         if self.has_paused_clock(&frame) {
             self.clock.restart();
         }
-        if self.state == State::Empty && !self.begin(&frame) {
+        if self.state == State::Empty && !self.begin(&frame, samples) {
             self.stats.packets_discarded += 1;
             return;
         }
@@ -274,7 +274,7 @@ impl Receiver {
     }
 
     /// Begins to play with `frame`; false if it belongs to what was played before a pause.
-    fn begin(&mut self, frame: &EncodedFrame) -> bool {
+    fn begin(&mut self, frame: &EncodedFrame, samples: usize) -> bool {
         if self.ssrc.is_some() {
             if frame.seq < self.next_seq {
                 return false;
@@ -287,21 +287,27 @@ impl Receiver {
         self.next_seq = frame.seq;
         self.next_rtp = frame.rtp_time;
         self.latest_end = frame.rtp_time;
+        self.packet_samples = samples;
         self.state = State::Filling;
         true
     }
 
+    /// Whether the sender began anew: another stream, or numbers and times that do not go on from
+    /// those of before.
     fn is_restart(&self, frame: &EncodedFrame) -> bool {
         const SECOND: u64 = SAMPLE_RATE_HZ as u64;
         let Some(ssrc) = self.ssrc else { return false };
-        if ssrc != frame.ssrc {
+        let behind = frame.seq < self.next_seq;
+        // No packet of before is later than one that came after it.
+        if ssrc != frame.ssrc || behind && frame.rtp_time > self.latest_end {
             return true;
         }
         if self.state == State::Empty {
             return frame.seq.abs_diff(self.next_seq) >= 500;
         }
-        let far_in_time = frame.rtp_time > self.latest_end + 60 * SECOND
-            || frame.rtp_time + 10 * SECOND < self.next_rtp;
+        let late = if behind { 10 * SECOND } else { SECOND };
+        let far_in_time =
+            frame.rtp_time > self.latest_end + 60 * SECOND || frame.rtp_time + late < self.next_rtp;
         let far_in_seq =
             frame.seq >= self.next_seq + SLOTS as u64 || frame.seq + 500 < self.next_seq;
         far_in_time || far_in_seq

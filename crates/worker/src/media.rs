@@ -26,8 +26,6 @@ use crate::socket::{MediaSocket, ReceiveBuffers};
 const QUEUE: usize = 1024;
 /// A worker that was held up plays at most so many ticks at once; older ones are skipped.
 const MAX_CATCH_UP: u32 = 5;
-/// Reads in a row before the clock is looked at again.
-const MAX_READS: usize = 8;
 /// Addresses that one browser may come from at a time: its interfaces, and those of relays.
 const MAX_ADDRESSES: usize = 16;
 /// An address that was heard of so lately is still its session's.
@@ -124,7 +122,7 @@ impl Worker {
         while !self.shutdown {
             self.socket.wait(deadline.saturating_duration_since(Instant::now()));
             self.take_commands();
-            self.receive(&mut buffers);
+            self.receive(&mut buffers, deadline);
             let now = Instant::now();
             if now < deadline {
                 continue;
@@ -240,16 +238,15 @@ impl Worker {
         self.with_member(id, |member, outputs| member.peer.handle_timeout(now, outputs));
     }
 
-    fn receive(&mut self, buffers: &mut ReceiveBuffers) {
-        for _ in 0..MAX_READS {
-            let socket = Arc::clone(&self.socket);
-            let count = socket.receive(buffers, |arrival, source, destination, bytes| {
+    /// Reads what is there, but no longer than to `deadline`: a flood must not hold up the tick.
+    fn receive(&mut self, buffers: &mut ReceiveBuffers, deadline: Instant) {
+        let socket = Arc::clone(&self.socket);
+        let mut read = || {
+            socket.receive(buffers, |arrival, source, destination, bytes| {
                 self.datagram(arrival, source, destination, bytes);
-            });
-            if count == 0 {
-                return;
-            }
-        }
+            })
+        };
+        while read() > 0 && Instant::now() < deadline {}
     }
 
     fn datagram(

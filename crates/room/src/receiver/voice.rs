@@ -122,7 +122,9 @@ impl Voice {
     pub(super) fn decode(&mut self, slot: &Slot, stats: &mut ReceiverStats) {
         let samples = slot.samples.min(MAX_PACKET_SAMPLES);
         let frame = &slot.frame;
-        let silent = frame.level_minus_dbov.is_some_and(|l| l >= IDLE_LEVEL_MINUS_DBOV);
+        // A copy comes without a level: the sender is taken to go on as it was.
+        let as_before = frame.is_copy() && self.silent_for > 0;
+        let silent = frame.level_minus_dbov.map_or(as_before, |l| l >= IDLE_LEVEL_MINUS_DBOV);
         self.silent_for = if silent { self.silent_for.saturating_add(samples as u32) } else { 0 };
         let late = std::mem::take(&mut self.underrun) > 0;
         let made_up = std::mem::take(&mut self.made_up);

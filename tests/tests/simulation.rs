@@ -278,6 +278,27 @@ fn lost_packets_are_taken_from_the_copies_that_clients_send() {
 }
 
 #[test]
+fn numbers_and_times_that_wrap_on_the_wire_are_no_gap() {
+    let mut sim = conference(25, CLEAN, LinkSpec::delayed(Duration::from_millis(20)));
+    let listener = sim.join(Box::new(|_, _| false), false);
+    // The numbers wrap after 6 s, the time after 8 s.
+    let spec = ClientSpec {
+        red: true,
+        rtp_begins_at: (u16::MAX - 300, u32::MAX - 8 * 48_000),
+        ..ClientSpec::default()
+    };
+    let talker = sim.join_as(spec, tone(440.0, 0.1));
+    sim.run(Duration::from_secs(4));
+    sim.tap(listener);
+    sim.run(Duration::from_secs(8));
+    let stats = sim.room().receiver(talker).expect("it is here").stats();
+    assert!(stats.packets_received > 580, "{stats:?}");
+    assert_eq!((stats.packets_lost, stats.packets_discarded, stats.packets_invalid), (0, 0, 0));
+    assert_eq!(stats.concealed_samples, 0);
+    assert_eq!(gaps(sim.tapped(listener), -40.0, 5.0), []);
+}
+
+#[test]
 fn loss_and_jitter_leave_no_gaps_in_speech() {
     let mut sim = conference(6, CLEAN, rough_network());
     let listener = sim.join(Box::new(|_, _| false), false);

@@ -263,6 +263,18 @@ mod tests {
     }
 
     #[test]
+    fn stretching_moves_no_arrival_whose_sound_was_popped_but_not_told_yet() {
+        let now = Instant::now();
+        let mut fifo = SampleFifo::new();
+        push(&mut fifo, std::iter::repeat_n(0.5, 960));
+        fifo.mark_arrival(now);
+        push(&mut fifo, std::iter::repeat_n(0.5, 960));
+        fifo.pop(&mut [0.0; 960]);
+        assert!(fifo.repeat(480, 0, FadeLaw::Amplitude));
+        assert_eq!(fifo.next_arrival_before(960), Some(now));
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused() {
         let mut fifo = SampleFifo::new();
         push(&mut fifo, std::iter::repeat_n(0.5, 300));

@@ -57,6 +57,8 @@ pub struct ClientSpec {
     /// How far its wall clock is ahead of the server's, in ms, if it tells when things were
     /// captured (abs-capture-time).
     pub tells_capture_ms_ahead: Option<u32>,
+    /// RTP sequence number before its first packet, and RTP time of its first sample.
+    pub rtp_begins_at: (u16, u32),
 }
 
 /// A conference in one room.
@@ -459,7 +461,7 @@ impl SimClient {
             spec,
             red: None,
             last_payload: None,
-            next_seq: 1,
+            next_seq: u64::from(spec.rtp_begins_at.0) + 1,
             timeout: now,
         };
         (client, offer.to_sdp_string())
@@ -489,7 +491,7 @@ impl SimClient {
     fn speak(&mut self, now: Instant, network: &mut Network<SocketAddr, Vec<u8>>) {
         let mut pcm = [0.0; PACKET];
         let audible = (self.voice)(self.position, &mut pcm);
-        let rtp_time = u32::try_from(self.position % (1 << 32)).expect("below 2^32");
+        let rtp_time = self.spec.rtp_begins_at.1.wrapping_add(self.position as u32);
         self.position += PACKET as u64;
         self.next_packet = Some(self.captured_at((self.position + PACKET as u64) as f64));
         if !audible {

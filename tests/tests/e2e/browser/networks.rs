@@ -130,6 +130,52 @@ async fn a_page_that_offers_it_sends_lost_packets_again_while_the_way_is_short()
     assert!(3 * lost.counted_by_server < lost.relay_up, "{lost:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_sends_copies_is_mended_from_them_and_asked_for_nothing() {
+    /// RED first, so that Chromium sends it, and NACK beside it.
+    const SEND_RED: &str = "
+        const original = RTCPeerConnection.prototype.setLocalDescription;
+        RTCPeerConnection.prototype.setLocalDescription = async function () {
+          const { codecs } = RTCRtpReceiver.getCapabilities('audio');
+          const of = type => codecs.filter(({ mimeType }) => mimeType === type);
+          for (const transceiver of this.getTransceivers()) {
+            transceiver.setCodecPreferences([...of('audio/red'), ...of('audio/opus')]);
+          }
+          const { type, sdp } = await this.createOffer();
+          const opus = sdp.match(/a=rtpmap:(\\d+) opus/)[1];
+          const nack = sdp.replace(/a=rtpmap:\\d+ opus.*\\r\\n/, `$&a=rtcp-fb:${opus} nack\\r\\n`);
+          return original.call(this, { type, sdp: nack });
+        };
+    ";
+    const RECEIVED: &str = "
+        const answer = await fetch('/api/v1/rooms/room/participants');
+        const [{ foldback: { redPacketsUsed } }] = await answer.json();
+        const report = await window.foldback.pc.getStats();
+        const sent = [...report.values()]
+          .find(({ type, kind }) => type === 'outbound-rtp' && kind === 'audio');
+        return [redPacketsUsed, sent.retransmittedPacketsSent];
+    ";
+    let lossy =
+        LinkSpec { loss: Loss::random(0.05), ..LinkSpec::delayed(Duration::from_millis(5)) };
+    let server = Server::start(CONFIG).await;
+    let relay = Relay::start(server.media_port(), 3, lossy, LinkSpec::default()).await;
+    let far = Browser::with_microphone(continuous_voice(4)).await;
+    open_through(&far, &relay, &server).await;
+    far.script(SEND_RED, vec![]).await;
+    far.enter("room", "Far").await;
+    tokio::time::sleep(ADAPTING + RECORDED).await;
+
+    let lost = relay.stats().up.lost;
+    let counts = far.async_script(RECEIVED, vec![]).await;
+    println!("{lost} lost; [from copies, sent again] = {counts}");
+    let from_copies = counts[0].as_u64().expect("a count");
+    assert!(lost >= 20, "{lost} lost");
+    // Of two in a row the first copy is lost with the second packet; datagrams that are no audio
+    // are lost too.
+    assert!(3 * from_copies >= 2 * lost, "{from_copies} of {lost} from copies");
+    assert_eq!(counts[1], json!(0), "sent again beside copies");
+}
+
 /// Speech without its pauses: every gap in what is heard of it comes from the way.
 fn continuous_voice(seed: u64) -> Vec<f32> {
     let speech = speech_like(seed, VOICE_DBFS, MICROPHONE_SECONDS);

@@ -11,6 +11,7 @@
 //! encoders, stages) is built beforehand, as an [`Admission`]; **`Room::tick` never allocates,
 //! locks, logs, blocks or panics.**
 
+mod bus;
 mod change;
 mod codec;
 mod comfort;
@@ -28,6 +29,7 @@ mod sender_clock;
 mod stretch;
 mod talkers;
 
+pub use bus::MixBus;
 pub use change::ChainChange;
 pub use codec::{CodecError, OpusSettings};
 pub use delay::LatencyProfile;

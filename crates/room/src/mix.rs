@@ -229,7 +229,7 @@ impl Mix {
         self.output.delay_samples()
     }
 
-    /// Gives the sum that the next packet is made of: `write` adds to zeros. `empty` says that
+    /// Gives the sum that the next packet is made of: `write` writes it. `empty` says that
     /// nobody is in it.
     pub(crate) fn fill(&mut self, empty: bool, write: impl FnOnce(&mut [f32])) {
         let was_silent = self.tail == 0;

@@ -7,6 +7,7 @@ use foldback_chain::{ChainSpec, Change, NoProbe, Probe};
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext, SAMPLE_RATE_HZ};
 
 use crate::MAX_PACKET_SAMPLES_OUT;
+use crate::bus::MixBus;
 use crate::change::ChainChange;
 use crate::codec::{CodecError, MAX_ENCODED_BYTES, OpusEncoder, OpusSettings};
 use crate::delay::LatencyProfile;
@@ -87,10 +88,7 @@ pub struct Room {
     /// As many as participants: the most that can be distinct.
     mixes: Vec<Mix>,
     talkers: Talkers,
-    total: Box<[f32; MAX_PACKET_SAMPLES_OUT]>,
-    /// The last of those who just left, faded out, for the next packet.
-    farewell: Box<[f32; MAX_PACKET_SAMPLES_OUT]>,
-    somebody_left: bool,
+    bus: MixBus,
     /// When the last tick was.
     now: Option<Instant>,
     block: AudioBuffer,
@@ -116,9 +114,7 @@ impl Room {
             participants: Vec::new(),
             mixes: Vec::new(),
             talkers: Talkers::new(max_talkers),
-            total: Box::new([0.0; MAX_PACKET_SAMPLES_OUT]),
-            farewell: Box::new([0.0; MAX_PACKET_SAMPLES_OUT]),
-            somebody_left: false,
+            bus: MixBus::new(),
             now: None,
             block: AudioBuffer::mono(),
             silence,
@@ -405,8 +401,7 @@ impl Room {
         let samples = self.packet_samples();
         let p = &mut self.participants[index];
         p.follow_choice(false, samples);
-        add(&mut self.farewell[..samples], &p.audio, 1.0);
-        self.somebody_left = true;
+        self.bus.part_with(&p.audio[..samples]);
     }
 
     fn choose_talkers(&mut self) {
@@ -461,32 +456,22 @@ impl Room {
     }
 
     fn sum(&mut self) {
-        *self.total = *self.farewell;
-        self.farewell.fill(0.0);
-        let mut count = usize::from(std::mem::take(&mut self.somebody_left));
-        for p in self.participants.iter().filter(|p| p.contributes) {
-            count += 1;
-            add(&mut *self.total, &p.audio, 1.0);
+        self.bus.begin();
+        let participants = &self.participants;
+        for p in participants.iter().filter(|p| p.contributes) {
+            self.bus.add(&p.audio);
         }
-        let (participants, total) = (&self.participants, &self.total);
-        let samples = self.packet_samples();
+        let (bus, samples) = (&self.bus, self.blocks() * BLOCK_SAMPLES);
         for mix in &mut self.mixes {
             let Some(recipe) = mix.recipe else { continue };
             let part =
                 |id: ParticipantId| participants.iter().find(|p| p.id == id && p.contributes);
             match recipe {
-                Recipe::Everyone => {
-                    mix.fill(count == 0, |sum| sum.copy_from_slice(&total[..samples]));
-                }
-                Recipe::Without(id) => {
-                    let own = part(id);
-                    mix.fill(count == usize::from(own.is_some()), |sum| {
-                        sum.copy_from_slice(&total[..samples]);
-                        if let Some(own) = own {
-                            add(sum, &own.audio, -1.0);
-                        }
-                    });
-                }
+                Recipe::Everyone => mix.fill(bus.voices() == 0, |sum| bus.all(sum)),
+                Recipe::Without(id) => match part(id) {
+                    Some(own) => mix.fill(bus.voices() == 1, |sum| bus.without(&own.audio, sum)),
+                    None => mix.fill(bus.voices() == 0, |sum| bus.all(sum)),
+                },
                 Recipe::Only(id) => {
                     let own = part(id);
                     mix.fill(own.is_none(), |sum| {
@@ -641,12 +626,6 @@ impl<P: Probe> Probe for Shifted<'_, P> {
 
     fn stage_took(&mut self, stage: usize, ns: u64) {
         self.probe.stage_took(stage + self.by, ns);
-    }
-}
-
-fn add(sum: &mut [f32], part: &[f32], factor: f32) {
-    for (s, p) in sum.iter_mut().zip(part) {
-        *s += factor * p;
     }
 }
 

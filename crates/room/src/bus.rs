@@ -1,0 +1,111 @@
+//! The sum of all voices.
+
+use crate::MAX_PACKET_SAMPLES_OUT;
+
+/// Where the voices of one outgoing packet are summed.
+///
+/// Each voice is added once; a mix without one voice takes that one out again. So mixing costs one
+/// pass for each voice and one for each distinct mix, not one for each pair of them. Nothing here
+/// allocates once it is made.
+#[derive(Debug)]
+pub struct MixBus {
+    sum: Box<[f32; MAX_PACKET_SAMPLES_OUT]>,
+    voices: usize,
+    /// What is to be heard in the next packet of those who are here no more.
+    farewell: Box<[f32; MAX_PACKET_SAMPLES_OUT]>,
+    farewells: usize,
+}
+
+impl MixBus {
+    /// An empty bus, for packets of up to 20 ms at 48 kHz.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            sum: Box::new([0.0; MAX_PACKET_SAMPLES_OUT]),
+            voices: 0,
+            farewell: Box::new([0.0; MAX_PACKET_SAMPLES_OUT]),
+            farewells: 0,
+        }
+    }
+
+    /// Begins the next packet, with what [`Self::part_with`] was given for it.
+    pub fn begin(&mut self) {
+        *self.sum = *self.farewell;
+        self.farewell.fill(0.0);
+        self.voices = std::mem::take(&mut self.farewells);
+    }
+
+    /// Adds a voice; what is longer than a packet is left out.
+    pub fn add(&mut self, voice: &[f32]) {
+        add(&mut *self.sum, voice, 1.0);
+        self.voices += 1;
+    }
+
+    /// Adds to the next packet the last of somebody who leaves, faded out.
+    pub fn part_with(&mut self, voice: &[f32]) {
+        add(&mut *self.farewell, voice, 1.0);
+        self.farewells += 1;
+    }
+
+    /// How many voices are in the packet.
+    #[must_use]
+    pub fn voices(&self) -> usize {
+        self.voices
+    }
+
+    /// Writes the sum of all voices to `out`, which is as long as a packet or shorter.
+    pub fn all(&self, out: &mut [f32]) {
+        for (out, sum) in out.iter_mut().zip(&*self.sum) {
+            *out = *sum;
+        }
+    }
+
+    /// Writes the sum of all voices but `own`, which was added.
+    pub fn without(&self, own: &[f32], out: &mut [f32]) {
+        self.all(out);
+        add(out, own, -1.0);
+    }
+}
+
+impl Default for MixBus {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn add(sum: &mut [f32], part: &[f32], factor: f32) {
+    for (s, p) in sum.iter_mut().zip(part) {
+        *s += factor * p;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_voice_is_heard_by_all_but_its_own() {
+        let mut bus = MixBus::new();
+        bus.begin();
+        let (ann, bob) = ([0.25; 960], [0.5; 960]);
+        bus.add(&ann);
+        bus.add(&bob);
+        let mut out = [0.0; 480];
+        bus.all(&mut out);
+        assert_eq!((out[0], out[479], bus.voices()), (0.75, 0.75, 2));
+        bus.without(&ann, &mut out);
+        assert_eq!(out[0], 0.5);
+    }
+
+    #[test]
+    fn who_leaves_is_heard_in_the_next_packet_and_in_no_other() {
+        let mut bus = MixBus::new();
+        bus.part_with(&[0.125; 960]);
+        let mut heard = [0.0; 960];
+        for (voices, sum) in [(1, 0.125), (0, 0.0)] {
+            bus.begin();
+            bus.all(&mut heard);
+            assert_eq!((bus.voices(), heard[0]), (voices, sum));
+        }
+    }
+}

@@ -84,6 +84,7 @@ fn what_is_given_is_taken() {
         media_port = 9_000
         public_addresses = [\"203.0.113.7\", \"127.0.0.1\"]
         workers = 0x10
+        watch_config = false
         [opus]
         bitrate_bps = 6000
         complexity = 10
@@ -91,12 +92,31 @@ fn what_is_given_is_taken() {
         [latency]
         mode = \"low\""
     ));
-    let ServerConfig { listen, media_port, public_addresses, workers } = config.server;
+    let ServerConfig { listen, media_port, public_addresses, workers, watch_config } =
+        config.server;
+    assert!(!watch_config);
     assert_eq!((listen.to_string().as_str(), media_port, workers), ("[::]:80", 9000, 16));
     assert_eq!(public_addresses, [IpAddr::from([203, 0, 113, 7]), IpAddr::from([127, 0, 0, 1])]);
     let opus = OpusConfig { bitrate_bps: 6000, complexity: 10, expected_loss_percent: 0 };
     assert_eq!(config.opus, opus);
     assert_eq!(config.latency, LatencyMode::Low);
+}
+
+#[test]
+fn settings_that_count_from_the_start_are_named_where_they_differ() {
+    let all = valid(&format!(
+        "{CHAIN}[server]\nlisten = \"[::]:80\"\nmedia_port = 1\nworkers = 1\nwatch_config = false
+        public_addresses = [\"203.0.113.7\"]\n[opus]\nbitrate_bps = 6000\ncomplexity = 1
+        expected_loss_percent = 1\n[latency]\nmode = \"low\""
+    ));
+    let declared: Vec<_> = settings::AT_START
+        .iter()
+        .flat_map(|section| section.settings.iter().map(|it| (section.name, it.spec.name)))
+        .map(|(section, key)| format!("{section}.{key}"))
+        .collect();
+    assert_eq!(valid(CHAIN).needs_restart_for(&all), declared);
+    let another_chain = valid("[chain.b]\nstages = []\n[latency]\nmode = \"balanced\"");
+    assert_eq!(valid(CHAIN).needs_restart_for(&another_chain), [""; 0]);
 }
 
 #[test]

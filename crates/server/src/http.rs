@@ -17,8 +17,9 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::conference::{Conference, RoomInfo};
 use crate::message::{ErrorCode, ErrorMessage, LeftReason};
+use crate::reload::Reloader;
 use crate::report::ParticipantInfo;
-use crate::{names, websocket};
+use crate::{config_api, names, websocket};
 
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
@@ -35,6 +36,8 @@ pub struct App {
     pub conference: Arc<Conference>,
     /// The registry that is scraped.
     pub metrics: Metrics,
+    /// Who brings other configurations.
+    pub reloader: Arc<Reloader>,
 }
 
 /// Every route of the server.
@@ -50,6 +53,7 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .merge(config_api::routes())
         .fallback(page)
         .layer(DefaultBodyLimit::max(MAX_MESSAGE_BYTES))
         .layer(header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
@@ -177,7 +181,8 @@ async fn page(uri: Uri) -> Response {
 }
 
 /// An [`ErrorMessage`] with its status.
-struct HttpError {
+#[derive(Debug)]
+pub struct HttpError {
     status: StatusCode,
     error: ErrorMessage,
 }
@@ -192,6 +197,8 @@ impl From<ErrorMessage> for HttpError {
     fn from(error: ErrorMessage) -> Self {
         let status = match error.code {
             ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::NoSuchVersion => StatusCode::NOT_FOUND,
+            ErrorCode::NoConfigFile => StatusCode::CONFLICT,
             ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             ErrorCode::BadJson | ErrorCode::MissingField | ErrorCode::UnknownType => {
                 StatusCode::BAD_REQUEST

@@ -153,7 +153,7 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     let sections = ["server", "opus", "latency", "plugins", "chain", "room"];
     reader.known_keys("the file", &root, &sections);
     let registry = &plugins::read(reader, &root, file, registry);
-    let server = sections::read_server(reader, &root);
+    let server = sections::read_server(reader, &root, file);
     let opus = sections::read_opus(reader, &root);
     let latency = sections::read_latency(reader, &root);
     let chains = chains::read(reader, &root, registry);

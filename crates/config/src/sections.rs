@@ -1,6 +1,7 @@
 //! The sections `[server]`, `[opus]` and `[latency]`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use foldback_stage::{ParamSpec, Params};
 use toml::de::DeTable;
@@ -18,6 +19,9 @@ pub struct ServerConfig {
     pub public_addresses: Vec<IpAddr>,
     /// Media threads. 0: one per core, of which no more than [`Self::MAX_WORKERS`].
     pub workers: usize,
+    /// A file with the token that whoever changes sound must show. `None`: this machine alone may,
+    /// unless a token is set otherwise.
+    pub operator_token_file: Option<PathBuf>,
 }
 
 impl ServerConfig {
@@ -70,6 +74,7 @@ impl ServerConfig {
             media_port: u16::try_from(params.int(&Self::MEDIA_PORT)).unwrap_or(u16::MAX),
             public_addresses: Vec::new(),
             workers: usize::try_from(params.int(&Self::WORKERS)).unwrap_or_default(),
+            operator_token_file: None,
         }
     }
 }
@@ -202,10 +207,10 @@ pub fn check_public_address(text: &str) -> Result<IpAddr, String> {
     }
 }
 
-/// Reads `[server]`.
-pub(crate) fn read_server(reader: &mut Reader<'_>, root: &DeTable<'_>) -> ServerConfig {
+/// Reads `[server]` of `file`.
+pub(crate) fn read_server(reader: &mut Reader<'_>, root: &DeTable<'_>, file: &str) -> ServerConfig {
     let Some(table) = reader.section(root, "server") else { return ServerConfig::default() };
-    let keys = ["listen", "media_port", "public_addresses", "workers"];
+    let keys = ["listen", "media_port", "public_addresses", "workers", "operator_token_file"];
     reader.known_keys("`[server]`", table, &keys);
     let before = reader.mistakes();
     let mut server = ServerConfig::from_params(&reader.params(table, ServerConfig::PARAMS));
@@ -220,6 +225,11 @@ pub(crate) fn read_server(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Server
     }
     if let Some(value) = table.get("public_addresses") {
         server.public_addresses = read_public_addresses(reader, value);
+    }
+    if let Some(value) = table.get("operator_token_file") {
+        let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+        let path = reader.text("operator_token_file", value, "must be a path");
+        server.operator_token_file = path.map(|path| folder.join(path));
     }
     server
 }

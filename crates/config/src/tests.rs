@@ -1,6 +1,7 @@
 //! What a file means, with stand-ins for the plugins.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use foldback_stage::{
     AudioBlock, BlockContext, BuildError, ParamSpec, Params, Stage, StageFormat, StageKind,
@@ -84,6 +85,7 @@ fn what_is_given_is_taken() {
         media_port = 9_000
         public_addresses = [\"203.0.113.7\", \"127.0.0.1\"]
         workers = 0x10
+        operator_token_file = \"token\"
         [opus]
         bitrate_bps = 6000
         complexity = 10
@@ -91,12 +93,23 @@ fn what_is_given_is_taken() {
         [latency]
         mode = \"low\""
     ));
-    let ServerConfig { listen, media_port, public_addresses, workers } = config.server;
+    let ServerConfig { listen, media_port, public_addresses, workers, operator_token_file } =
+        config.server;
+    assert_eq!(operator_token_file.as_deref(), Some(Path::new("token")));
     assert_eq!((listen.to_string().as_str(), media_port, workers), ("[::]:80", 9000, 16));
     assert_eq!(public_addresses, [IpAddr::from([203, 0, 113, 7]), IpAddr::from([127, 0, 0, 1])]);
     let opus = OpusConfig { bitrate_bps: 6000, complexity: 10, expected_loss_percent: 0 };
     assert_eq!(config.opus, opus);
     assert_eq!(config.latency, LatencyMode::Low);
+}
+
+#[test]
+fn the_operator_token_is_looked_for_from_the_folder_of_the_file() {
+    let text = format!("{CHAIN}\n[server]\noperator_token_file = \"secret/token\"");
+    let registry = Registry::new(&[&FILTER, &WINDOW, &KEEP]);
+    let config = Config::parse(&text, "rooms/my.toml", &registry).expect("a configuration");
+    let file = config.server.operator_token_file;
+    assert_eq!(file.as_deref(), Some(Path::new("rooms/secret/token")));
 }
 
 #[test]

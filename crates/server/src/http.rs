@@ -17,6 +17,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::conference::{Conference, RoomInfo};
 use crate::message::{ErrorCode, ErrorMessage, LeftReason};
+use crate::operator::Operator;
 use crate::report::ParticipantInfo;
 use crate::{names, websocket};
 
@@ -35,6 +36,8 @@ pub struct App {
     pub conference: Arc<Conference>,
     /// The registry that is scraped.
     pub metrics: Metrics,
+    /// Who may change sound.
+    pub operator: Arc<Operator>,
 }
 
 /// Every route of the server.
@@ -177,7 +180,8 @@ async fn page(uri: Uri) -> Response {
 }
 
 /// An [`ErrorMessage`] with its status.
-struct HttpError {
+#[derive(Debug)]
+pub struct HttpError {
     status: StatusCode,
     error: ErrorMessage,
 }
@@ -192,6 +196,8 @@ impl From<ErrorMessage> for HttpError {
     fn from(error: ErrorMessage) -> Self {
         let status = match error.code {
             ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+            ErrorCode::Forbidden => StatusCode::FORBIDDEN,
             ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             ErrorCode::BadJson | ErrorCode::MissingField | ErrorCode::UnknownType => {
                 StatusCode::BAD_REQUEST
@@ -204,7 +210,9 @@ impl From<ErrorMessage> for HttpError {
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        (self.status, Json(self.error)).into_response()
+        let challenge = (self.status == StatusCode::UNAUTHORIZED)
+            .then_some([(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))]);
+        (self.status, challenge, Json(self.error)).into_response()
     }
 }
 

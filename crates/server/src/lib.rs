@@ -14,6 +14,7 @@ pub mod message;
 pub mod names;
 mod new_stage;
 mod offline;
+pub mod operator;
 pub mod plugins;
 mod process;
 pub mod report;

@@ -310,6 +310,10 @@ pub enum ErrorCode {
     BadCandidate,
     /// Send an offer first.
     NotConnected,
+    /// The operator token is missing or wrong.
+    Unauthorized,
+    /// Only this machine may.
+    Forbidden,
     /// The message or body is too large.
     TooLarge,
     /// The server is at fault.

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::conference::Conference;
 use crate::http::{App, router};
+use crate::operator::{Operator, TOKEN_VARIABLE};
 use crate::{addresses, config_file, plugins, tls};
 
 /// Events of workers that may wait.
@@ -22,9 +23,12 @@ const EVENTS: usize = 4096;
 /// Serves until a signal ends it. SIGHUP reads `file` again.
 ///
 /// # Errors
-/// When a port cannot be had, or a thread.
+/// When a port cannot be had, or a thread, or the operator token is none.
 pub async fn serve(config: Config, file: Option<PathBuf>, dev_tls: bool) -> Result<(), ServeError> {
     let listen = config.server.listen;
+    let token_file = config.server.operator_token_file.as_deref();
+    let operator = Operator::new(std::env::var_os(TOKEN_VARIABLE), token_file);
+    let operator = Arc::new(operator.map_err(ServeError::new)?);
     let listener = TcpListener::bind(listen).map_err(|error| {
         ServeError::new(format!(
             "cannot listen on {listen}: {error}; choose another with --listen or `listen` in \
@@ -41,12 +45,12 @@ pub async fn serve(config: Config, file: Option<PathBuf>, dev_tls: bool) -> Resu
     let workers = start_workers(&config, &public, &metrics, &events)?;
     let chains: Vec<_> = config.chains.iter().map(|chain| chain.name.clone()).collect();
     let conference = Conference::new(config, workers);
-    let app = App { conference: conference.clone(), metrics: metrics.clone() };
+    let app = App { conference: conference.clone(), metrics: metrics.clone(), operator };
     tokio::spawn(reload_on_hangup(conference.clone(), file, metrics));
 
     tokio::spawn(pump(conference.clone(), queue));
     announce(listen, dev_tls, &public, &chains);
-    let service = router(app).into_make_service();
+    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
     let handle = axum_server::Handle::new();
     tokio::spawn(end_on_signal(conference, handle.clone()));
     let served = if dev_tls {

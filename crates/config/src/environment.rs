@@ -46,7 +46,8 @@ impl Config {
             let text = format!("[{section}]\n{} = {value}\n", setting.spec.name);
             let mut reader = Reader::new(&text);
             let root = reader.document().unwrap_or_default();
-            sections::read_server(&mut reader, &root, &mut self.server);
+            // Without a folder to look from, paths are the caller's own.
+            sections::read_server(&mut reader, &root, "", &mut self.server);
             sections::read_opus(&mut reader, &root, &mut self.opus);
             sections::read_latency(&mut reader, &root, &mut self.latency);
             mistakes.extend(reader.into_sentences().map(|mistake| format!("{name}: {mistake}")));

@@ -162,7 +162,7 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     reader.known_keys("the file", &root, &sections);
     let registry = &plugins::read(reader, &root, file, registry);
     let (mut server, mut opus, mut latency) = Default::default();
-    sections::read_server(reader, &root, &mut server);
+    sections::read_server(reader, &root, file, &mut server);
     sections::read_opus(reader, &root, &mut opus);
     sections::read_latency(reader, &root, &mut latency);
     let chains = chains::read(reader, &root, registry);

@@ -1,6 +1,7 @@
 //! The sections `[server]`, `[opus]` and `[latency]`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use foldback_stage::{ParamSpec, Params};
 use toml::de::DeTable;
@@ -21,6 +22,9 @@ pub struct ServerConfig {
     pub workers: usize,
     /// Whether the server reads its file again by itself when it changes. Default true.
     pub watch_config: bool,
+    /// A file with the token that whoever changes sound must show. `None`: this machine alone may,
+    /// unless a token is set otherwise.
+    pub operator_token_file: Option<PathBuf>,
 }
 
 impl ServerConfig {
@@ -68,6 +72,14 @@ impl ServerConfig {
         "Whether the server reads its file again by itself when it changes.",
     );
 
+    /// The declaration of `operator_token_file`.
+    pub const OPERATOR_TOKEN_FILE: ParamSpec = ParamSpec::text(
+        "operator_token_file",
+        "",
+        "A file with the token that whoever changes sound must show, as a path from the folder of \
+         this file.",
+    );
+
     /// The section.
     pub(crate) const SECTION: Section = Section {
         name: "server",
@@ -80,6 +92,9 @@ impl ServerConfig {
             }),
             Setting::one(Self::WORKERS, |a, b| a.server.workers != b.server.workers),
             Setting::one(Self::WATCH_CONFIG, |a, b| a.server.watch_config != b.server.watch_config),
+            Setting::one(Self::OPERATOR_TOKEN_FILE, |a, b| {
+                a.server.operator_token_file != b.server.operator_token_file
+            }),
         ],
     };
 
@@ -117,8 +132,14 @@ impl Default for ServerConfig {
     fn default() -> Self {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
         let public_addresses = Vec::new();
-        let mut server =
-            Self { listen, media_port: 0, public_addresses, workers: 0, watch_config: true };
+        let mut server = Self {
+            listen,
+            media_port: 0,
+            public_addresses,
+            workers: 0,
+            watch_config: true,
+            operator_token_file: None,
+        };
         server.set(&Params::defaults(Self::PARAMS));
         server
     }
@@ -280,8 +301,13 @@ pub fn check_public_address(text: &str) -> Result<IpAddr, String> {
     }
 }
 
-/// Reads `[server]`; what it does not give stays in `server`.
-pub(crate) fn read_server(reader: &mut Reader<'_>, root: &DeTable<'_>, server: &mut ServerConfig) {
+/// Reads `[server]` of `file`; what it does not give stays in `server`.
+pub(crate) fn read_server(
+    reader: &mut Reader<'_>,
+    root: &DeTable<'_>,
+    file: &str,
+    server: &mut ServerConfig,
+) {
     let Some(table) = ServerConfig::SECTION.read(reader, root) else { return };
     let before = reader.mistakes();
     server.set(&reader.given(table, ServerConfig::PARAMS));
@@ -296,6 +322,12 @@ pub(crate) fn read_server(reader: &mut Reader<'_>, root: &DeTable<'_>, server: &
     }
     if let Some(value) = table.get("public_addresses") {
         server.public_addresses = read_public_addresses(reader, value);
+    }
+    let key = ServerConfig::OPERATOR_TOKEN_FILE.name;
+    if let Some(value) = table.get(key) {
+        let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+        let path = reader.text(key, value, "must be a path");
+        server.operator_token_file = path.map(|path| folder.join(path));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a file means, with stand-ins for the plugins.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use foldback_stage::{
     AudioBlock, BlockContext, BuildError, ParamSpec, Params, Stage, StageFormat, StageKind,
@@ -85,6 +86,7 @@ fn what_is_given_is_taken() {
         public_addresses = [\"203.0.113.7\", \"127.0.0.1\"]
         workers = 0x10
         watch_config = false
+        operator_token_file = \"token\"
         [opus]
         bitrate_bps = 6000
         complexity = 10
@@ -92,9 +94,16 @@ fn what_is_given_is_taken() {
         [latency]
         mode = \"low\""
     ));
-    let ServerConfig { listen, media_port, public_addresses, workers, watch_config } =
-        config.server;
+    let ServerConfig {
+        listen,
+        media_port,
+        public_addresses,
+        workers,
+        watch_config,
+        operator_token_file,
+    } = config.server;
     assert!(!watch_config);
+    assert_eq!(operator_token_file.as_deref(), Some(Path::new("token")));
     assert_eq!((listen.to_string().as_str(), media_port, workers), ("[::]:80", 9000, 16));
     assert_eq!(public_addresses, [IpAddr::from([203, 0, 113, 7]), IpAddr::from([127, 0, 0, 1])]);
     let opus = OpusConfig { bitrate_bps: 6000, complexity: 10, expected_loss_percent: 0 };
@@ -106,6 +115,7 @@ fn what_is_given_is_taken() {
 fn settings_that_count_from_the_start_are_named_where_they_differ() {
     let all = valid(&format!(
         "{CHAIN}[server]\nlisten = \"[::]:80\"\nmedia_port = 1\nworkers = 1\nwatch_config = false
+        operator_token_file = \"token\"
         public_addresses = [\"203.0.113.7\"]\n[opus]\nbitrate_bps = 6000\ncomplexity = 1
         expected_loss_percent = 1\n[latency]\nmode = \"low\""
     ));
@@ -117,6 +127,15 @@ fn settings_that_count_from_the_start_are_named_where_they_differ() {
     assert_eq!(valid(CHAIN).needs_restart_for(&all), declared);
     let another_chain = valid("[chain.b]\nstages = []\n[latency]\nmode = \"balanced\"");
     assert_eq!(valid(CHAIN).needs_restart_for(&another_chain), [""; 0]);
+}
+
+#[test]
+fn the_operator_token_is_looked_for_from_the_folder_of_the_file() {
+    let text = format!("{CHAIN}\n[server]\noperator_token_file = \"secret/token\"");
+    let registry = Registry::new(&[&FILTER, &WINDOW, &KEEP]);
+    let config = Config::parse(&text, "rooms/my.toml", &registry).expect("a configuration");
+    let file = config.server.operator_token_file;
+    assert_eq!(file.as_deref(), Some(Path::new("rooms/secret/token")));
 }
 
 #[test]

@@ -128,8 +128,10 @@ fn run_server(options: ServeOptions) -> Result<(), String> {
         options.set(&mut config.server);
         Ok(())
     });
+    let loaded = source.read()?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    runtime.block_on(serve::serve(source, dev_tls)).map_err(|error| error.to_string())
+    let served = runtime.block_on(serve::serve(source, loaded, dev_tls));
+    served.map_err(|error| format!("error: {error}"))
 }
 
 impl ServeOptions {

@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 
 use crate::http::{App, HttpError};
 use crate::message::{ErrorCode, ErrorMessage};
+use crate::operator::AsOperator;
 use crate::reload::{Origin, ReloadError, Reloaded, Reloader, VersionInfo};
 
 /// What this module answers.
@@ -22,11 +23,12 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/v1/config/versions/{version}/restore", post(restore))
 }
 
-async fn reload(State(app): State<App>) -> Result<Json<Reloaded>, HttpError> {
+async fn reload(_: AsOperator, State(app): State<App>) -> Result<Json<Reloaded>, HttpError> {
     aside(app, |reloader| reloader.reload(Origin::Api)).await
 }
 
 async fn restore(
+    _: AsOperator,
     State(app): State<App>,
     version: Result<Path<u32>, PathRejection>,
 ) -> Result<Json<Reloaded>, HttpError> {

@@ -17,6 +17,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::conference::{Conference, RoomInfo};
 use crate::message::{ErrorCode, ErrorMessage, LeftReason};
+use crate::operator::Operator;
 use crate::reload::Reloader;
 use crate::report::ParticipantInfo;
 use crate::{config_api, names, websocket};
@@ -36,6 +37,8 @@ pub struct App {
     pub conference: Arc<Conference>,
     /// The registry that is scraped.
     pub metrics: Metrics,
+    /// Who may change sound.
+    pub operator: Arc<Operator>,
     /// Who brings other configurations.
     pub reloader: Arc<Reloader>,
 }
@@ -197,6 +200,8 @@ impl From<ErrorMessage> for HttpError {
     fn from(error: ErrorMessage) -> Self {
         let status = match error.code {
             ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+            ErrorCode::Forbidden => StatusCode::FORBIDDEN,
             ErrorCode::NoSuchVersion => StatusCode::NOT_FOUND,
             ErrorCode::NoConfigFile => StatusCode::CONFLICT,
             ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -211,7 +216,9 @@ impl From<ErrorMessage> for HttpError {
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        (self.status, Json(self.error)).into_response()
+        let challenge = (self.status == StatusCode::UNAUTHORIZED)
+            .then_some([(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))]);
+        (self.status, challenge, Json(self.error)).into_response()
     }
 }
 

@@ -15,6 +15,7 @@ pub mod message;
 pub mod names;
 mod new_stage;
 mod offline;
+pub mod operator;
 pub mod plugins;
 mod process;
 pub mod reload;

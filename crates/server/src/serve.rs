@@ -13,22 +13,25 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::conference::Conference;
-use crate::config_file::ConfigSource;
+use crate::config_file::{ConfigSource, Loaded};
 use crate::http::{App, router};
+use crate::operator::{Operator, TOKEN_VARIABLE};
 use crate::reload::{self, Reloader};
 use crate::{addresses, plugins, tls};
 
 /// Events of workers that may wait.
 const EVENTS: usize = 4096;
 
-/// Serves until a signal ends it: what `source` says, again and again.
+/// Serves until a signal ends it: what is `loaded`, and what `source` says later on.
 ///
 /// # Errors
-/// When its configuration has mistakes, or a port cannot be had, or a thread.
-pub async fn serve(source: ConfigSource, dev_tls: bool) -> Result<(), ServeError> {
-    let loaded = source.read().map_err(ServeError::new)?;
+/// When a port cannot be had, or a thread, or the operator token is none.
+pub async fn serve(source: ConfigSource, loaded: Loaded, dev_tls: bool) -> Result<(), ServeError> {
     let config = loaded.config.clone();
     let listen = config.server.listen;
+    let token_file = config.server.operator_token_file.as_deref();
+    let operator = Operator::new(std::env::var_os(TOKEN_VARIABLE), token_file);
+    let operator = Arc::new(operator.map_err(ServeError::new)?);
     let listener = TcpListener::bind(listen).map_err(|error| {
         ServeError::new(format!(
             "cannot listen on {listen}: {error}; choose another with --listen or `listen` in \
@@ -47,7 +50,7 @@ pub async fn serve(source: ConfigSource, dev_tls: bool) -> Result<(), ServeError
     let watched = source.file().filter(|_| config.server.watch_config).map(Path::to_owned);
     let conference = Conference::new(config, workers);
     let reloader = Reloader::new(source, loaded, conference.clone(), metrics.clone());
-    let app = App { conference: conference.clone(), metrics, reloader: reloader.clone() };
+    let app = App { conference: conference.clone(), metrics, operator, reloader: reloader.clone() };
     if let Some(file) = watched {
         tokio::spawn(reload::on_change(reloader.clone(), file));
     }
@@ -55,7 +58,7 @@ pub async fn serve(source: ConfigSource, dev_tls: bool) -> Result<(), ServeError
 
     tokio::spawn(pump(conference.clone(), queue));
     announce(listen, dev_tls, &public, &chains);
-    let service = router(app).into_make_service();
+    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
     let handle = axum_server::Handle::new();
     tokio::spawn(end_on_signal(conference, handle.clone()));
     let served = if dev_tls {

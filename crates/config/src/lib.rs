@@ -21,10 +21,12 @@ mod chains;
 mod describe;
 mod environment;
 mod error;
+mod include;
 mod names;
 mod plugins;
 mod reader;
 mod rooms;
+mod schema;
 mod sections;
 mod settings;
 mod syntax;
@@ -41,6 +43,7 @@ pub use environment::{Variable, environment_variables};
 pub use error::{ConfigError, ConfigErrors};
 pub use plugins::kinds_of;
 pub use rooms::{RoomPattern, RoomRule};
+pub use schema::json_schema;
 pub use sections::{LatencyMode, OpusConfig, ServerConfig, check_listen, check_public_address};
 
 /// A checked configuration: everything in it is in range, and every stage has been built once.
@@ -158,8 +161,8 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Reads the whole document. `None` only after an error.
 fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Config> {
     let root = reader.document()?;
-    let sections = ["server", "opus", "latency", "plugins", "chain", "room"];
-    reader.known_keys("the file", &root, &sections);
+    let settings = settings::ALL.map(|section| section.name);
+    reader.known_keys("the file", &root, &[&settings[..], &["chain", "room"]].concat());
     let registry = &plugins::read(reader, &root, file, registry);
     let (mut server, mut opus, mut latency) = Default::default();
     sections::read_server(reader, &root, file, &mut server);

@@ -3,13 +3,19 @@
 use foldback_stage::ParamSpec;
 use toml::de::DeTable;
 
-use crate::Config;
 use crate::reader::Reader;
 use crate::sections::{LatencyMode, OpusConfig, ServerConfig};
+use crate::{Config, plugins};
 
 /// The sections whose settings count from the start of the server to its end.
 pub(crate) const AT_START: [Section; 3] =
     [ServerConfig::SECTION, OpusConfig::SECTION, LatencyMode::SECTION];
+
+/// Every section of settings, in the order of messages.
+pub(crate) const ALL: [Section; 4] = {
+    let [server, opus, latency] = AT_START;
+    [server, opus, latency, plugins::SECTION]
+};
 
 /// A section `[name]` that may stand once in a file.
 pub(crate) struct Section {

@@ -163,6 +163,46 @@ fn stages_stand_before_and_after_mix_as_they_were_written() {
 }
 
 #[test]
+fn an_included_chain_stands_where_it_is_named_also_through_others_and_before_it_is_written() {
+    let config = valid(
+        "[chain.talk]
+        stages = [{ kind = \"keep\" }, { include = \"whole\" }, { kind = \"window\" }]
+        [chain.whole]
+        stages = [{ include = \"voice\" }, { kind = \"mix\", max_talkers = 3 }, { include = \"end\" }]
+        [chain.voice]
+        stages = [{ kind = \"filter\", cutoff_hz = 100 }]
+        [chain.end]
+        stages = [{ kind = \"filter\", name = \"end\" }]",
+    );
+    let chain = config.chain_for_room("any").expect("the one that no other includes");
+    let names: Vec<_> = chain.stages().map(|stage| stage.name.as_str()).collect();
+    assert_eq!((chain.name.as_str(), names), ("talk", vec!["keep", "filter", "end", "window"]));
+    assert_eq!((chain.input.len(), chain.mix.map(|mix| mix.max_talkers)), (2, Some(3)));
+    let voice = config.chain("voice").expect("it is a chain of its own too");
+    assert_eq!(voice.input, chain.input[1..]);
+}
+
+#[test]
+fn a_chain_may_include_another_twice_only_if_no_name_is_there_twice() {
+    let found = errors(
+        "[chain.voice]\nstages = [{ kind = \"filter\" }]\n[chain.talk]\nstages = [\n\
+         { include = \"voice\" },\n{ include = \"voice\" },\n]\n",
+    );
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].0, found[0].1), (6, 13));
+}
+
+#[test]
+fn what_is_wrong_in_a_chain_is_not_told_again_where_it_is_included() {
+    let found = errors(
+        "[chain.talk]\nstages = [{ include = \"voice\" }, { kind = \"mix\" }]\n[chain.voice]\n\
+         stages = [{ kind = \"filter\" }, { kind = \"filter\" }, { kind = \"window\", low_ms = 300 }]\n",
+    );
+    let lines: Vec<_> = found.iter().map(|(line, ..)| *line).collect();
+    assert_eq!(lines, [4, 4], "{found:?}");
+}
+
+#[test]
 fn text_is_taken_as_the_file_has_it() {
     let config = valid(
         "[chain.talk]

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use foldback_config::{
     ServerConfig, Variable, check_listen, check_public_address, describe_chain, describe_kinds,
-    environment_variables,
+    environment_variables, json_schema,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -51,6 +51,14 @@ enum Command {
     /// List every kind of stage with its parameters, units, ranges and defaults.
     Stages {
         /// A TOML file, to list the kinds of the libraries in its `[plugins]` too.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Print the JSON Schema of configuration files, by which editors complete and check them.
+    ///
+    /// Name it in the first line of a file: `#:schema ./foldback.schema.json`.
+    Schema {
+        /// A TOML file, to have the kinds of the libraries in its `[plugins]` too.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
@@ -106,6 +114,9 @@ pub fn main() -> ExitCode {
         Command::Check { file, watch: true } => check_again_and_again(&file),
         Command::Stages { config } => config_file::kinds(config.as_deref()).map(|kinds| {
             print!("{}", describe_kinds(&kinds));
+        }),
+        Command::Schema { config } => config_file::kinds(config.as_deref()).map(|kinds| {
+            println!("{:#}", json_schema(&kinds));
         }),
         Command::Process(options) => process::run(&options),
         Command::Bench(options) => bench::run(&options),

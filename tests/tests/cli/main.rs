@@ -66,6 +66,37 @@ fn stages_lists_every_kind_with_its_ranges() {
 }
 
 #[test]
+fn schema_prints_the_committed_schema() {
+    let committed = std::fs::read_to_string(root().join("config/foldback.schema.json"));
+    assert!(stdout(&run(&["schema"])) == committed.expect("it is there"), "run `foldback schema`");
+}
+
+#[test]
+fn a_bad_value_in_the_environment_is_told_by_the_name_of_its_variable() {
+    let mut serve = Command::new(foldback());
+    serve.arg("serve").env("FOLDBACK_SERVER_MEDIA_PORT", "0").current_dir(root());
+    let output = serve.output().expect("foldback starts");
+    let told =
+        "FOLDBACK_SERVER_MEDIA_PORT: `media_port` is 0, must be a whole number from 1 to 65535";
+    assert_eq!(stderr(&output).trim_end(), told);
+}
+
+#[test]
+fn options_stand_above_the_environment() {
+    let mut serve = Command::new(foldback());
+    // An address of nobody, so that the server says where it would have listened and ends.
+    serve.args(["serve", "--listen", "192.0.2.1:1"]).current_dir(root());
+    let output = serve.env("FOLDBACK_SERVER_LISTEN", "192.0.2.2:1").output().expect("it starts");
+    assert!(stderr(&output).contains("cannot listen on 192.0.2.1:1"), "{output:?}");
+}
+
+#[test]
+fn the_variables_of_the_environment_are_listed() {
+    let text = stdout(&run(&["serve", "--help"]));
+    assert!(text.contains("FOLDBACK_SERVER_PUBLIC_ADDRESSES"), "{text}");
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_named() {
     let output = run(&["check", "config/none.toml"]);
     assert_eq!(output.status.code(), Some(1));

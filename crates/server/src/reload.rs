@@ -294,6 +294,9 @@ impl History {
             return false;
         }
         let number = self.running().info.version + 1;
+        if let Some(last) = self.versions.back_mut() {
+            last.info.running = false;
+        }
         if self.versions.len() == KEPT_VERSIONS {
             self.versions.pop_front();
         }
@@ -302,9 +305,7 @@ impl History {
     }
 
     fn infos(&self) -> Vec<VersionInfo> {
-        let last = self.running().info.version;
-        let infos = self.versions.iter().map(|version| version.info.clone());
-        infos.map(|info| VersionInfo { running: info.version == last, ..info }).collect()
+        self.versions.iter().map(|version| version.info.clone()).collect()
     }
 
     fn text(&self, number: u32) -> Option<Arc<str>> {

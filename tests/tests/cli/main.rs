@@ -4,8 +4,9 @@ mod bench;
 mod plugins;
 mod process;
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use foldback_tests::foldback;
 
@@ -17,6 +18,28 @@ fn check_prints_each_chain_with_its_delays_and_their_sum() {
     for line in ["chain conference", "denoise", "10.00 ms", "algorithmic delay in all"] {
         assert!(text.contains(line), "no `{line}` in\n{text}");
     }
+}
+
+#[test]
+fn check_watch_checks_again_when_the_file_changes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("my.toml");
+    let chain = |name| format!("[chain.{name}]\nstages = []\n");
+    std::fs::write(&file, chain("first")).expect("writes");
+    let mut check = Command::new(foldback());
+    check.args(["check", "--watch"]).arg(&file).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut check = check.spawn().expect("foldback starts");
+    let mut lines = BufReader::new(check.stdout.take().expect("piped")).lines();
+    let mut wait_for = |line: &str| lines.any(|read| read.expect("text") == line);
+    assert!(wait_for("chain first"));
+    std::fs::write(&file, "[chain.first]\nstages = 7\n").expect("writes");
+    let mut mistakes = BufReader::new(check.stderr.take().expect("piped")).lines();
+    let mistake = mistakes.next().expect("a line").expect("text");
+    assert!(mistake.contains("my.toml:2:10: `stages` is 7, must be a list"), "{mistake}");
+    std::fs::write(&file, chain("second")).expect("writes");
+    assert!(wait_for("chain second"));
+    check.kill().expect("it runs on");
+    check.wait().expect("it ends");
 }
 
 #[test]

@@ -69,7 +69,7 @@ async fn a_reload_of_a_file_with_mistakes_is_refused_in_the_words_of_check() {
     let (status, answer) = post(&server, "/api/v1/reload").await;
     assert_eq!((status, &answer["code"]), (422, &json!("bad-config")));
     let told = answer["message"].as_str().expect("text");
-    assert!(told.contains("foldback.toml:2:21: `kind` is \"gian\", must be "), "{told}");
+    assert!(told.contains("foldback.toml:2:20: `kind` is \"gian\", must be "), "{told}");
     assert!(told.contains("2 | stages = [{ kind = \"gian\" }]"), "{told}");
     assert_eq!(server.metrics().await.total(TAKEN, &[]), 0.0);
     assert_eq!(stages(&server).await, [""; 0]);

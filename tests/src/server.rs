@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use tempfile::TempDir;
 
 use crate::binary;
 use crate::child::TestChild;
@@ -25,15 +26,27 @@ impl Server {
     /// # Panics
     /// If it is not ready within 30 s.
     pub async fn start(config: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(tempfile::tempdir().expect("a temporary folder"), Some(config)).await
+    }
+
+    /// Serves without a file.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn start_without_file() -> Self {
+        Self::start_in(tempfile::tempdir().expect("a temporary folder"), None).await
+    }
+
+    async fn start_in(folder: TempDir, config: Option<&str>) -> Self {
         let config_file = folder.path().join("foldback.toml");
-        std::fs::write(&config_file, config).expect("a temporary folder takes a file");
         let (http_port, media_port) = (free_http_port(), free_media_port());
         let mut command = Command::new(binary::foldback());
+        command.arg("serve");
+        if let Some(config) = config {
+            std::fs::write(&config_file, config).expect("a temporary folder takes a file");
+            command.arg("--config").arg(&config_file);
+        }
         command
-            .arg("serve")
-            .arg("--config")
-            .arg(&config_file)
             .args(["--listen", &format!("127.0.0.1:{http_port}")])
             .args(["--media-port", &media_port.to_string()])
             .args(["--public-address", "127.0.0.1"]);
@@ -90,8 +103,35 @@ impl Server {
     /// # Panics
     /// If the file cannot be written.
     pub fn reload(&self, config: &str) {
-        std::fs::write(&self.config_file, config).expect("the file can be written again");
+        self.write_config(config);
         self.child.signal(Signal::HUP);
+    }
+
+    /// Writes another configuration.
+    ///
+    /// # Panics
+    /// If the file cannot be written.
+    pub fn write_config(&self, config: &str) {
+        std::fs::write(&self.config_file, config).expect("the file can be written again");
+    }
+
+    /// Puts a file with another configuration in the place of the one it watches, as editors do.
+    ///
+    /// # Panics
+    /// If that cannot be done.
+    pub fn replace_config(&self, config: &str) {
+        let draft = self.config_file.with_extension("toml~");
+        std::fs::write(&draft, config).expect("the folder takes another file");
+        std::fs::rename(&draft, &self.config_file).expect("the file can be replaced");
+    }
+
+    /// The configuration as its file has it.
+    ///
+    /// # Panics
+    /// If the file cannot be read.
+    #[must_use]
+    pub fn config(&self) -> String {
+        std::fs::read_to_string(&self.config_file).expect("the file is there")
     }
 
     /// Asks it to end, as a service manager does (SIGTERM).

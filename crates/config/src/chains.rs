@@ -1,4 +1,4 @@
-//! The chains of a file.
+//! The chains of a file, stage by stage; [`include`](crate::include) puts them together.
 
 use std::ops::Range;
 use std::slice;
@@ -8,14 +8,32 @@ use foldback_chain::{Chain, ChainSpec, MIX_KIND, MixSpec, Registry, StageSpec};
 use foldback_stage::{ParamSpec, Params, StageFormat, StageKind};
 use toml::de::DeTable;
 
-use crate::names;
 use crate::reader::{Reader, Value, in_order};
+use crate::{include, names};
 
 /// The name of the chain for callers who join no room.
 pub(crate) const ECHO: &str = "echo";
 
+/// The declaration of `stages`.
+pub(crate) const STAGES: ParamSpec =
+    ParamSpec::text("stages", "", "Run from top to bottom; those after `mix` once for each mix.");
+
+/// The declaration of `kind`.
+pub(crate) const KIND: ParamSpec = ParamSpec::text("kind", "", "What the stage is.");
+
+/// The declaration of `name`: a label.
+pub(crate) const NAME: ParamSpec = ParamSpec::text(
+    "name",
+    "",
+    "The stage's name in metrics, unique in its chain; its kind, unless given.",
+);
+
+/// The declaration of `include`.
+pub(crate) const INCLUDE: ParamSpec =
+    ParamSpec::text("include", "", "Another chain, whose stages stand in this place.");
+
 /// Every stage may be written down and switched off.
-const ENABLED: ParamSpec = ParamSpec::bool(
+pub(crate) const ENABLED: ParamSpec = ParamSpec::bool(
     "enabled",
     true,
     "Whether the stage runs; switched off, audio passes as late as through it.",
@@ -25,13 +43,36 @@ const ENABLED: ParamSpec = ParamSpec::bool(
 pub(crate) struct Chains {
     /// Every name and its place, also of a chain with mistakes in it.
     pub(crate) declared: Vec<(String, Range<usize>)>,
+    /// The names of those that stand in others.
+    pub(crate) included: Vec<String>,
     /// What could be read, in the order of the file.
     pub(crate) specs: Vec<Arc<ChainSpec>>,
 }
 
+/// A chain as it is written.
+pub(crate) struct Written {
+    pub(crate) name: String,
+    pub(crate) items: Vec<Item>,
+}
+
+/// An entry of `stages`.
+pub(crate) struct Item {
+    /// Of what says what it is, or its name.
+    pub(crate) place: Range<usize>,
+    pub(crate) what: What,
+}
+
+pub(crate) enum What {
+    /// A stage, and whether its name was given.
+    Stage(StageSpec, bool),
+    Mix(MixSpec),
+    /// The name of the chain that stands here.
+    Include(String),
+}
+
 /// Reads every `[chain.NAME]`.
 pub(crate) fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, registry: &Registry) -> Chains {
-    let mut chains = Chains { declared: Vec::new(), specs: Vec::new() };
+    let (mut declared, mut written) = (Vec::new(), Vec::new());
     if root.get("chain").is_none_or(|v| v.get_ref().as_table().is_some_and(|t| t.is_empty())) {
         let place = root.get("chain").map_or(0..0, |value| value.span());
         let help = "config/conference.toml has one to start from".to_owned();
@@ -49,30 +90,25 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, registry: &Regis
             let found = format!("a chain is named {:?}", name.get_ref());
             reader.refuse(name.span(), found, names::LABEL, None);
         }
-        chains.declared.push((name.get_ref().to_string(), name.span()));
-        let mut chain = ChainReader { reader, registry, name: name.get_ref(), seen: Vec::new() };
-        chains.specs.extend(chain.read(name.span(), table).map(Arc::new));
+        declared.push((name.get_ref().to_string(), name.span()));
+        let mut chain = ChainReader { reader, registry, name: name.get_ref() };
+        written.extend(chain.read(name.span(), table));
     }
-    chains
+    let included = include::check_names(reader, &declared, &written);
+    let specs = include::join(reader, &written);
+    Chains { declared, included, specs }
 }
 
 struct ChainReader<'r, 't> {
     reader: &'r mut Reader<'t>,
     registry: &'r Registry,
     name: &'r str,
-    /// The names of the stages so far, and their lines.
-    seen: Vec<(String, usize)>,
-}
-
-enum Item {
-    Stage(StageSpec),
-    Mix(MixSpec),
 }
 
 impl ChainReader<'_, '_> {
-    fn read(&mut self, place: Range<usize>, table: &DeTable<'_>) -> Option<ChainSpec> {
+    fn read(&mut self, place: Range<usize>, table: &DeTable<'_>) -> Option<Written> {
         let what = format!("`[chain.{}]`", self.name);
-        self.reader.known_keys(&what, table, &["stages"]);
+        self.reader.known_keys(&what, table, &[STAGES.name]);
         let allowed = "must be a list of stages, like [{ kind = \"mix\" }]";
         let Some(stages) = table.get("stages") else {
             let found = format!("{what} has no `stages`");
@@ -80,21 +116,8 @@ impl ChainReader<'_, '_> {
             return None;
         };
         let stages = self.reader.list("stages", stages, allowed)?;
-        let mut spec = ChainSpec {
-            name: self.name.to_owned(),
-            input: Vec::new(),
-            mix: None,
-            output: Vec::new(),
-        };
-        for stage in stages {
-            match self.read_stage(stage) {
-                Some(Item::Stage(stage)) if spec.mix.is_none() => spec.input.push(stage),
-                Some(Item::Stage(stage)) => spec.output.push(stage),
-                Some(Item::Mix(mix)) => spec.mix = Some(mix),
-                None => {}
-            }
-        }
-        Some(spec)
+        let items = stages.iter().filter_map(|stage| self.read_stage(stage)).collect();
+        Some(Written { name: self.name.to_owned(), items })
     }
 
     fn read_stage(&mut self, stage: &Value<'_>) -> Option<Item> {
@@ -105,17 +128,28 @@ impl ChainReader<'_, '_> {
             self.reader.refuse(stage.span(), found, allowed, help);
             return None;
         };
+        if let Some(value) = table.get(INCLUDE.name) {
+            self.reader.known_keys("an `include`", table, &[INCLUDE.name]);
+            let name = self.reader.text(INCLUDE.name, value, "must name a chain")?;
+            return Some(Item { place: value.span(), what: What::Include(name.to_owned()) });
+        }
         let (kind, value) = self.read_kind(stage, table)?;
         let before = self.reader.mistakes();
-        let Some(kind) = kind else { return self.read_mix(table, value).map(Item::Mix) };
-        let name = self.read_name(kind, table, value);
-        let params = self.read_params(kind.name, &["kind", "name", "enabled"], table, kind.params);
+        let Some(kind) = kind else {
+            let params = self.read_params(MIX_KIND, &[KIND], table, MixSpec::PARAMS);
+            let mix = MixSpec::from_params(&params);
+            return Some(Item { place: value.span(), what: What::Mix(mix) });
+        };
+        let name = self.read_name(kind, table);
+        let params = self.read_params(kind.name, &[KIND, NAME, ENABLED], table, kind.params);
         let enabled = self.reader.params(table, &[ENABLED]).bool(&ENABLED);
         let spec = StageSpec { name: name?, kind, params, enabled };
         if self.reader.mistakes() == before {
             self.try_build(&spec, value);
         }
-        Some(Item::Stage(spec))
+        let given = table.get(NAME.name);
+        let place = given.unwrap_or(value).span();
+        Some(Item { place, what: What::Stage(spec, given.is_some()) })
     }
 
     /// The kind of a stage, `None` within for `mix`, and where it stands.
@@ -144,50 +178,14 @@ impl ChainReader<'_, '_> {
         Some((kind, value))
     }
 
-    fn read_mix(&mut self, table: &DeTable<'_>, kind: &Value<'_>) -> Option<MixSpec> {
-        let params = self.read_params(MIX_KIND, &["kind"], table, MixSpec::PARAMS);
-        let line = self.reader.line_of(kind.span().start);
-        if let Some((_, first)) = self.seen.iter().find(|(name, _)| name == MIX_KIND) {
-            let found = format!("a second `mix` (the first is in line {first})");
-            let allowed = "must be the only one: it is where participants become one";
-            self.reader.refuse(kind.span(), found, allowed, None);
-            return None;
-        }
-        self.seen.push((MIX_KIND.to_owned(), line));
-        if self.name == ECHO {
-            let allowed = "must have none: its callers hear nobody but themselves";
-            self.reader.refuse(kind.span(), "chain `echo` has a `mix`", allowed, None);
-        }
-        Some(MixSpec::from_params(&params))
-    }
-
-    fn read_name(
-        &mut self,
-        kind: &StageKind,
-        table: &DeTable<'_>,
-        kind_value: &Value<'_>,
-    ) -> Option<String> {
-        let given = table.get("name");
-        let name = match given {
-            Some(value) => self.reader.text("name", value, names::LABEL)?,
-            None => kind.name,
-        };
-        let value = given.unwrap_or(kind_value);
+    fn read_name(&mut self, kind: &StageKind, table: &DeTable<'_>) -> Option<String> {
+        let Some(value) = table.get(NAME.name) else { return Some(kind.name.to_owned()) };
+        let name = self.reader.text(NAME.name, value, names::LABEL)?;
         if !names::is_label(name) {
-            self.reader.refuse_value("name", value, names::LABEL, None);
+            self.reader.refuse_value(NAME.name, value, names::LABEL, None);
         } else if name == MIX_KIND {
             let allowed = "must be another name, for that one is the chain's own";
-            self.reader.refuse_value("name", value, allowed, None);
-        } else if let Some((_, line)) = self.seen.iter().find(|(seen, _)| seen == name) {
-            let found = format!("a second stage is named `{name}` (the first is in line {line})");
-            let allowed = "each stage of a chain must have a name of its own";
-            let help = format!("add `name = \"{name}-2\"`");
-            let help = given.is_none().then_some(help);
-            self.reader.refuse(value.span(), found, allowed, help);
-        }
-        // So that `mix` itself is not told to be the second of that name.
-        if name != MIX_KIND {
-            self.seen.push((name.to_owned(), self.reader.line_of(value.span().start)));
+            self.reader.refuse_value(NAME.name, value, allowed, None);
         }
         Some(name.to_owned())
     }
@@ -195,11 +193,11 @@ impl ChainReader<'_, '_> {
     fn read_params(
         &mut self,
         kind: &str,
-        own: &[&'static str],
+        own: &[ParamSpec],
         table: &DeTable<'_>,
         specs: &[ParamSpec],
     ) -> Params {
-        let keys: Vec<_> = own.iter().copied().chain(specs.iter().map(|spec| spec.name)).collect();
+        let keys: Vec<_> = own.iter().chain(specs).map(|spec| spec.name).collect();
         self.reader.known_keys(&format!("`{kind}`"), table, &keys);
         self.reader.params(table, specs)
     }

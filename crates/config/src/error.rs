@@ -82,6 +82,14 @@ pub(crate) struct Mistake {
     pub(crate) help: Option<String>,
 }
 
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [Some(&self.found), self.allowed.as_ref(), self.help.as_ref()];
+        let parts: Vec<_> = parts.into_iter().flatten().map(String::as_str).collect();
+        f.write_str(&parts.join(", "))
+    }
+}
+
 /// The mistakes as errors of `file`, in the order of their position. `None` if there are none.
 pub(crate) fn locate(mut mistakes: Vec<Mistake>, text: &str, file: &str) -> Option<ConfigErrors> {
     mistakes.sort_by_key(|mistake| (mistake.span.start, mistake.span.end));

@@ -19,12 +19,16 @@
 
 mod chains;
 mod describe;
+mod environment;
 mod error;
+mod include;
 mod names;
 mod plugins;
 mod reader;
 mod rooms;
+mod schema;
 mod sections;
+mod settings;
 mod syntax;
 
 use std::sync::Arc;
@@ -35,9 +39,11 @@ use crate::chains::{Chains, ECHO};
 use crate::reader::Reader;
 
 pub use describe::{describe_chain, describe_kinds};
+pub use environment::{Variable, environment_variables};
 pub use error::{ConfigError, ConfigErrors};
 pub use plugins::kinds_of;
 pub use rooms::{RoomPattern, RoomRule};
+pub use schema::json_schema;
 pub use sections::{LatencyMode, OpusConfig, ServerConfig, check_listen, check_public_address};
 
 /// A checked configuration: everything in it is in range, and every stage has been built once.
@@ -99,10 +105,15 @@ impl Config {
     /// If `registry` lacks a kind of stage that the file names (a bug in the plugin list).
     #[must_use]
     pub fn built_in(registry: &Registry) -> Self {
-        const FILE: &str = "config/conference.toml";
-        let text = include_str!("../../../config/conference.toml");
-        Self::parse(text, FILE, registry).unwrap_or_else(|errors| panic!("{errors}"))
+        let config = Self::parse(Self::BUILT_IN_TEXT, Self::BUILT_IN_FILE, registry);
+        config.unwrap_or_else(|errors| panic!("{errors}"))
     }
+
+    /// How [`Self::built_in`] is called in messages.
+    pub const BUILT_IN_FILE: &str = "config/conference.toml";
+
+    /// The text of [`Self::built_in`].
+    pub const BUILT_IN_TEXT: &str = include_str!("../../../config/conference.toml");
 
     /// The chain of a room called `room`: that of the first rule that matches, or `None` where
     /// the file serves no such room.
@@ -150,12 +161,13 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Reads the whole document. `None` only after an error.
 fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Config> {
     let root = reader.document()?;
-    let sections = ["server", "opus", "latency", "plugins", "chain", "room"];
-    reader.known_keys("the file", &root, &sections);
+    let settings = settings::ALL.map(|section| section.name);
+    reader.known_keys("the file", &root, &[&settings[..], &["chain", "room"]].concat());
     let registry = &plugins::read(reader, &root, file, registry);
-    let server = sections::read_server(reader, &root);
-    let opus = sections::read_opus(reader, &root);
-    let latency = sections::read_latency(reader, &root);
+    let (mut server, mut opus, mut latency) = Default::default();
+    sections::read_server(reader, &root, file, &mut server);
+    sections::read_opus(reader, &root, &mut opus);
+    sections::read_latency(reader, &root, &mut latency);
     let chains = chains::read(reader, &root, registry);
     let rooms = rooms::read(reader, &root, &chains);
     let Chains { specs: chains, .. } = chains;

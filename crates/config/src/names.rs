@@ -4,6 +4,9 @@
 pub(crate) const LABEL: &str =
     "must be 1 to 64 letters, digits, dots, hyphens or underscores (it becomes a metric's label)";
 
+/// What [`is_label`] takes, as a regular expression.
+pub(crate) const LABEL_PATTERN: &str = "^[A-Za-z0-9._-]{1,64}$";
+
 /// Whether `name` can name a chain or a stage.
 pub(crate) fn is_label(name: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');

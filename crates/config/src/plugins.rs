@@ -3,10 +3,25 @@
 use std::path::Path;
 
 use foldback_chain::Registry;
+use foldback_stage::ParamSpec;
 use toml::de::DeTable;
 
 use crate::reader::Reader;
+use crate::settings::{Section, Setting};
 use crate::{BYTE_ORDER_MARK, ConfigErrors, error};
+
+/// The section; what is new in it counts at once.
+pub(crate) const SECTION: Section = Section {
+    name: "plugins",
+    about: "Libraries with more kinds of stage.",
+    settings: &[Setting::list(LOAD, |_, _| false)],
+};
+
+const LOAD: ParamSpec = ParamSpec::text(
+    "load",
+    "",
+    "Shared libraries with kinds of stage, as paths from the folder of the file.",
+);
 
 /// The kinds of `registry` and those of the libraries that a file lists. `bytes` is the file as it
 /// was read; nothing but its `[plugins]` is looked at.
@@ -31,9 +46,8 @@ pub(crate) fn read(
 ) -> Registry {
     const LIST: &str = "must be a list of paths, like [\"plugins/tremolo.so\"]";
     let mut kinds = registry.clone();
-    let Some(section) = reader.section(root, "plugins") else { return kinds };
-    reader.known_keys("`[plugins]`", section, &["load"]);
-    let Some(list) = section.get("load") else { return kinds };
+    let section = SECTION.read(reader, root);
+    let Some(list) = section.and_then(|section| section.get(LOAD.name)) else { return kinds };
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
     for item in reader.list("load", list, LIST).into_iter().flatten() {
         let Some(path) = reader.text("load", item, "must be a path") else { continue };

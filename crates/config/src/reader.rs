@@ -44,6 +44,11 @@ impl<'t> Reader<'t> {
         error::locate(self.mistakes, self.text, file)
     }
 
+    /// The mistakes without their places, help included.
+    pub(crate) fn into_sentences(self) -> impl Iterator<Item = String> {
+        self.mistakes.into_iter().map(|mistake| mistake.to_string())
+    }
+
     /// The line, from 1, of a byte of the text.
     pub(crate) fn line_of(&self, offset: usize) -> usize {
         error::line_of(self.text, offset)
@@ -95,7 +100,20 @@ impl<'t> Reader<'t> {
 
     /// Checks what `table` says of each of `specs`; what it does not say has its default.
     pub(crate) fn params(&mut self, table: &DeTable<'_>, specs: &[ParamSpec]) -> Params {
-        let mut params = Params::defaults(specs);
+        self.params_over(Params::defaults(specs), table, specs)
+    }
+
+    /// Checks what `table` says of each of `specs`, and leaves out what it does not say.
+    pub(crate) fn given(&mut self, table: &DeTable<'_>, specs: &[ParamSpec]) -> Params {
+        self.params_over(Params::default(), table, specs)
+    }
+
+    fn params_over(
+        &mut self,
+        mut params: Params,
+        table: &DeTable<'_>,
+        specs: &[ParamSpec],
+    ) -> Params {
         for spec in specs {
             let Some(value) = table.get(spec.name) else { continue };
             if let Err(refused) = params.set(spec, raw(value.get_ref())) {

@@ -4,11 +4,22 @@ use std::fmt;
 use std::sync::Arc;
 
 use foldback_chain::ChainSpec;
+use foldback_stage::ParamSpec;
 use toml::de::{DeTable, DeValue};
 
 use crate::chains::{Chains, ECHO};
 use crate::names;
 use crate::reader::{Reader, Value};
+
+/// The declaration of `name`: a [`RoomPattern`].
+pub(crate) const NAME: ParamSpec = ParamSpec::text(
+    "name",
+    "",
+    "A room, or a pattern in which `*` stands for any run of characters. The first match wins.",
+);
+
+/// The declaration of `chain`.
+pub(crate) const CHAIN: ParamSpec = ParamSpec::text("chain", "", "The chain that it gets.");
 
 /// One `[[room]]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +42,7 @@ impl RoomPattern {
     /// What is allowed instead: `must be ...`.
     pub fn new(text: &str) -> Result<Self, &'static str> {
         let plain = text.trim() == text && !text.contains(char::is_control);
-        if plain && (1..=64).contains(&text.chars().count()) {
+        if plain && (1..=MAX_CHARS).contains(&text.chars().count()) {
             return Ok(Self(text.to_owned()));
         }
         Err("must be a room's name or a pattern like \"team-*\", of 1 to 64 characters without \
@@ -58,6 +69,9 @@ impl fmt::Display for RoomPattern {
     }
 }
 
+/// The longest pattern.
+pub(crate) const MAX_CHARS: usize = 64;
+
 /// Reads every `[[room]]`, or makes the one rule that a file need not write.
 pub(crate) fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, chains: &Chains) -> Vec<RoomRule> {
     let Some(rooms) = root.get("room") else {
@@ -74,11 +88,15 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, chains: &Chains)
 }
 
 /// Where there is one chain for rooms, it is for every room. A chain `echo` beside others is for
-/// those who join no room.
+/// those who join no room, and one that others include is for these.
 fn implied(reader: &mut Reader<'_>, chains: &Chains) -> Option<RoomRule> {
-    let for_rooms = || chains.declared.iter().filter(|(name, _)| name != ECHO);
-    if let (count @ 2.., Some((name, _)), Some((_, span))) =
-        (for_rooms().count(), for_rooms().next(), for_rooms().nth(1))
+    let is_for_rooms = |name: &String| name != ECHO && !chains.included.contains(name);
+    let for_rooms = || chains.declared.iter().filter(|(name, _)| is_for_rooms(name));
+    // An include that leads nowhere may have meant one of them.
+    let is_known = |name: &String| chains.declared.iter().any(|(declared, _)| declared == name);
+    if chains.included.iter().all(is_known)
+        && let (count @ 2.., Some((name, _)), Some((_, span))) =
+            (for_rooms().count(), for_rooms().next(), for_rooms().nth(1))
     {
         let found = format!("the file has {count} chains for rooms and no `[[room]]`");
         let allowed = "must say which rooms get which";
@@ -86,9 +104,9 @@ fn implied(reader: &mut Reader<'_>, chains: &Chains) -> Option<RoomRule> {
         let help = format!("for `{name}` in every room, add {rule}");
         reader.refuse(span.clone(), found, allowed, Some(help));
     }
-    let mut chains = chains.specs.iter();
-    let first = chains.clone().next();
-    let chain = chains.find(|chain| chain.name != ECHO).or(first)?;
+    let mut specs = chains.specs.iter();
+    let first = specs.clone().next();
+    let chain = specs.find(|chain| is_for_rooms(&chain.name)).or(first)?;
     Some(RoomRule { pattern: RoomPattern("*".to_owned()), chain: Arc::clone(chain) })
 }
 
@@ -102,7 +120,7 @@ fn read_rule(
         reader.refuse_value("room", room, "must be `[[room]]`, once for each rule", None);
         return None;
     };
-    reader.known_keys("`[[room]]`", table, &["name", "chain"]);
+    reader.known_keys("`[[room]]`", table, &[NAME.name, CHAIN.name]);
     let pattern = read_pattern(reader, room, table);
     if let Some((pattern, value)) = &pattern {
         check_reached(reader, pattern, value, earlier);

@@ -1,11 +1,13 @@
 //! The sections `[server]`, `[opus]` and `[latency]`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use foldback_stage::{ParamSpec, Params};
 use toml::de::DeTable;
 
 use crate::reader::{Reader, Value};
+use crate::settings::{Section, Setting};
 
 /// Section `[server]`: where the server is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,11 +20,23 @@ pub struct ServerConfig {
     pub public_addresses: Vec<IpAddr>,
     /// Media threads. 0: one per core, of which no more than [`Self::MAX_WORKERS`].
     pub workers: usize,
+    /// Whether the server reads its file again by itself when it changes. Default true.
+    pub watch_config: bool,
+    /// A file with the token that whoever changes sound must show. `None`: this machine alone may,
+    /// unless a token is set otherwise.
+    pub operator_token_file: Option<PathBuf>,
 }
 
 impl ServerConfig {
     /// Most media threads there can be.
     pub const MAX_WORKERS: usize = 64;
+
+    /// The declaration of `listen`. It must be an address too: [`check_listen`].
+    pub const LISTEN: ParamSpec = ParamSpec::text(
+        "listen",
+        "127.0.0.1:8080",
+        "Where the page, its WebSocket and the metrics are served: an IP address and a port.",
+    );
 
     /// The declaration of `media_port`.
     pub const MEDIA_PORT: ParamSpec = ParamSpec::int(
@@ -32,6 +46,13 @@ impl ServerConfig {
         65_535,
         8000,
         "The UDP port of the first worker; the next has the next port.",
+    );
+
+    /// The declaration of an entry of `public_addresses`: [`check_public_address`].
+    pub const PUBLIC_ADDRESSES: ParamSpec = ParamSpec::text(
+        "public_addresses",
+        "",
+        "IPv4 addresses at which browsers reach the media ports; none stands for the machine's own.",
     );
 
     /// The declaration of `workers`.
@@ -44,7 +65,41 @@ impl ServerConfig {
         "Media threads; 0 is one per core.",
     );
 
-    const PARAMS: &'static [ParamSpec] = &[Self::MEDIA_PORT, Self::WORKERS];
+    /// The declaration of `watch_config`.
+    pub const WATCH_CONFIG: ParamSpec = ParamSpec::bool(
+        "watch_config",
+        true,
+        "Whether the server reads its file again by itself when it changes.",
+    );
+
+    /// The declaration of `operator_token_file`.
+    pub const OPERATOR_TOKEN_FILE: ParamSpec = ParamSpec::text(
+        "operator_token_file",
+        "",
+        "A file with the token that whoever changes sound must show, as a path from the folder of \
+         this file.",
+    );
+
+    /// The section.
+    pub(crate) const SECTION: Section = Section {
+        name: "server",
+        about: "Where the server is reached.",
+        settings: &[
+            Setting::one(Self::LISTEN, |a, b| a.server.listen != b.server.listen),
+            Setting::one(Self::MEDIA_PORT, |a, b| a.server.media_port != b.server.media_port),
+            Setting::list(Self::PUBLIC_ADDRESSES, |a, b| {
+                a.server.public_addresses != b.server.public_addresses
+            }),
+            Setting::one(Self::WORKERS, |a, b| a.server.workers != b.server.workers),
+            Setting::one(Self::WATCH_CONFIG, |a, b| a.server.watch_config != b.server.watch_config),
+            Setting::one(Self::OPERATOR_TOKEN_FILE, |a, b| {
+                a.server.operator_token_file != b.server.operator_token_file
+            }),
+        ],
+    };
+
+    /// What is checked by its declaration alone.
+    const PARAMS: &'static [ParamSpec] = &[Self::MEDIA_PORT, Self::WORKERS, Self::WATCH_CONFIG];
 
     /// Checks that every worker gets a port. A file is checked by itself; this is for values
     /// that options of the command line have changed since.
@@ -64,19 +119,42 @@ impl ServerConfig {
         Err(format!("must be at most {highest}, for each of {whose} takes one port"))
     }
 
-    fn from_params(params: &Params) -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
-            media_port: u16::try_from(params.int(&Self::MEDIA_PORT)).unwrap_or(u16::MAX),
-            public_addresses: Vec::new(),
-            workers: usize::try_from(params.int(&Self::WORKERS)).unwrap_or_default(),
+    fn set(&mut self, given: &Params) {
+        set_int(&mut self.media_port, given, &Self::MEDIA_PORT);
+        set_int(&mut self.workers, given, &Self::WORKERS);
+        if is_given(given, &Self::WATCH_CONFIG) {
+            self.watch_config = given.bool(&Self::WATCH_CONFIG);
         }
     }
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self::from_params(&Params::default())
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+        let public_addresses = Vec::new();
+        let mut server = Self {
+            listen,
+            media_port: 0,
+            public_addresses,
+            workers: 0,
+            watch_config: true,
+            operator_token_file: None,
+        };
+        server.set(&Params::defaults(Self::PARAMS));
+        server
+    }
+}
+
+fn is_given(given: &Params, spec: &ParamSpec) -> bool {
+    given.iter().any(|(name, _)| name == spec.name)
+}
+
+/// Sets what is given; a value outside of `T` cannot be, by its declaration.
+fn set_int<T: TryFrom<i64>>(slot: &mut T, given: &Params, spec: &ParamSpec) {
+    if is_given(given, spec)
+        && let Ok(value) = T::try_from(given.int(spec))
+    {
+        *slot = value;
     }
 }
 
@@ -122,22 +200,34 @@ impl OpusConfig {
         "The packet loss that in-band FEC is tuned for.",
     );
 
+    /// The section.
+    pub(crate) const SECTION: Section = Section {
+        name: "opus",
+        about: "How what participants hear is encoded.",
+        settings: &[
+            Setting::one(Self::BITRATE_BPS, |a, b| a.opus.bitrate_bps != b.opus.bitrate_bps),
+            Setting::one(Self::COMPLEXITY, |a, b| a.opus.complexity != b.opus.complexity),
+            Setting::one(Self::EXPECTED_LOSS_PERCENT, |a, b| {
+                a.opus.expected_loss_percent != b.opus.expected_loss_percent
+            }),
+        ],
+    };
+
     const PARAMS: &'static [ParamSpec] =
         &[Self::BITRATE_BPS, Self::COMPLEXITY, Self::EXPECTED_LOSS_PERCENT];
 
-    fn from_params(params: &Params) -> Self {
-        let value = |spec| u32::try_from(params.int(spec)).unwrap_or_default();
-        Self {
-            bitrate_bps: value(&Self::BITRATE_BPS),
-            complexity: value(&Self::COMPLEXITY),
-            expected_loss_percent: value(&Self::EXPECTED_LOSS_PERCENT),
-        }
+    fn set(&mut self, given: &Params) {
+        set_int(&mut self.bitrate_bps, given, &Self::BITRATE_BPS);
+        set_int(&mut self.complexity, given, &Self::COMPLEXITY);
+        set_int(&mut self.expected_loss_percent, given, &Self::EXPECTED_LOSS_PERCENT);
     }
 }
 
 impl Default for OpusConfig {
     fn default() -> Self {
-        Self::from_params(&Params::default())
+        let mut opus = Self { bitrate_bps: 0, complexity: 0, expected_loss_percent: 0 };
+        opus.set(&Params::defaults(Self::PARAMS));
+        opus
     }
 }
 
@@ -162,11 +252,20 @@ impl LatencyMode {
         "low: packets of 10 ms and the shortest jitter buffers; robust: jitter buffers with reserve.",
     );
 
-    fn from_params(params: &Params) -> Self {
-        match params.choice(&Self::MODE) {
-            "low" => Self::Low,
-            "robust" => Self::Robust,
-            _ => Self::Balanced,
+    /// The section.
+    pub(crate) const SECTION: Section = Section {
+        name: "latency",
+        about: "What is traded for delay.",
+        settings: &[Setting::one(Self::MODE, |a, b| a.latency != b.latency)],
+    };
+
+    fn set(&mut self, given: &Params) {
+        if is_given(given, &Self::MODE) {
+            *self = match given.choice(&Self::MODE) {
+                "low" => Self::Low,
+                "robust" => Self::Robust,
+                _ => Self::Balanced,
+            };
         }
     }
 }
@@ -202,15 +301,18 @@ pub fn check_public_address(text: &str) -> Result<IpAddr, String> {
     }
 }
 
-/// Reads `[server]`.
-pub(crate) fn read_server(reader: &mut Reader<'_>, root: &DeTable<'_>) -> ServerConfig {
-    let Some(table) = reader.section(root, "server") else { return ServerConfig::default() };
-    let keys = ["listen", "media_port", "public_addresses", "workers"];
-    reader.known_keys("`[server]`", table, &keys);
+/// Reads `[server]` of `file`; what it does not give stays in `server`.
+pub(crate) fn read_server(
+    reader: &mut Reader<'_>,
+    root: &DeTable<'_>,
+    file: &str,
+    server: &mut ServerConfig,
+) {
+    let Some(table) = ServerConfig::SECTION.read(reader, root) else { return };
     let before = reader.mistakes();
-    let mut server = ServerConfig::from_params(&reader.params(table, ServerConfig::PARAMS));
+    server.set(&reader.given(table, ServerConfig::PARAMS));
     if reader.mistakes() == before {
-        check_ports(reader, table, &server);
+        check_ports(reader, table, server);
     }
     if let Some(value) = table.get("listen") {
         match check_listen(value.get_ref().as_str().unwrap_or_default()) {
@@ -221,7 +323,12 @@ pub(crate) fn read_server(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Server
     if let Some(value) = table.get("public_addresses") {
         server.public_addresses = read_public_addresses(reader, value);
     }
-    server
+    let key = ServerConfig::OPERATOR_TOKEN_FILE.name;
+    if let Some(value) = table.get(key) {
+        let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+        let path = reader.text(key, value, "must be a path");
+        server.operator_token_file = path.map(|path| folder.join(path));
+    }
 }
 
 fn check_ports(reader: &mut Reader<'_>, table: &DeTable<'_>, server: &ServerConfig) {
@@ -253,17 +360,14 @@ fn read_public_addresses(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<IpAd
     addresses
 }
 
-/// Reads `[opus]`.
-pub(crate) fn read_opus(reader: &mut Reader<'_>, root: &DeTable<'_>) -> OpusConfig {
-    let Some(table) = reader.section(root, "opus") else { return OpusConfig::default() };
-    let keys: Vec<_> = OpusConfig::PARAMS.iter().map(|spec| spec.name).collect();
-    reader.known_keys("`[opus]`", table, &keys);
-    OpusConfig::from_params(&reader.params(table, OpusConfig::PARAMS))
+/// Reads `[opus]`; what it does not give stays in `opus`.
+pub(crate) fn read_opus(reader: &mut Reader<'_>, root: &DeTable<'_>, opus: &mut OpusConfig) {
+    let Some(table) = OpusConfig::SECTION.read(reader, root) else { return };
+    opus.set(&reader.given(table, OpusConfig::PARAMS));
 }
 
-/// Reads `[latency]`.
-pub(crate) fn read_latency(reader: &mut Reader<'_>, root: &DeTable<'_>) -> LatencyMode {
-    let Some(table) = reader.section(root, "latency") else { return LatencyMode::default() };
-    reader.known_keys("`[latency]`", table, &[LatencyMode::MODE.name]);
-    LatencyMode::from_params(&reader.params(table, &[LatencyMode::MODE]))
+/// Reads `[latency]`; what it does not give stays in `latency`.
+pub(crate) fn read_latency(reader: &mut Reader<'_>, root: &DeTable<'_>, latency: &mut LatencyMode) {
+    let Some(table) = LatencyMode::SECTION.read(reader, root) else { return };
+    latency.set(&reader.given(table, &[LatencyMode::MODE]));
 }

@@ -1,6 +1,7 @@
 //! What a file means, with stand-ins for the plugins.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use foldback_stage::{
     AudioBlock, BlockContext, BuildError, ParamSpec, Params, Stage, StageFormat, StageKind,
@@ -84,6 +85,8 @@ fn what_is_given_is_taken() {
         media_port = 9_000
         public_addresses = [\"203.0.113.7\", \"127.0.0.1\"]
         workers = 0x10
+        watch_config = false
+        operator_token_file = \"token\"
         [opus]
         bitrate_bps = 6000
         complexity = 10
@@ -91,12 +94,48 @@ fn what_is_given_is_taken() {
         [latency]
         mode = \"low\""
     ));
-    let ServerConfig { listen, media_port, public_addresses, workers } = config.server;
+    let ServerConfig {
+        listen,
+        media_port,
+        public_addresses,
+        workers,
+        watch_config,
+        operator_token_file,
+    } = config.server;
+    assert!(!watch_config);
+    assert_eq!(operator_token_file.as_deref(), Some(Path::new("token")));
     assert_eq!((listen.to_string().as_str(), media_port, workers), ("[::]:80", 9000, 16));
     assert_eq!(public_addresses, [IpAddr::from([203, 0, 113, 7]), IpAddr::from([127, 0, 0, 1])]);
     let opus = OpusConfig { bitrate_bps: 6000, complexity: 10, expected_loss_percent: 0 };
     assert_eq!(config.opus, opus);
     assert_eq!(config.latency, LatencyMode::Low);
+}
+
+#[test]
+fn settings_that_count_from_the_start_are_named_where_they_differ() {
+    let all = valid(&format!(
+        "{CHAIN}[server]\nlisten = \"[::]:80\"\nmedia_port = 1\nworkers = 1\nwatch_config = false
+        operator_token_file = \"token\"
+        public_addresses = [\"203.0.113.7\"]\n[opus]\nbitrate_bps = 6000\ncomplexity = 1
+        expected_loss_percent = 1\n[latency]\nmode = \"low\""
+    ));
+    let declared: Vec<_> = settings::AT_START
+        .iter()
+        .flat_map(|section| section.settings.iter().map(|it| (section.name, it.spec.name)))
+        .map(|(section, key)| format!("{section}.{key}"))
+        .collect();
+    assert_eq!(valid(CHAIN).needs_restart_for(&all), declared);
+    let another_chain = valid("[chain.b]\nstages = []\n[latency]\nmode = \"balanced\"");
+    assert_eq!(valid(CHAIN).needs_restart_for(&another_chain), [""; 0]);
+}
+
+#[test]
+fn the_operator_token_is_looked_for_from_the_folder_of_the_file() {
+    let text = format!("{CHAIN}\n[server]\noperator_token_file = \"secret/token\"");
+    let registry = Registry::new(&[&FILTER, &WINDOW, &KEEP]);
+    let config = Config::parse(&text, "rooms/my.toml", &registry).expect("a configuration");
+    let file = config.server.operator_token_file;
+    assert_eq!(file.as_deref(), Some(Path::new("rooms/secret/token")));
 }
 
 #[test]
@@ -121,6 +160,46 @@ fn stages_stand_before_and_after_mix_as_they_were_written() {
     assert_eq!(cutoffs, [100.0, 20.5]);
     assert!(chain.input[0].params.bool(&SOFT));
     assert!(!chain.input[1].params.bool(&SOFT));
+}
+
+#[test]
+fn an_included_chain_stands_where_it_is_named_also_through_others_and_before_it_is_written() {
+    let config = valid(
+        "[chain.talk]
+        stages = [{ kind = \"keep\" }, { include = \"whole\" }, { kind = \"window\" }]
+        [chain.whole]
+        stages = [{ include = \"voice\" }, { kind = \"mix\", max_talkers = 3 }, { include = \"end\" }]
+        [chain.voice]
+        stages = [{ kind = \"filter\", cutoff_hz = 100 }]
+        [chain.end]
+        stages = [{ kind = \"filter\", name = \"end\" }]",
+    );
+    let chain = config.chain_for_room("any").expect("the one that no other includes");
+    let names: Vec<_> = chain.stages().map(|stage| stage.name.as_str()).collect();
+    assert_eq!((chain.name.as_str(), names), ("talk", vec!["keep", "filter", "end", "window"]));
+    assert_eq!((chain.input.len(), chain.mix.map(|mix| mix.max_talkers)), (2, Some(3)));
+    let voice = config.chain("voice").expect("it is a chain of its own too");
+    assert_eq!(voice.input, chain.input[1..]);
+}
+
+#[test]
+fn a_chain_may_include_another_twice_only_if_no_name_is_there_twice() {
+    let found = errors(
+        "[chain.voice]\nstages = [{ kind = \"filter\" }]\n[chain.talk]\nstages = [\n\
+         { include = \"voice\" },\n{ include = \"voice\" },\n]\n",
+    );
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].0, found[0].1), (6, 13));
+}
+
+#[test]
+fn what_is_wrong_in_a_chain_is_not_told_again_where_it_is_included() {
+    let found = errors(
+        "[chain.talk]\nstages = [{ include = \"voice\" }, { kind = \"mix\" }]\n[chain.voice]\n\
+         stages = [{ kind = \"filter\" }, { kind = \"filter\" }, { kind = \"window\", low_ms = 300 }]\n",
+    );
+    let lines: Vec<_> = found.iter().map(|(line, ..)| *line).collect();
+    assert_eq!(lines, [4, 4], "{found:?}");
 }
 
 #[test]

@@ -4,7 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use foldback_chain::Registry;
-use foldback_config::{Config, OpusConfig, ServerConfig, describe_chain, describe_kinds};
+use foldback_config::{
+    Config, OpusConfig, ServerConfig, describe_chain, describe_kinds, json_schema,
+};
+use jsonschema::Validator;
+use serde_json::Value;
 
 fn registry() -> Registry {
     let kinds = [
@@ -118,4 +122,81 @@ fn every_parameter_of_every_plugin_is_listed() {
             assert!(text.contains(&format!("    {}: {}", param.name, param.ty)), "{}", param.name);
         }
     }
+}
+
+#[test]
+fn the_committed_schema_is_that_of_the_built_in_kinds() {
+    let committed = fs::read_to_string(root().join("config/foldback.schema.json"));
+    let found = format!("{:#}\n", json_schema(&registry()));
+    let told = "run `foldback schema > config/foldback.schema.json`";
+    assert!(committed.expect("it is there") == found, "{told}");
+}
+
+#[test]
+fn every_valid_file_is_valid_by_the_schema_and_names_it_if_it_is_one_to_start_from() {
+    let schema = schema();
+    for file in [toml_files("config"), toml_files("tests/chains")].concat() {
+        let errors: Vec<_> = schema
+            .iter_errors(&as_json(&file).expect("TOML"))
+            .map(|error| error.to_string())
+            .collect();
+        assert!(errors.is_empty(), "{file}: {errors:?}");
+        let text = fs::read_to_string(root().join(&file)).expect("it is there");
+        let named = text.starts_with("#:schema ./foldback.schema.json\n");
+        assert_eq!(named, file.starts_with("config/"), "{file}");
+    }
+}
+
+/// Mistakes that show only where parts of a file are seen together, or a stage is asked.
+const BEYOND_THE_SCHEMA: [&str; 15] = [
+    "bad-listen.toml",
+    "chains-without-rooms.toml",
+    "echo-with-mix.toml",
+    "include-cycle.toml",
+    "include-mix-into-echo.toml",
+    "include-name-twice.toml",
+    "include-two-mixes.toml",
+    "include-unknown.toml",
+    "no-port-left.toml",
+    "room-never-reached.toml",
+    "stage-for-stereo.toml",
+    "stage-name-twice.toml",
+    "text-that-a-stage-refuses.toml",
+    "two-mixes.toml",
+    "unknown-chain.toml",
+];
+
+#[test]
+fn the_schema_refuses_every_invalid_file_but_those_whose_mistake_it_cannot_see() {
+    let schema = schema();
+    let files = toml_files("config/invalid").into_iter();
+    let taken: Vec<_> = files
+        .filter(|file| as_json(file).is_some_and(|json| schema.is_valid(&json)))
+        .map(|file| file.trim_start_matches("config/invalid/").to_owned())
+        .collect();
+    assert_eq!(taken, BEYOND_THE_SCHEMA);
+}
+
+#[test]
+fn the_schema_has_every_parameter_with_its_range_and_default() {
+    let schema = json_schema(&registry());
+    let stages = schema["definitions"]["stage"]["oneOf"].as_array().expect("kinds");
+    for kind in registry().kinds() {
+        let stage = stages.iter().find(|it| it["properties"]["kind"]["const"] == kind.name);
+        let stage = &stage.unwrap_or_else(|| panic!("no {}", kind.name))["properties"];
+        for param in kind.params {
+            let told = stage[param.name]["description"].as_str().unwrap_or_default();
+            assert!(told.contains(&param.ty.to_string()), "{}: {told}", param.name);
+            assert!(!stage[param.name]["default"].is_null(), "{}", param.name);
+        }
+    }
+}
+
+fn schema() -> Validator {
+    jsonschema::validator_for(&json_schema(&registry())).expect("a schema")
+}
+
+/// `None`, if it is not even TOML.
+fn as_json(file: &str) -> Option<Value> {
+    toml::from_str(&fs::read_to_string(root().join(file)).ok()?).ok()
 }

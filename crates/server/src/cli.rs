@@ -1,18 +1,24 @@
 //! The command line.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use foldback_config::{check_listen, check_public_address, describe_chain, describe_kinds};
+use foldback_config::{
+    ServerConfig, Variable, check_listen, check_public_address, describe_chain, describe_kinds,
+    environment_variables, json_schema,
+};
 use tracing_subscriber::EnvFilter;
 
 use crate::bench::{self, BenchOptions};
+use crate::config_file::{self, ConfigSource};
 use crate::new_stage::{self, NewStageOptions};
 use crate::process::{self, ProcessOptions};
-use crate::{config_file, serve};
+use crate::serve;
+use crate::watch::FileWatch;
 
 /// A mixed-audio conference server: each microphone runs through a chain of stages that you write
 /// in TOML, everybody hears the mix without themselves, and Prometheus sees what each stage costs.
@@ -29,6 +35,7 @@ enum Command {
     ///
     /// Without --config the built-in conference chain serves every room. The log goes to standard
     /// error; RUST_LOG sets how much (RUST_LOG=debug).
+    #[command(after_long_help = environment_help())]
     Serve(ServeOptions),
     /// Check a configuration file and print its chains.
     ///
@@ -37,10 +44,21 @@ enum Command {
     Check {
         /// The TOML file.
         file: PathBuf,
+        /// Check again whenever the file changes, until Ctrl-C.
+        #[arg(long)]
+        watch: bool,
     },
     /// List every kind of stage with its parameters, units, ranges and defaults.
     Stages {
         /// A TOML file, to list the kinds of the libraries in its `[plugins]` too.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Print the JSON Schema of configuration files, by which editors complete and check them.
+    ///
+    /// Name it in the first line of a file: `#:schema ./foldback.schema.json`.
+    Schema {
+        /// A TOML file, to have the kinds of the libraries in its `[plugins]` too.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
@@ -91,13 +109,14 @@ struct ServeOptions {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
-        Command::Serve(options) => run_server(&options),
-        Command::Check { file } => config_file::read(&file).map(|config| {
-            let chains: Vec<_> = config.chains.iter().map(|c| describe_chain(c)).collect();
-            print!("{}", chains.join("\n"));
-        }),
+        Command::Serve(options) => run_server(options),
+        Command::Check { file, watch: false } => check(&file),
+        Command::Check { file, watch: true } => check_again_and_again(&file),
         Command::Stages { config } => config_file::kinds(config.as_deref()).map(|kinds| {
             print!("{}", describe_kinds(&kinds));
+        }),
+        Command::Schema { config } => config_file::kinds(config.as_deref()).map(|kinds| {
+            println!("{:#}", json_schema(&kinds));
         }),
         Command::Process(options) => process::run(&options),
         Command::Bench(options) => bench::run(&options),
@@ -112,19 +131,53 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run_server(options: &ServeOptions) -> Result<(), String> {
+fn run_server(options: ServeOptions) -> Result<(), String> {
     start_log();
-    let mut config = config_file::read_or_built_in(options.config.as_deref())?;
-    let server = &mut config.server;
-    server.listen = options.listen.unwrap_or(server.listen);
-    server.media_port = options.media_port.unwrap_or(server.media_port);
-    if !options.public_address.is_empty() {
-        server.public_addresses.clone_from(&options.public_address);
-    }
-    server.check_ports()?;
+    let dev_tls = options.dev_tls;
+    let source = ConfigSource::new(options.config.clone(), move |config| {
+        config.set_from_environment(|variable| std::env::var_os(variable))?;
+        options.set(&mut config.server);
+        Ok(())
+    });
+    let loaded = source.read()?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    let served = runtime.block_on(serve::serve(config, options.config.clone(), options.dev_tls));
+    let served = runtime.block_on(serve::serve(source, loaded, dev_tls));
     served.map_err(|error| format!("error: {error}"))
+}
+
+impl ServeOptions {
+    /// Sets what is given.
+    fn set(&self, server: &mut ServerConfig) {
+        server.listen = self.listen.unwrap_or(server.listen);
+        server.media_port = self.media_port.unwrap_or(server.media_port);
+        if !self.public_address.is_empty() {
+            server.public_addresses.clone_from(&self.public_address);
+        }
+    }
+}
+
+/// Checks a file and prints its chains.
+#[allow(clippy::print_stdout, reason = "this is the command line")]
+fn check(file: &Path) -> Result<(), String> {
+    let config = config_file::read(file)?;
+    let chains: Vec<_> = config.chains.iter().map(|c| describe_chain(c)).collect();
+    print!("{}", chains.join("\n"));
+    Ok(())
+}
+
+/// Checks a file, and again whenever it changes. Never ends by itself.
+#[allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
+fn check_again_and_again(file: &Path) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let mut watch = FileWatch::new(file)?;
+    loop {
+        if let Err(mistakes) = check(file) {
+            eprintln!("{mistakes}");
+        }
+        runtime.block_on(watch.changed());
+        println!("\n{} was changed", file.display());
+    }
 }
 
 /// The log of `serve`, from the reading of the file on: it tells which libraries were loaded.
@@ -139,6 +192,15 @@ fn start_log() {
         .with_ansi(stderr().is_terminal())
         .with_writer(stderr)
         .init();
+}
+
+/// The variables of the environment that stand above the file.
+fn environment_help() -> String {
+    let mut help = "Environment: above the file and below the options\n".to_owned();
+    for Variable { name, about, .. } in environment_variables() {
+        let _ = writeln!(help, "  {name}\n          {about}");
+    }
+    help
 }
 
 /// An IP address or a host name, and a port.

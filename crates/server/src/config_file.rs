@@ -1,6 +1,7 @@
 //! The configuration file.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use foldback_chain::{ChainSpec, Registry};
@@ -41,4 +42,70 @@ pub(crate) fn kinds(file: Option<&Path>) -> Result<Registry, String> {
 
 fn bytes_of(file: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
+}
+
+/// Sets what stands above the file: environment and command line.
+type Override = dyn Fn(&mut Config) -> Result<(), String> + Send + Sync;
+
+/// Where a server has its configuration from, again and again.
+pub struct ConfigSource {
+    file: Option<PathBuf>,
+    above: Box<Override>,
+}
+
+/// A configuration and the text that says it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub config: Config,
+    /// As the file had it.
+    pub text: Arc<str>,
+}
+
+impl ConfigSource {
+    /// `file`, or what is built in, and `above` it what environment and command line say.
+    pub fn new(
+        file: Option<PathBuf>,
+        above: impl Fn(&mut Config) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        Self { file, above: Box::new(above) }
+    }
+
+    /// The file, if there is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Reads the file, or what is built in.
+    ///
+    /// # Errors
+    /// Every mistake of the file, or that it cannot be read, or what stands above it wrongly.
+    pub fn read(&self) -> Result<Loaded, String> {
+        match &self.file {
+            Some(file) => self.check(&bytes_of(file)?),
+            None => self.check(Config::BUILT_IN_TEXT.as_bytes()),
+        }
+    }
+
+    /// Takes `bytes` as what the file has.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn check(&self, bytes: &[u8]) -> Result<Loaded, String> {
+        let name = self.file.as_deref().unwrap_or(Path::new(Config::BUILT_IN_FILE));
+        let config = Config::parse_bytes(bytes, &name.display().to_string(), &plugins::registry());
+        let mut config = config.map_err(|errors| errors.to_string())?;
+        (self.above)(&mut config)?;
+        config.server.check_ports().map_err(|allowed| {
+            format!("`media_port` is {}, {allowed}", config.server.media_port)
+        })?;
+        Ok(Loaded { config, text: String::from_utf8_lossy(bytes).into() })
+    }
+}
+
+impl fmt::Debug for ConfigSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConfigSource").field("file", &self.file).finish_non_exhaustive()
+    }
 }

@@ -17,8 +17,10 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::conference::{Conference, RoomInfo};
 use crate::message::{ErrorCode, ErrorMessage, LeftReason};
+use crate::operator::Operator;
+use crate::reload::Reloader;
 use crate::report::ParticipantInfo;
-use crate::{names, websocket};
+use crate::{config_api, names, websocket};
 
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
@@ -35,6 +37,10 @@ pub struct App {
     pub conference: Arc<Conference>,
     /// The registry that is scraped.
     pub metrics: Metrics,
+    /// Who may change sound.
+    pub operator: Arc<Operator>,
+    /// Who brings other configurations.
+    pub reloader: Arc<Reloader>,
 }
 
 /// Every route of the server.
@@ -50,6 +56,7 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .merge(config_api::routes())
         .fallback(page)
         .layer(DefaultBodyLimit::max(MAX_MESSAGE_BYTES))
         .layer(header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
@@ -177,7 +184,8 @@ async fn page(uri: Uri) -> Response {
 }
 
 /// An [`ErrorMessage`] with its status.
-struct HttpError {
+#[derive(Debug)]
+pub struct HttpError {
     status: StatusCode,
     error: ErrorMessage,
 }
@@ -192,6 +200,10 @@ impl From<ErrorMessage> for HttpError {
     fn from(error: ErrorMessage) -> Self {
         let status = match error.code {
             ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+            ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+            ErrorCode::NoSuchVersion => StatusCode::NOT_FOUND,
+            ErrorCode::NoConfigFile => StatusCode::CONFLICT,
             ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             ErrorCode::BadJson | ErrorCode::MissingField | ErrorCode::UnknownType => {
                 StatusCode::BAD_REQUEST
@@ -204,7 +216,9 @@ impl From<ErrorMessage> for HttpError {
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        (self.status, Json(self.error)).into_response()
+        let challenge = (self.status == StatusCode::UNAUTHORIZED)
+            .then_some([(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))]);
+        (self.status, challenge, Json(self.error)).into_response()
     }
 }
 

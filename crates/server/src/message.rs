@@ -310,6 +310,16 @@ pub enum ErrorCode {
     BadCandidate,
     /// Send an offer first.
     NotConnected,
+    /// The operator token is missing or wrong.
+    Unauthorized,
+    /// Only this machine may.
+    Forbidden,
+    /// The configuration has mistakes.
+    BadConfig,
+    /// There is no configuration file to read again.
+    NoConfigFile,
+    /// No such version of the configuration is kept.
+    NoSuchVersion,
     /// The message or body is too large.
     TooLarge,
     /// The server is at fault.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,18 +13,25 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::conference::Conference;
+use crate::config_file::{ConfigSource, Loaded};
 use crate::http::{App, router};
-use crate::{addresses, config_file, plugins, tls};
+use crate::operator::{Operator, TOKEN_VARIABLE};
+use crate::reload::{self, Reloader};
+use crate::{addresses, plugins, tls};
 
 /// Events of workers that may wait.
 const EVENTS: usize = 4096;
 
-/// Serves until a signal ends it. SIGHUP reads `file` again.
+/// Serves until a signal ends it: what is `loaded`, and what `source` says later on.
 ///
 /// # Errors
-/// When a port cannot be had, or a thread.
-pub async fn serve(config: Config, file: Option<PathBuf>, dev_tls: bool) -> Result<(), ServeError> {
+/// When a port cannot be had, or a thread, or the operator token is none.
+pub async fn serve(source: ConfigSource, loaded: Loaded, dev_tls: bool) -> Result<(), ServeError> {
+    let config = loaded.config.clone();
     let listen = config.server.listen;
+    let token_file = config.server.operator_token_file.as_deref();
+    let operator = Operator::new(std::env::var_os(TOKEN_VARIABLE), token_file);
+    let operator = Arc::new(operator.map_err(ServeError::new)?);
     let listener = TcpListener::bind(listen).map_err(|error| {
         ServeError::new(format!(
             "cannot listen on {listen}: {error}; choose another with --listen or `listen` in \
@@ -40,13 +47,18 @@ pub async fn serve(config: Config, file: Option<PathBuf>, dev_tls: bool) -> Resu
     let public = addresses::public(&config.server.public_addresses, listen.ip());
     let workers = start_workers(&config, &public, &metrics, &events)?;
     let chains: Vec<_> = config.chains.iter().map(|chain| chain.name.clone()).collect();
+    let watched = source.file().filter(|_| config.server.watch_config).map(Path::to_owned);
     let conference = Conference::new(config, workers);
-    let app = App { conference: conference.clone(), metrics: metrics.clone() };
-    tokio::spawn(reload_on_hangup(conference.clone(), file, metrics));
+    let reloader = Reloader::new(source, loaded, conference.clone(), metrics.clone());
+    let app = App { conference: conference.clone(), metrics, operator, reloader: reloader.clone() };
+    if let Some(file) = watched {
+        tokio::spawn(reload::on_change(reloader.clone(), file));
+    }
+    tokio::spawn(reload::on_hangup(reloader));
 
     tokio::spawn(pump(conference.clone(), queue));
     announce(listen, dev_tls, &public, &chains);
-    let service = router(app).into_make_service();
+    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
     let handle = axum_server::Handle::new();
     tokio::spawn(end_on_signal(conference, handle.clone()));
     let served = if dev_tls {
@@ -103,28 +115,6 @@ fn start_workers(
 async fn pump(conference: Arc<Conference>, mut queue: Receiver<Event>) {
     while let Some(event) = queue.recv().await {
         conference.handle(event);
-    }
-}
-
-/// Reads the configuration again on SIGHUP. A file with mistakes changes nothing.
-async fn reload_on_hangup(conference: Arc<Conference>, file: Option<PathBuf>, metrics: Metrics) {
-    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
-    while hangups.recv().await.is_some() {
-        let Some(file) = file.clone() else {
-            tracing::warn!(
-                "there is no file to read again: the server was started without --config"
-            );
-            continue;
-        };
-        let conference = conference.clone();
-        let reload = move || config_file::read(&file).map(|config| conference.reload(config));
-        let result = tokio::task::spawn_blocking(reload).await;
-        let result = result.unwrap_or_else(|error| Err(error.to_string()));
-        metrics.reloaded(result.is_ok());
-        match result {
-            Ok(rooms) => tracing::info!(rooms, "the configuration was read again"),
-            Err(mistakes) => tracing::error!("the configuration stays as it is:\n{mistakes}"),
-        }
     }
 }
 

@@ -4,8 +4,9 @@ mod bench;
 mod plugins;
 mod process;
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use foldback_tests::foldback;
 
@@ -17,6 +18,28 @@ fn check_prints_each_chain_with_its_delays_and_their_sum() {
     for line in ["chain conference", "denoise", "10.00 ms", "algorithmic delay in all"] {
         assert!(text.contains(line), "no `{line}` in\n{text}");
     }
+}
+
+#[test]
+fn check_watch_checks_again_when_the_file_changes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("my.toml");
+    let chain = |name| format!("[chain.{name}]\nstages = []\n");
+    std::fs::write(&file, chain("first")).expect("writes");
+    let mut check = Command::new(foldback());
+    check.args(["check", "--watch"]).arg(&file).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut check = check.spawn().expect("foldback starts");
+    let mut lines = BufReader::new(check.stdout.take().expect("piped")).lines();
+    let mut wait_for = |line: &str| lines.any(|read| read.expect("text") == line);
+    assert!(wait_for("chain first"));
+    std::fs::write(&file, "[chain.first]\nstages = 7\n").expect("writes");
+    let mut mistakes = BufReader::new(check.stderr.take().expect("piped")).lines();
+    let mistake = mistakes.next().expect("a line").expect("text");
+    assert!(mistake.contains("my.toml:2:10: `stages` is 7, must be a list"), "{mistake}");
+    std::fs::write(&file, chain("second")).expect("writes");
+    assert!(wait_for("chain second"));
+    check.kill().expect("it runs on");
+    check.wait().expect("it ends");
 }
 
 #[test]
@@ -63,6 +86,37 @@ fn stages_lists_every_kind_with_its_ranges() {
         assert!(text.lines().any(|line| line == kind), "no `{kind}` in\n{text}");
     }
     assert!(text.contains("a number from 20 to 1000 Hz, by default 80"), "{text}");
+}
+
+#[test]
+fn schema_prints_the_committed_schema() {
+    let committed = std::fs::read_to_string(root().join("config/foldback.schema.json"));
+    assert!(stdout(&run(&["schema"])) == committed.expect("it is there"), "run `foldback schema`");
+}
+
+#[test]
+fn a_bad_value_in_the_environment_is_told_by_the_name_of_its_variable() {
+    let mut serve = Command::new(foldback());
+    serve.arg("serve").env("FOLDBACK_SERVER_MEDIA_PORT", "0").current_dir(root());
+    let output = serve.output().expect("foldback starts");
+    let told =
+        "FOLDBACK_SERVER_MEDIA_PORT: `media_port` is 0, must be a whole number from 1 to 65535";
+    assert_eq!(stderr(&output).trim_end(), told);
+}
+
+#[test]
+fn options_stand_above_the_environment() {
+    let mut serve = Command::new(foldback());
+    // An address of nobody, so that the server says where it would have listened and ends.
+    serve.args(["serve", "--listen", "192.0.2.1:1"]).current_dir(root());
+    let output = serve.env("FOLDBACK_SERVER_LISTEN", "192.0.2.2:1").output().expect("it starts");
+    assert!(stderr(&output).contains("cannot listen on 192.0.2.1:1"), "{output:?}");
+}
+
+#[test]
+fn the_variables_of_the_environment_are_listed() {
+    let text = stdout(&run(&["serve", "--help"]));
+    assert!(text.contains("FOLDBACK_SERVER_PUBLIC_ADDRESSES"), "{text}");
 }
 
 #[test]

@@ -42,6 +42,8 @@ fn kinds_of_libraries_are_known_to_every_command() {
     }
     assert!(listed.contains("a number from 1 to 4000 Hz, by default 100"), "{listed}");
     assert!(!stdout(&run(&["stages"])).contains("ring-mod"), "only where they are loaded");
+    let schema = stdout(&run(&["schema", "--config", &file]));
+    assert!(schema.contains("\"const\": \"ring-mod\""), "{schema}");
 
     let path = |name: &str| folder.path().join(name).to_str().expect("a plain path").to_owned();
     let (input, output) = (path("in.wav"), path("out.wav"));

@@ -1,0 +1,147 @@
+//! Settings from variables of the environment, each named after its section and key.
+
+use std::ffi::OsString;
+
+use foldback_stage::ParamType;
+use toml::Value;
+
+use crate::Config;
+use crate::reader::Reader;
+use crate::sections;
+use crate::settings::{AT_START, Setting};
+
+/// A variable that sets a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// `FOLDBACK_SERVER_LISTEN` for `listen` in `[server]`.
+    pub name: String,
+    /// What it sets, in a sentence or two.
+    pub about: String,
+}
+
+/// Every variable that [`Config::set_from_environment`] asks for, in the order of the sections.
+#[must_use]
+pub fn environment_variables() -> Vec<Variable> {
+    let about = |setting: &Setting| match setting.is_list {
+        true => format!("{} With commas in between.", setting.spec.about),
+        false => setting.spec.about.to_owned(),
+    };
+    all().map(|(section, it)| Variable { name: name(section, it), about: about(it) }).collect()
+}
+
+impl Config {
+    /// Sets what `variable` has: text and words as they are, lists with commas.
+    ///
+    /// # Errors
+    /// Every variable with a value that is not allowed, by its name, a line each.
+    pub fn set_from_environment(
+        &mut self,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<(), String> {
+        let mut mistakes = Vec::new();
+        for (section, setting) in all() {
+            let name = name(section, setting);
+            let Some(value) = variable(&name) else { continue };
+            let value = written(setting, &value.to_string_lossy());
+            let text = format!("[{section}]\n{} = {value}\n", setting.spec.name);
+            let mut reader = Reader::new(&text);
+            let root = reader.document().unwrap_or_default();
+            // Without a folder to look from, paths are the caller's own.
+            sections::read_server(&mut reader, &root, "", &mut self.server);
+            sections::read_opus(&mut reader, &root, &mut self.opus);
+            sections::read_latency(&mut reader, &root, &mut self.latency);
+            mistakes.extend(reader.into_sentences().map(|mistake| format!("{name}: {mistake}")));
+        }
+        if mistakes.is_empty() { Ok(()) } else { Err(mistakes.join("\n")) }
+    }
+}
+
+fn all() -> impl Iterator<Item = (&'static str, &'static Setting)> {
+    AT_START.iter().flat_map(|section| section.settings.iter().map(|it| (section.name, it)))
+}
+
+fn name(section: &str, setting: &Setting) -> String {
+    format!("FOLDBACK_{section}_{}", setting.spec.name).to_uppercase()
+}
+
+/// The value as TOML has it. What looks like a number or a switch is one where text is not asked for.
+fn written(setting: &Setting, value: &str) -> Value {
+    let text = |text: &str| Value::String(text.to_owned());
+    if setting.is_list {
+        let entries = value.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        return Value::Array(entries.map(text).collect());
+    }
+    match setting.spec.ty {
+        ParamType::Choice { .. } | ParamType::Text { .. } => text(value),
+        ParamType::Bool { .. } => value.parse().map_or_else(|_| text(value), Value::Boolean),
+        ParamType::Int { .. } => value.parse().map_or_else(|_| text(value), Value::Integer),
+        ParamType::Float { .. } => value.parse().map_or_else(|_| text(value), Value::Float),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use foldback_chain::Registry;
+
+    use super::*;
+    use crate::LatencyMode;
+
+    const FILE: &str = "[chain.a]\nstages = []\n[server]\nmedia_port = 9000\nworkers = 2\n";
+
+    fn with(variables: &[(&str, &str)]) -> Result<Config, String> {
+        let mut config = Config::parse(FILE, "t.toml", &Registry::new(&[])).expect("valid");
+        let value = |name: &str| {
+            let found = variables.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| OsString::from(value))
+        };
+        config.set_from_environment(value).map(|()| config)
+    }
+
+    #[test]
+    fn a_variable_stands_above_the_file_and_the_file_above_the_default() {
+        let config = with(&[
+            ("FOLDBACK_SERVER_LISTEN", "0.0.0.0:80"),
+            ("FOLDBACK_SERVER_PUBLIC_ADDRESSES", "203.0.113.7, 127.0.0.1"),
+            ("FOLDBACK_SERVER_WORKERS", "3"),
+            ("FOLDBACK_SERVER_WATCH_CONFIG", "false"),
+            ("FOLDBACK_OPUS_COMPLEXITY", "2"),
+            ("FOLDBACK_LATENCY_MODE", "low"),
+        ]);
+        let config = config.expect("valid");
+        let server = &config.server;
+        assert_eq!(server.listen.to_string(), "0.0.0.0:80");
+        let addresses = [IpAddr::from([203, 0, 113, 7]), IpAddr::from([127, 0, 0, 1])];
+        assert_eq!(server.public_addresses, addresses);
+        assert_eq!((server.media_port, server.workers, server.watch_config), (9000, 3, false));
+        assert_eq!((config.opus.complexity, config.opus.bitrate_bps), (2, 80_000));
+        assert_eq!(config.latency, LatencyMode::Low);
+    }
+
+    #[test]
+    fn a_value_that_is_not_allowed_is_told_by_the_name_of_its_variable() {
+        for (name, value, told) in [
+            ("FOLDBACK_SERVER_WORKERS", "many", "`workers` is \"many\", must be a whole number"),
+            ("FOLDBACK_SERVER_WORKERS", "65", "`workers` is 65, must be a whole number"),
+            ("FOLDBACK_SERVER_MEDIA_PORT", "65535", "`media_port` is 65535, must be at most 65534"),
+            ("FOLDBACK_SERVER_LISTEN", "8080", "`listen` is \"8080\", must be an IP address"),
+            ("FOLDBACK_SERVER_PUBLIC_ADDRESSES", "::1", "a public address is \"::1\", must be"),
+            ("FOLDBACK_SERVER_WATCH_CONFIG", "no", "`watch_config` is \"no\", must be true or"),
+            ("FOLDBACK_LATENCY_MODE", "lo", "`mode` is \"lo\", must be \"low\", \"balanced\""),
+        ] {
+            let found = with(&[(name, value)]).expect_err(value);
+            assert!(found.starts_with(&format!("{name}: {told}")), "{found}");
+        }
+        let both = [("FOLDBACK_SERVER_WORKERS", ""), ("FOLDBACK_OPUS_COMPLEXITY", "11")];
+        assert_eq!(with(&both).expect_err("two mistakes").lines().count(), 2);
+    }
+
+    #[test]
+    fn every_setting_has_its_variable() {
+        let variables = environment_variables();
+        let names: Vec<_> = variables.iter().map(|variable| variable.name.as_str()).collect();
+        assert!(names.contains(&"FOLDBACK_OPUS_EXPECTED_LOSS_PERCENT"), "{names:?}");
+        assert_eq!(names.len(), all().count());
+    }
+}

@@ -1,0 +1,160 @@
+//! What a file may hold, as a JSON Schema: editors complete and check by it.
+
+use foldback_chain::{MIX_KIND, MixSpec, Registry};
+use foldback_stage::{ParamSpec, ParamType, ParamValue};
+use serde_json::{Map, Value, json};
+
+use crate::settings::{ALL, Section, Setting};
+use crate::{chains, names, rooms};
+
+/// The schema of files whose chains name the kinds of `registry`: draft 07, which editors know.
+///
+/// It sees names, types and ranges; what depends on other parts of the file or on the stages
+/// themselves, [`Config::parse`](crate::Config::parse) alone sees.
+#[must_use]
+pub fn json_schema(registry: &Registry) -> Value {
+    let sections = ALL.iter().map(|it| (it.name, section(it)));
+    let mut properties: Map<_, _> = sections.map(|(key, it)| (key.to_owned(), it)).collect();
+    let label = json!({ "pattern": names::LABEL_PATTERN });
+    let chains = json!({
+        "description": "What sound goes through, by name.",
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": label,
+        "additionalProperties": chain(),
+    });
+    properties.insert("chain".to_owned(), chains);
+    properties.insert("room".to_owned(), room());
+    let mut stages: Vec<_> = registry.kinds().map(|it| (it.name, it.about, it.params)).collect();
+    stages.sort_unstable_by_key(|(name, ..)| *name);
+    let stages = stages
+        .into_iter()
+        .map(|(name, about, params)| stage(name, about, &[chains::NAME, chains::ENABLED], params));
+    let others = [stage(MIX_KIND, MixSpec::ABOUT, &[], MixSpec::PARAMS), include()];
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "foldback",
+        "description": "The configuration of a foldback server.",
+        "type": "object",
+        "properties": properties,
+        "required": ["chain"],
+        "additionalProperties": false,
+        "definitions": { "stage": { "oneOf": stages.chain(others).collect::<Vec<_>>() } },
+    })
+}
+
+fn section(section: &Section) -> Value {
+    let properties = section.settings.iter().map(|it| (it.spec.name.to_owned(), setting(it)));
+    json!({
+        "description": section.about,
+        "type": "object",
+        "properties": properties.collect::<Map<_, _>>(),
+        "additionalProperties": false,
+    })
+}
+
+fn setting(setting: &Setting) -> Value {
+    match setting.is_list {
+        false => parameter(&setting.spec),
+        true => json!({
+            "description": setting.spec.about,
+            "type": "array",
+            "items": { "type": "string" },
+            "uniqueItems": true,
+            "default": [],
+        }),
+    }
+}
+
+fn chain() -> Value {
+    let stages = json!({
+        "description": chains::STAGES.about,
+        "type": "array",
+        "items": { "$ref": "#/definitions/stage" },
+    });
+    json!({
+        "type": "object",
+        "properties": { chains::STAGES.name: stages },
+        "required": [chains::STAGES.name],
+        "additionalProperties": false,
+    })
+}
+
+fn stage(kind: &str, about: &str, own: &[ParamSpec], params: &[ParamSpec]) -> Value {
+    let all = own.iter().chain(params).map(|spec| (spec.name.to_owned(), parameter(spec)));
+    let mut properties: Map<_, _> = all.collect();
+    if let Some(name) = properties.get_mut(chains::NAME.name).filter(|_| !own.is_empty()) {
+        *name = label(&chains::NAME);
+    }
+    properties.insert(chains::KIND.name.to_owned(), json!({ "const": kind }));
+    json!({
+        "title": kind,
+        "description": about,
+        "type": "object",
+        "properties": properties,
+        "required": [chains::KIND.name],
+        "additionalProperties": false,
+    })
+}
+
+fn include() -> Value {
+    let ParamSpec { name, about, .. } = chains::INCLUDE;
+    json!({
+        "title": name,
+        "description": about,
+        "type": "object",
+        "properties": { name: label(&chains::INCLUDE) },
+        "required": [name],
+        "additionalProperties": false,
+    })
+}
+
+fn room() -> Value {
+    let name = json!({
+        "description": rooms::NAME.about,
+        "type": "string",
+        "minLength": 1,
+        "maxLength": rooms::MAX_CHARS,
+    });
+    let rule = json!({
+        "type": "object",
+        "properties": { rooms::NAME.name: name, rooms::CHAIN.name: label(&rooms::CHAIN) },
+        "required": [rooms::NAME.name, rooms::CHAIN.name],
+        "additionalProperties": false,
+    });
+    json!({ "description": "Which rooms get which chain.", "type": "array", "items": rule })
+}
+
+/// The name of a chain or a stage.
+fn label(spec: &ParamSpec) -> Value {
+    json!({ "description": spec.about, "type": "string", "pattern": names::LABEL_PATTERN })
+}
+
+fn parameter(spec: &ParamSpec) -> Value {
+    let mut schema = match spec.ty {
+        ParamType::Float { min, max, .. } => {
+            json!({ "type": "number", "minimum": decimal(min), "maximum": decimal(max) })
+        }
+        ParamType::Int { min, max, .. } => {
+            json!({ "type": "integer", "minimum": min, "maximum": max })
+        }
+        ParamType::Bool { .. } => json!({ "type": "boolean" }),
+        ParamType::Choice { allowed, .. } => json!({ "enum": allowed }),
+        ParamType::Text { .. } => json!({ "type": "string" }),
+    };
+    let live = if spec.live { "; changes while it runs" } else { "" };
+    schema["description"] = format!("{} ({}{live})", spec.about, spec.ty).into();
+    schema["default"] = match spec.default_value() {
+        ParamValue::Float(value) => decimal(value),
+        ParamValue::Int(value) => value.into(),
+        ParamValue::Bool(value) => value.into(),
+        ParamValue::Choice(value) => value.into(),
+        ParamValue::Text(value) => (*value).into(),
+    };
+    schema
+}
+
+/// The shortest number that is this one: 0.1, and not the 0.10000000149 that it is in 64 bits.
+fn decimal(value: f32) -> Value {
+    value.to_string().parse::<f64>().map_or(Value::Null, Value::from)
+}

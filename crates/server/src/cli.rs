@@ -175,7 +175,9 @@ fn check_again_and_again(file: &Path) -> Result<(), String> {
         if let Err(mistakes) = check(file) {
             eprintln!("{mistakes}");
         }
-        runtime.block_on(watch.changed());
+        if !runtime.block_on(watch.changed()) {
+            return Err(format!("{} is watched no more", file.display()));
+        }
         println!("\n{} was changed", file.display());
     }
 }

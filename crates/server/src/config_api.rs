@@ -41,6 +41,7 @@ async fn versions(State(app): State<App>) -> Json<Vec<VersionInfo>> {
 }
 
 async fn text(
+    _: AsOperator,
     State(app): State<App>,
     version: Result<Path<u32>, PathRejection>,
 ) -> Result<impl IntoResponse, HttpError> {

@@ -110,8 +110,9 @@ pub struct Reloader {
     /// Whose settings of `[server]`, `[opus]` and `[latency]` count.
     started: Config,
     history: Mutex<History>,
-    /// Held by whoever changes the configuration.
-    turn: Mutex<()>,
+    /// What was last read from the file; nothing, after a mistake in it. Held by whoever changes the
+    /// configuration.
+    on_file: Mutex<Option<Arc<str>>>,
 }
 
 impl Reloader {
@@ -124,8 +125,9 @@ impl Reloader {
         metrics: Metrics,
     ) -> Arc<Self> {
         let started = loaded.config.clone();
+        let on_file = Mutex::new(Some(Arc::clone(&loaded.text)));
         let history = Mutex::new(History::new(loaded));
-        Arc::new(Self { source, conference, metrics, started, history, turn: Mutex::default() })
+        Arc::new(Self { source, conference, metrics, started, history, on_file })
     }
 
     /// Reads the file again. Builds stages and reads files: takes milliseconds and more.
@@ -133,12 +135,23 @@ impl Reloader {
     /// # Errors
     /// Then everything is as it was.
     pub fn reload(&self, origin: Origin) -> Result<Reloaded, ReloadError> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = match self.source.file() {
-            Some(_) => self.source.read().map_err(ReloadError::Mistakes),
-            None => Err(ReloadError::NoFile),
-        };
+        let mut on_file = self.turn();
+        let read = self.read();
+        *on_file = read.as_ref().ok().map(|loaded| Arc::clone(&loaded.text));
         self.go_on(origin, None, read)
+    }
+
+    /// Something was done to the file: goes on with it if it reads otherwise than before. A file that
+    /// was only touched does not undo [`Self::restore`].
+    fn follow_file(&self) {
+        let mut on_file = self.turn();
+        let read = self.read();
+        let text = read.as_ref().ok().map(|loaded| Arc::clone(&loaded.text));
+        if text.is_none() || *on_file != text {
+            *on_file = text;
+            // What came of it is in the log.
+            let _ = self.go_on(Origin::File, None, read);
+        }
     }
 
     /// Goes on with the text of an earlier version. The file stays as it is. Takes its time as
@@ -147,7 +160,7 @@ impl Reloader {
     /// # Errors
     /// As [`Self::reload`]: a library that it needs may be gone.
     pub fn restore(&self, version: u32) -> Result<Reloaded, ReloadError> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.turn();
         let read = self
             .text(version)
             .and_then(|text| self.source.check(text.as_bytes()).map_err(ReloadError::Mistakes));
@@ -204,6 +217,17 @@ impl Reloader {
         taken
     }
 
+    fn read(&self) -> Result<Loaded, ReloadError> {
+        match self.source.file() {
+            Some(_) => self.source.read().map_err(ReloadError::Mistakes),
+            None => Err(ReloadError::NoFile),
+        }
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Option<Arc<str>>> {
+        self.on_file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -231,7 +255,8 @@ fn tell(origin: Origin, restores: Option<u32>, reloaded: &Reloaded) {
 pub(crate) async fn on_hangup(reloader: Arc<Reloader>) {
     let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
     while hangups.recv().await.is_some() {
-        reload_aside(&reloader, Origin::Signal).await;
+        // What came of it is in the log.
+        aside(&reloader, |reloader| drop(reloader.reload(Origin::Signal))).await;
     }
 }
 
@@ -241,17 +266,16 @@ pub(crate) async fn on_change(reloader: Arc<Reloader>, file: PathBuf) {
         Ok(watch) => watch,
         Err(sentence) => return tracing::warn!("{sentence}; SIGHUP still has the file read again"),
     };
-    loop {
-        watch.changed().await;
-        reload_aside(&reloader, Origin::File).await;
+    while watch.changed().await {
+        aside(&reloader, Reloader::follow_file).await;
     }
+    tracing::warn!("the file is watched no more; SIGHUP still has it read again");
 }
 
-/// Not on the threads that serve. What came of it is in the log.
-async fn reload_aside(reloader: &Arc<Reloader>, origin: Origin) {
+/// Not on the threads that serve.
+async fn aside(reloader: &Arc<Reloader>, act: fn(&Reloader)) {
     let reloader = Arc::clone(reloader);
-    let reload = tokio::task::spawn_blocking(move || reloader.reload(origin));
-    if let Err(error) = reload.await {
+    if let Err(error) = tokio::task::spawn_blocking(move || act(&reloader)).await {
         tracing::error!(%error, "reading the configuration again failed");
     }
 }

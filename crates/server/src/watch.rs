@@ -9,6 +9,8 @@ use tokio::time::timeout;
 
 /// How long nothing more must happen to a file for its change to be complete.
 const QUIET: Duration = Duration::from_millis(300);
+/// For how long quiet is waited for: in the folder of a link something may always happen.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// A file under watch. Dropped, it is so no more.
 pub(crate) struct FileWatch {
@@ -42,10 +44,12 @@ impl FileWatch {
         Ok(Self { events, _watcher: watching.map_err(told)? })
     }
 
-    /// Waits for a change and the quiet after it.
-    pub(crate) async fn changed(&mut self) {
-        self.events.recv().await;
-        while timeout(QUIET, self.events.recv()).await.is_ok() {}
+    /// Waits for a change and the quiet after it; false if nothing is watched any more.
+    pub(crate) async fn changed(&mut self) -> bool {
+        let watched = self.events.recv().await.is_some();
+        let quiet = async { while let Ok(Some(())) = timeout(QUIET, self.events.recv()).await {} };
+        let _ = timeout(LONGEST, quiet).await;
+        watched
     }
 }
 
@@ -64,7 +68,7 @@ mod tests {
     use super::*;
 
     async fn is_seen(watch: &mut FileWatch) -> bool {
-        timeout(Duration::from_secs(5), watch.changed()).await.is_ok()
+        timeout(Duration::from_secs(5), watch.changed()).await == Ok(true)
     }
 
     #[tokio::test]

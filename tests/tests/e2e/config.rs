@@ -104,6 +104,19 @@ async fn an_earlier_version_is_restored_and_the_file_stays_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_only_touched_does_not_undo_what_was_restored() {
+    let server = Server::start(MIX).await;
+    server.write_config(LOUDER);
+    wait_for(&server, |versions| versions.len() == 2).await;
+    post(&server, "/api/v1/config/versions/1/restore").await;
+    server.write_config(LOUDER);
+    // Longer than a change takes to be read.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let versions = versions_of(&server).await;
+    assert_eq!((versions.len(), &versions[2]["origin"]), (3, &json!("rollback")));
+}
+
+#[tokio::test]
 async fn versions_that_are_not_there_and_a_file_that_is_not_there_are_refused() {
     let server = Server::start_without_file().await;
     let (status, answer) = post(&server, "/api/v1/reload").await;

@@ -21,6 +21,7 @@ mod chains;
 mod describe;
 mod error;
 mod names;
+mod overrides;
 mod plugins;
 mod reader;
 mod rooms;
@@ -36,9 +37,12 @@ use crate::reader::Reader;
 
 pub use describe::{describe_chain, describe_kinds};
 pub use error::{ConfigError, ConfigErrors};
+pub use overrides::{Overrides, RefusedOverride};
 pub use plugins::kinds_of;
 pub use rooms::{RoomPattern, RoomRule};
-pub use sections::{LatencyMode, OpusConfig, ServerConfig, check_listen, check_public_address};
+pub use sections::{
+    LatencyMode, MetricsConfig, OpusConfig, ServerConfig, check_listen, check_public_address,
+};
 
 /// A checked configuration: everything in it is in range, and every stage has been built once.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +53,8 @@ pub struct Config {
     pub opus: OpusConfig,
     /// Section `[latency]`.
     pub latency: LatencyMode,
+    /// Section `[metrics]`.
+    pub metrics: MetricsConfig,
     /// Every `[chain.NAME]`, in the order of the file. At least one.
     pub chains: Vec<Arc<ChainSpec>>,
     /// Every `[[room]]`, in the order of the file; the first that matches wins.
@@ -150,18 +156,19 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Reads the whole document. `None` only after an error.
 fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Config> {
     let root = reader.document()?;
-    let sections = ["server", "opus", "latency", "plugins", "chain", "room"];
+    let sections = ["server", "opus", "latency", "metrics", "plugins", "chain", "room"];
     reader.known_keys("the file", &root, &sections);
     let registry = &plugins::read(reader, &root, file, registry);
     let server = sections::read_server(reader, &root, file);
     let opus = sections::read_opus(reader, &root);
     let latency = sections::read_latency(reader, &root);
+    let metrics = sections::read_metrics(reader, &root);
     let chains = chains::read(reader, &root, registry);
     let rooms = rooms::read(reader, &root, &chains);
     let Chains { specs: chains, .. } = chains;
     let echo = chains.iter().find(|chain| chain.name == ECHO);
     let echo = echo.map_or_else(|| built_in_echo(registry), Arc::clone);
-    Some(Config { server, opus, latency, chains, rooms, echo })
+    Some(Config { server, opus, latency, metrics, chains, rooms, echo })
 }
 
 fn built_in_echo(registry: &Registry) -> Arc<ChainSpec> {

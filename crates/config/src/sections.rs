@@ -176,6 +176,35 @@ impl LatencyMode {
     }
 }
 
+/// Section `[metrics]`: what is shown beyond the ordinary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// What stages read is shown for each participant too. Default false: a series for each
+    /// participant and reading is much for who has many.
+    pub participant_readings: bool,
+}
+
+impl MetricsConfig {
+    /// The declaration of `participant_readings`.
+    pub const PARTICIPANT_READINGS: ParamSpec = ParamSpec::bool(
+        "participant_readings",
+        false,
+        "Whether what stages read is shown for each participant too.",
+    );
+
+    const PARAMS: &'static [ParamSpec] = &[Self::PARTICIPANT_READINGS];
+
+    fn from_params(params: &Params) -> Self {
+        Self { participant_readings: params.bool(&Self::PARTICIPANT_READINGS) }
+    }
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self::from_params(&Params::default())
+    }
+}
+
 /// Takes `text` as the address and port to listen on.
 ///
 /// # Errors
@@ -276,4 +305,11 @@ pub(crate) fn read_latency(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Laten
     let Some(table) = reader.section(root, "latency") else { return LatencyMode::default() };
     reader.known_keys("`[latency]`", table, &[LatencyMode::MODE.name]);
     LatencyMode::from_params(&reader.params(table, &[LatencyMode::MODE]))
+}
+
+/// Reads `[metrics]`.
+pub(crate) fn read_metrics(reader: &mut Reader<'_>, root: &DeTable<'_>) -> MetricsConfig {
+    let Some(table) = reader.section(root, "metrics") else { return MetricsConfig::default() };
+    reader.known_keys("`[metrics]`", table, &[MetricsConfig::PARTICIPANT_READINGS.name]);
+    MetricsConfig::from_params(&reader.params(table, MetricsConfig::PARAMS))
 }

@@ -3,5 +3,6 @@
 //! What needs a browser is in the module `browser`, whose tests run one at a time.
 
 mod browser;
+mod control;
 mod http;
 mod websocket;

@@ -1,7 +1,7 @@
 // The page: joins its parts to its elements.
 
 import { Call } from "./call.js";
-import { formatMs, showChain } from "./chain.js";
+import { formatMs, showChain, showReadings } from "./chain.js";
 import { canChooseSpeaker, listDevices, missingMicrophoneAccess, rememberDevice } from "./devices.js";
 import { Figures } from "./figures.js";
 import { recall, remember } from "./memory.js";
@@ -168,6 +168,7 @@ function receive(message) {
       break;
     case "stats":
       showServerStats(message);
+      showReadings($("chain"), message.readings);
       break;
   }
 }

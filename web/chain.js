@@ -14,13 +14,38 @@ export function showChain(parts, chain) {
   parts.sum.textContent = chain ? summary(chain, stages) : "Type a room to see what its server does to a voice.";
 }
 
+/** Shows what each stage reads: `readings` holds {stage: {reading: value}}. */
+export function showReadings(list, readings) {
+  for (const item of list.children) {
+    const read = Object.entries(readings[item.dataset.name] ?? {});
+    item.querySelector(".readings")?.remove();
+    if (read.length === 0) continue;
+    const shown = document.createElement("span");
+    shown.className = "readings";
+    shown.textContent = read.map(([name, value]) => reading(name, value)).join(", ");
+    item.append(shown);
+  }
+}
+
+const UNITS = { db: "dB", dbfs: "dBFS", lufs: "LUFS", ms: "ms", s: "s", hz: "Hz", percent: "%", ppm: "ppm" };
+
+/** `gain_reduction_db` is "gain reduction 3.2 dB": a reading's name ends in its unit, if it has one. */
+function reading(name, value) {
+  const words = name.split("_");
+  const unit = UNITS[words.at(-1)];
+  if (unit) words.pop();
+  return `${words.join(" ")} ${Number(value.toFixed(unit ? 1 : 2))}${unit ? ` ${unit}` : ""}`;
+}
+
 function stageItem(stage, part) {
   const item = document.createElement("li");
   item.dataset.kind = stage.kind;
   item.dataset.name = stage.name;
   item.dataset.part = part;
+  if (!stage.enabled) item.dataset.off = "";
   const name = document.createElement("span");
   name.textContent = stage.name === stage.kind ? stage.name : `${stage.name} (${stage.kind})`;
+  if (!stage.enabled) name.textContent += ", off";
   item.append(name);
   if (stage.delay_ms > 0) {
     const delay = document.createElement("span");

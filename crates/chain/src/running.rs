@@ -255,14 +255,18 @@ impl Chain {
         self.slots.get(stage).and_then(|slot| slot.fault)
     }
 
-    /// The live values of stage number `stage`.
+    /// The live values of stage number `stage`; none of one that was taken out, or breaks when it is
+    /// asked.
     #[must_use]
     pub fn report(&self, stage: usize) -> StageReport {
-        let mut report = StageReport::default();
-        if let Some(slot) = self.slots.get(stage) {
+        let sound = self.slots.get(stage).filter(|slot| slot.fault.is_none());
+        let read = |slot: &Slot| {
+            let mut report = StageReport::default();
             slot.stage.report(&mut report);
-        }
-        report
+            report
+        };
+        let report = sound.and_then(|slot| catch_unwind(AssertUnwindSafe(|| read(slot))).ok());
+        report.unwrap_or_default()
     }
 }
 
@@ -353,6 +357,26 @@ mod tests {
         assert_eq!(run(&mut chain, 0.1), 0.2);
         assert_eq!(run(&mut chain, 0.1), 0.2);
         assert_eq!((chain.faults(), chain.fault(0)), (1, Some(Fault::Panicked)));
+    }
+
+    struct Unreadable;
+
+    impl Stage for Unreadable {
+        fn process(&mut self, _block: &mut AudioBlock<'_>, _cx: &mut BlockContext<'_>) {}
+
+        fn report(&self, report: &mut StageReport) {
+            report.add("level_dbfs", -20.0);
+            panic!("a plugin's bug");
+        }
+    }
+
+    static UNREADABLE: StageKind = kind("unreadable", &|_, _| Ok(Box::new(Unreadable)));
+
+    #[test]
+    fn a_stage_that_panics_when_it_is_read_reads_nothing_and_takes_nobody_down() {
+        let chain = Chain::build(&[spec(&UNREADABLE)], StageFormat::MONO).expect("builds");
+        assert_eq!(chain.report(0).readings().count(), 0);
+        assert_eq!(chain.report(7).readings().count(), 0, "no such stage");
     }
 
     #[test]

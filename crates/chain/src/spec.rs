@@ -116,7 +116,7 @@ pub struct ChainSpec {
 
 impl ChainSpec {
     /// Every stage from top to bottom, `mix` left out.
-    pub fn stages(&self) -> impl Iterator<Item = &StageSpec> {
+    pub fn stages(&self) -> impl Iterator<Item = &StageSpec> + Clone {
         self.input.iter().chain(&self.output)
     }
 }

@@ -23,6 +23,7 @@ mod environment;
 mod error;
 mod include;
 mod names;
+mod overrides;
 mod plugins;
 mod reader;
 mod rooms;
@@ -41,10 +42,13 @@ use crate::reader::Reader;
 pub use describe::{describe_chain, describe_kinds};
 pub use environment::{Variable, environment_variables};
 pub use error::{ConfigError, ConfigErrors};
+pub use overrides::{Overrides, RefusedOverride};
 pub use plugins::kinds_of;
 pub use rooms::{RoomPattern, RoomRule};
 pub use schema::json_schema;
-pub use sections::{LatencyMode, OpusConfig, ServerConfig, check_listen, check_public_address};
+pub use sections::{
+    LatencyMode, MetricsConfig, OpusConfig, ServerConfig, check_listen, check_public_address,
+};
 
 /// A checked configuration: everything in it is in range, and every stage has been built once.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +59,8 @@ pub struct Config {
     pub opus: OpusConfig,
     /// Section `[latency]`.
     pub latency: LatencyMode,
+    /// Section `[metrics]`.
+    pub metrics: MetricsConfig,
     /// Every `[chain.NAME]`, in the order of the file. At least one.
     pub chains: Vec<Arc<ChainSpec>>,
     /// Every `[[room]]`, in the order of the file; the first that matches wins.
@@ -164,16 +170,17 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     let settings = settings::ALL.map(|section| section.name);
     reader.known_keys("the file", &root, &[&settings[..], &["chain", "room"]].concat());
     let registry = &plugins::read(reader, &root, file, registry);
-    let (mut server, mut opus, mut latency) = Default::default();
+    let (mut server, mut opus, mut latency, mut metrics) = Default::default();
     sections::read_server(reader, &root, file, &mut server);
     sections::read_opus(reader, &root, &mut opus);
     sections::read_latency(reader, &root, &mut latency);
+    sections::read_metrics(reader, &root, &mut metrics);
     let chains = chains::read(reader, &root, registry);
     let rooms = rooms::read(reader, &root, &chains);
     let Chains { specs: chains, .. } = chains;
     let echo = chains.iter().find(|chain| chain.name == ECHO);
     let echo = echo.map_or_else(|| built_in_echo(registry), Arc::clone);
-    Some(Config { server, opus, latency, chains, rooms, echo })
+    Some(Config { server, opus, latency, metrics, chains, rooms, echo })
 }
 
 fn built_in_echo(registry: &Registry) -> Arc<ChainSpec> {

@@ -39,6 +39,19 @@ pub(crate) fn did_you_mean<'n>(
     nearest(found, names).map(|name| format!("did you mean {quote}{name}{quote}?"))
 }
 
+/// That `what` has no `name`, what is allowed instead, and what was probably meant.
+pub(crate) fn unknown_key<'n>(
+    what: &str,
+    name: &str,
+    allowed: impl Iterator<Item = &'n str> + Clone,
+) -> (String, String, Option<String>) {
+    (
+        format!("{what} has no `{name}`"),
+        format!("allowed here: {}", list(allowed.clone(), '`', "and")),
+        did_you_mean(name, allowed, '`'),
+    )
+}
+
 /// ``must be "a", "b" or "c"``: `names` in `quote`s, the last after `join`.
 pub(crate) fn list<'n>(
     names: impl IntoIterator<Item = &'n str>,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use foldback_stage::{ParamSpec, Params, RawValue};
+use foldback_stage::{ParamSpec, ParamType, Params, RawValue};
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 
@@ -88,12 +88,9 @@ impl<'t> Reader<'t> {
         for (key, _) in in_order(table) {
             let name: &str = key.get_ref();
             if !allowed.contains(&name) {
-                self.refuse(
-                    key.span(),
-                    format!("{what} has no `{name}`"),
-                    format!("allowed here: {}", names::list(allowed.iter().copied(), '`', "and")),
-                    names::did_you_mean(name, allowed.iter().copied(), '`'),
-                );
+                let (found, allowed, help) =
+                    names::unknown_key(what, name, allowed.iter().copied());
+                self.refuse(key.span(), found, allowed, help);
             }
         }
     }
@@ -116,14 +113,8 @@ impl<'t> Reader<'t> {
     ) -> Params {
         for spec in specs {
             let Some(value) = table.get(spec.name) else { continue };
-            if let Err(refused) = params.set(spec, raw(value.get_ref())) {
-                let help = match (spec.ty, value.get_ref()) {
-                    (foldback_stage::ParamType::Choice { allowed, .. }, DeValue::String(text)) => {
-                        names::did_you_mean(text, allowed.iter().copied(), '"')
-                    }
-                    _ => None,
-                };
-                self.refuse_value(spec.name, value, format!("must be {}", refused.allowed), help);
+            if let Err((allowed, help)) = set_param(&mut params, spec, raw(value.get_ref())) {
+                self.refuse_value(spec.name, value, allowed, help);
             }
         }
         params
@@ -190,6 +181,26 @@ impl<'t> Reader<'t> {
             _ => "a long number".to_owned(),
         }
     }
+}
+
+/// Checks `value` against `spec` and keeps it.
+///
+/// # Errors
+/// What is allowed instead, and the word that was probably meant; the former value stays.
+pub(crate) fn set_param(
+    params: &mut Params,
+    spec: &ParamSpec,
+    value: RawValue<'_>,
+) -> Result<(), (String, Option<String>)> {
+    params.set(spec, value).map_err(|refused| {
+        let help = match (spec.ty, value) {
+            (ParamType::Choice { allowed, .. }, RawValue::Text(text)) => {
+                names::did_you_mean(text, allowed.iter().copied(), '"')
+            }
+            _ => None,
+        };
+        (format!("must be {}", refused.allowed), help)
+    })
 }
 
 /// The entries of a table in the order of the file.

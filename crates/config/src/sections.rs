@@ -270,6 +270,38 @@ impl LatencyMode {
     }
 }
 
+/// Section `[metrics]`: what is shown beyond the ordinary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct MetricsConfig {
+    /// What stages read is shown for each participant too. Default false: a series for each
+    /// participant and reading is much for who has many.
+    pub participant_readings: bool,
+}
+
+impl MetricsConfig {
+    /// The declaration of `participant_readings`.
+    pub const PARTICIPANT_READINGS: ParamSpec = ParamSpec::bool(
+        "participant_readings",
+        false,
+        "Whether what stages read is shown for each participant too.",
+    );
+
+    /// The section.
+    pub(crate) const SECTION: Section = Section {
+        name: "metrics",
+        about: "What is shown beyond the ordinary.",
+        settings: &[Setting::one(Self::PARTICIPANT_READINGS, |a, b| {
+            a.metrics.participant_readings != b.metrics.participant_readings
+        })],
+    };
+
+    fn set(&mut self, given: &Params) {
+        if is_given(given, &Self::PARTICIPANT_READINGS) {
+            self.participant_readings = given.bool(&Self::PARTICIPANT_READINGS);
+        }
+    }
+}
+
 /// Takes `text` as the address and port to listen on.
 ///
 /// # Errors
@@ -370,4 +402,14 @@ pub(crate) fn read_opus(reader: &mut Reader<'_>, root: &DeTable<'_>, opus: &mut 
 pub(crate) fn read_latency(reader: &mut Reader<'_>, root: &DeTable<'_>, latency: &mut LatencyMode) {
     let Some(table) = LatencyMode::SECTION.read(reader, root) else { return };
     latency.set(&reader.given(table, &[LatencyMode::MODE]));
+}
+
+/// Reads `[metrics]`; what it does not give stays in `metrics`.
+pub(crate) fn read_metrics(
+    reader: &mut Reader<'_>,
+    root: &DeTable<'_>,
+    metrics: &mut MetricsConfig,
+) {
+    let Some(table) = MetricsConfig::SECTION.read(reader, root) else { return };
+    metrics.set(&reader.given(table, &[MetricsConfig::PARTICIPANT_READINGS]));
 }

@@ -4,7 +4,7 @@ use foldback_stage::ParamSpec;
 use toml::de::DeTable;
 
 use crate::reader::Reader;
-use crate::sections::{LatencyMode, OpusConfig, ServerConfig};
+use crate::sections::{LatencyMode, MetricsConfig, OpusConfig, ServerConfig};
 use crate::{Config, plugins};
 
 /// The sections whose settings count from the start of the server to its end.
@@ -12,9 +12,9 @@ pub(crate) const AT_START: [Section; 3] =
     [ServerConfig::SECTION, OpusConfig::SECTION, LatencyMode::SECTION];
 
 /// Every section of settings, in the order of messages.
-pub(crate) const ALL: [Section; 4] = {
+pub(crate) const ALL: [Section; 5] = {
     let [server, opus, latency] = AT_START;
-    [server, opus, latency, plugins::SECTION]
+    [server, opus, latency, MetricsConfig::SECTION, plugins::SECTION]
 };
 
 /// A section `[name]` that may stand once in a file.

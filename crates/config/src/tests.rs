@@ -70,6 +70,7 @@ fn what_is_not_given_has_its_default() {
     assert_eq!(config.server, ServerConfig::default());
     assert_eq!(config.opus, OpusConfig::default());
     assert_eq!(config.latency, LatencyMode::Balanced);
+    assert!(!config.metrics.participant_readings);
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!((config.server.media_port, config.server.workers), (8000, 0));
     assert_eq!(config.opus.bitrate_bps, 80_000);
@@ -92,7 +93,9 @@ fn what_is_given_is_taken() {
         complexity = 10
         expected_loss_percent = 0
         [latency]
-        mode = \"low\""
+        mode = \"low\"
+        [metrics]
+        participant_readings = true"
     ));
     let ServerConfig {
         listen,
@@ -109,6 +112,7 @@ fn what_is_given_is_taken() {
     let opus = OpusConfig { bitrate_bps: 6000, complexity: 10, expected_loss_percent: 0 };
     assert_eq!(config.opus, opus);
     assert_eq!(config.latency, LatencyMode::Low);
+    assert!(config.metrics.participant_readings);
 }
 
 #[test]

@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
+use prometheus::core::Collector;
 use prometheus::local::LocalHistogram;
+use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 /// Computing time of one stage for one 10 ms block: 2 µs to the whole budget.
@@ -193,14 +195,58 @@ impl Metrics {
         }
     }
 
-    /// Everything in Prometheus text format 0.0.4.
+    /// Everything in Prometheus text format 0.0.4, with what stages read now.
     #[must_use]
-    pub fn encode(&self) -> String {
+    pub fn encode(&self, readings: &[StageReading]) -> String {
+        let mut families = self.registry.gather();
+        families.extend(stage_readings(readings));
         let mut text = Vec::new();
         // Writing to memory cannot fail, and the metrics were checked when registered.
-        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        let _ = TextEncoder::new().encode(&families, &mut text);
         String::from_utf8(text).unwrap_or_default()
     }
+}
+
+/// What a stage reads, as the mean over the chains of that name that run it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StageReading {
+    /// Of that participant alone.
+    pub participant: Option<u64>,
+    /// The chain's name.
+    pub chain: String,
+    /// The stage's name.
+    pub stage: String,
+    /// What is read; ends in its unit.
+    pub reading: &'static str,
+    /// The mean.
+    pub mean: f32,
+}
+
+/// Made anew for each scrape, so that what no longer runs no longer shows.
+fn stage_readings(readings: &[StageReading]) -> Vec<MetricFamily> {
+    let gauge = GaugeVec::new(
+        Opts::new(
+            "foldback_stage_reading",
+            "What a stage reads: the mean over the chains that run it now.",
+        ),
+        &["chain", "stage", "reading"],
+    )
+    .expect("valid metric");
+    let of_one = GaugeVec::new(
+        Opts::new("foldback_participant_stage_reading", "What a stage reads for one participant."),
+        &["participant", "chain", "stage", "reading"],
+    )
+    .expect("valid metric");
+    for StageReading { participant, chain, stage, reading, mean } in readings {
+        let series = match participant {
+            None => gauge.with_label_values(&[chain.as_str(), stage, reading]),
+            Some(id) => of_one.with_label_values(&[&id.to_string(), chain, stage, *reading]),
+        };
+        series.set((*mean).into());
+    }
+    // One without series is no family in the text format.
+    let families = gauge.collect().into_iter().chain(of_one.collect());
+    families.filter(|family| !family.get_metric().is_empty()).collect()
 }
 
 /// What a packet's way through the server is made of.
@@ -367,7 +413,7 @@ impl WorkerMetrics {
 struct Maker<'a>(&'a Registry);
 
 impl Maker<'_> {
-    fn register(&self, collector: &(impl prometheus::core::Collector + Clone + 'static)) {
+    fn register(&self, collector: &(impl Collector + Clone + 'static)) {
         self.0.register(Box::new(collector.clone())).expect("metric names are unique");
     }
 
@@ -461,7 +507,7 @@ mod tests {
         worker.tick(Duration::from_micros(80), Duration::from_micros(300));
         worker.count().packets_lost += 3;
         worker.flush(Gauges { participants: 2, rooms: 1, encoders: 2 });
-        let text = metrics.encode();
+        let text = metrics.encode(&[]);
         for line in [
             "foldback_build_info{version=\"1.2.3\"} 1",
             "foldback_stage_duration_seconds_count{chain=\"conference\",stage=\"denoise\"} 0",
@@ -475,14 +521,36 @@ mod tests {
     }
 
     #[test]
+    fn readings_show_as_long_as_there_are_any() {
+        let metrics = Metrics::default();
+        let reading = StageReading {
+            participant: None,
+            chain: "talk".to_owned(),
+            stage: "gate".to_owned(),
+            reading: "gain_db",
+            mean: -1.5,
+        };
+        let series =
+            "foldback_stage_reading{chain=\"talk\",reading=\"gain_db\",stage=\"gate\"} -1.5\n";
+        let of_one = StageReading { participant: Some(7), mean: -2.0, ..reading.clone() };
+        let text = metrics.encode(&[reading, of_one]);
+        assert!(text.contains(series), "{text}");
+        assert!(
+            text.contains("participant=\"7\",reading=\"gain_db\",stage=\"gate\"} -2\n"),
+            "{text}"
+        );
+        assert!(!metrics.encode(&[]).contains("foldback_stage_reading"));
+    }
+
+    #[test]
     fn gauges_of_several_workers_add_up_and_fall_again() {
         let metrics = Metrics::default();
         let (mut one, mut two) = (metrics.for_worker(), metrics.for_worker());
         one.flush(Gauges { participants: 5, rooms: 1, encoders: 1 });
         two.flush(Gauges { participants: 2, rooms: 1, encoders: 1 });
-        assert!(metrics.encode().contains("foldback_participants 7\n"));
+        assert!(metrics.encode(&[]).contains("foldback_participants 7\n"));
         one.flush(Gauges { participants: 0, rooms: 0, encoders: 0 });
-        assert!(metrics.encode().contains("foldback_participants 2\n"));
+        assert!(metrics.encode(&[]).contains("foldback_participants 2\n"));
     }
 
     #[test]
@@ -499,7 +567,7 @@ mod tests {
         let thirty = Duration::from_millis(30);
         assert_eq!(worker.recent_latency(), Some((thirty, thirty)));
         worker.flush(Gauges::default());
-        let text = metrics.encode();
+        let text = metrics.encode(&[]);
         for (part, ms) in [("jitter_buffer", 79 + 19), ("tick_wait", 14), ("chain", 6)] {
             let sum = f64::from(ms) * 1e-3 * RECENT as f64;
             let start = format!("foldback_server_latency_part_seconds_sum{{part=\"{part}\"}} ");

@@ -13,47 +13,66 @@ use crate::participant::ParticipantId;
 /// dropped on the control side too.
 pub struct ChainChange {
     pub(crate) chain: Arc<ChainSpec>,
-    pub(crate) inputs: Vec<(ParticipantId, Change)>,
+    /// One for each participant.
+    pub(crate) inputs: Vec<Input>,
     /// One for each mix, of which there are as many as participants.
     pub(crate) outputs: Vec<Change>,
 }
 
+/// The chains whose stages before `mix` a participant has: the room's, or others of its own.
+#[derive(Clone, Debug)]
+pub struct InputChange {
+    /// Who.
+    pub id: ParticipantId,
+    /// As they are.
+    pub from: Arc<ChainSpec>,
+    /// As they are to be.
+    pub to: Arc<ChainSpec>,
+}
+
+pub(crate) struct Input {
+    pub(crate) id: ParticipantId,
+    pub(crate) chain: Arc<ChainSpec>,
+    pub(crate) change: Option<Change>,
+}
+
 impl ChainChange {
-    /// From the chain that the room has, to another, for those who are in it. Allocates, and takes
-    /// some milliseconds for each participant.
+    /// From the chain that the room has, to another, for those who are in it, each with the stages
+    /// before `mix` as `inputs` says. Allocates, and takes some milliseconds for each participant
+    /// whose stages become others.
     ///
     /// # Errors
     /// The first stage that refused.
     pub fn build(
         from: &ChainSpec,
         to: &Arc<ChainSpec>,
-        participants: &[ParticipantId],
+        inputs: &[InputChange],
     ) -> Result<Self, ChainBuildError> {
-        let change = |from, to| Change::build(from, to, StageFormat::MONO);
-        let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
-        for id in participants {
-            inputs.extend(change(&from.input, &to.input)?.map(|change| (*id, change)));
-            outputs.extend(change(&from.output, &to.output)?);
+        let build = |from, to| Change::build(from, to, StageFormat::MONO);
+        let (mut changes, mut outputs) = (Vec::new(), Vec::new());
+        for input in inputs {
+            let change = build(&input.from.input, &input.to.input)?;
+            changes.push(Input { id: input.id, chain: Arc::clone(&input.to), change });
+            outputs.extend(build(&from.output, &to.output)?);
         }
-        Ok(Self { chain: Arc::clone(to), inputs, outputs })
+        Ok(Self { chain: Arc::clone(to), inputs: changes, outputs })
     }
 
     /// Whether it can be applied to a room with these chains.
     pub(crate) fn fits<'a>(
         &self,
-        inputs: impl Iterator<Item = (ParticipantId, &'a Chain)>,
+        mut inputs: impl Iterator<Item = (ParticipantId, &'a Chain)>,
         mut outputs: impl ExactSizeIterator<Item = &'a Chain>,
     ) -> bool {
-        let input = |id| self.inputs.iter().find(|(of, _)| *of == id).map(|(_, change)| change);
-        let all_inputs = self.inputs.is_empty();
-        let mut fit = inputs.map(|(id, chain)| match input(id) {
-            Some(change) => chain.accepts(change),
-            None => all_inputs,
-        });
+        let accepted = |(id, chain): (ParticipantId, &Chain)| {
+            let input = self.inputs.iter().find(|input| input.id == id);
+            let change = |input: &Input| input.change.as_ref().is_none_or(|it| chain.accepts(it));
+            input.is_some_and(change)
+        };
         let enough = self.outputs.is_empty() || self.outputs.len() >= outputs.len();
         let mut changes = self.outputs.iter();
         enough
-            && fit.all(|fits| fits)
+            && inputs.all(accepted)
             && outputs.all(|chain| changes.next().is_none_or(|change| chain.accepts(change)))
     }
 }

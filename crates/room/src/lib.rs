@@ -22,6 +22,7 @@ mod output_class;
 mod packets;
 mod participant;
 mod playout;
+mod readings;
 mod receiver;
 mod resample;
 mod room;
@@ -30,12 +31,13 @@ mod stretch;
 mod talkers;
 
 pub use bus::MixBus;
-pub use change::ChainChange;
+pub use change::{ChainChange, InputChange};
 pub use codec::{CodecError, OpusSettings};
 pub use delay::LatencyProfile;
 pub use mix::{Contributor, MAX_CONTRIBUTORS};
 pub use packets::{CaptureTime, EncodedFrame};
 pub use participant::{Admission, AdmissionError, Departed, ParticipantId};
+pub use readings::ChainReadings;
 pub use receiver::{Pulled, Receiver, ReceiverStats};
 pub use room::{Level, MixPacket, PlayedPacket, Room, RoomSpec, TICK};
 

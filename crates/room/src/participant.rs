@@ -1,8 +1,9 @@
 //! One participant of a room, and how it comes in and goes out.
 
 use std::fmt;
+use std::sync::Arc;
 
-use foldback_chain::{Chain, ChainBuildError};
+use foldback_chain::{Chain, ChainBuildError, ChainSpec};
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, StageFormat};
 
 use crate::MAX_PACKET_SAMPLES_OUT;
@@ -26,18 +27,21 @@ impl fmt::Display for ParticipantId {
 /// All that a participant brings into a room: receiver, input chain, and an encoder with its
 /// output chain (a room of N never needs more than N distinct mixes). Built on the control side.
 pub struct Admission {
+    pub(crate) chain: Arc<ChainSpec>,
     pub(crate) receiver: Receiver,
     pub(crate) input: Chain,
     pub(crate) mix: Mix,
 }
 
 impl Admission {
-    /// Builds everything for one participant. Allocates, and takes a few milliseconds.
+    /// Builds everything for one participant: the chain of `spec` is the room's, but for its stages
+    /// before `mix`, which may be the participant's own. Allocates, and takes a few milliseconds.
     ///
     /// # Errors
     /// When a stage or libopus refuses.
     pub fn build(spec: &RoomSpec) -> Result<Self, AdmissionError> {
         Ok(Self {
+            chain: Arc::clone(&spec.chain),
             receiver: Receiver::new(spec.latency)?,
             input: Chain::build(&spec.chain.input, StageFormat::MONO)?,
             mix: Mix::new(spec)?,
@@ -114,7 +118,11 @@ impl Departed {
 pub(crate) struct Participant {
     pub(crate) id: ParticipantId,
     pub(crate) receiver: Receiver,
+    /// Whose stages before `mix` it has.
+    pub(crate) chain: Arc<ChainSpec>,
     pub(crate) input: Chain,
+    /// Its stages bear the names of the room's, under which their times are told.
+    pub(crate) timed: bool,
     /// What this participant gives to the mix, faded in and out: as much as a packet out holds.
     pub(crate) audio: [f32; MAX_PACKET_SAMPLES_OUT],
     pub(crate) activity: Activity,
@@ -136,11 +144,19 @@ pub(crate) struct Participant {
 }
 
 impl Participant {
-    pub(crate) fn new(id: ParticipantId, receiver: Receiver, input: Chain, hears: usize) -> Self {
+    pub(crate) fn new(
+        id: ParticipantId,
+        receiver: Receiver,
+        chain: Arc<ChainSpec>,
+        input: Chain,
+        hears: usize,
+    ) -> Self {
         Self {
             id,
             receiver,
+            chain,
             input,
+            timed: false,
             audio: [0.0; MAX_PACKET_SAMPLES_OUT],
             activity: Activity::silent(),
             muted: false,
@@ -152,6 +168,12 @@ impl Participant {
             downlink: Downlink::default(),
             hears,
         }
+    }
+
+    /// Finds out whether the times of its stages can be told as those of the room's chain.
+    pub(crate) fn compare_to(&mut self, room: &ChainSpec) {
+        let (own, room) = (self.chain.input.iter(), room.input.iter());
+        self.timed = own.map(|stage| &stage.name).eq(room.map(|stage| &stage.name));
     }
 
     /// Carries a mute or unmute out on a block of the microphone: faded over its length, before the

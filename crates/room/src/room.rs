@@ -15,6 +15,7 @@ use crate::mix::{Contributor, MAX_CONTRIBUTORS, Mix, Recipe};
 use crate::output_class::OutputClass;
 use crate::packets::{CaptureTime, EncodedFrame};
 use crate::participant::{Admission, Departed, Participant, ParticipantId};
+use crate::readings::ChainReadings;
 use crate::receiver::{Pulled, Receiver};
 use crate::talkers::{SILENCE_DBFS, Talkers};
 
@@ -138,7 +139,7 @@ impl Room {
     /// If `id` is in the room already (a bug of the caller).
     pub fn join(&mut self, id: ParticipantId, admission: Admission) {
         assert!(self.find(id).is_none(), "participant {id} is in the room already");
-        let Admission { receiver, input, mix } = admission;
+        let Admission { chain, receiver, input, mix } = admission;
         self.mixes.push(mix);
         let recipe = self.quiet_recipe(id);
         let hears = match self.mix_of(recipe, OutputClass::default()) {
@@ -151,7 +152,9 @@ impl Room {
             }
         };
         self.mixes[hears].listeners += 1;
-        self.participants.push(Participant::new(id, receiver, input, hears));
+        let mut participant = Participant::new(id, receiver, chain, input, hears);
+        participant.compare_to(&self.spec.chain);
+        self.participants.push(participant);
     }
 
     /// Takes a participant out; whoever hears it hears it fade. Not part of the tick. What it
@@ -217,10 +220,14 @@ impl Room {
         }
         // All of them were asked before, so that none refuses.
         for p in &mut self.participants {
-            let place = change.inputs.iter().position(|(id, _)| *id == p.id);
-            if let Some(place) = place {
-                let _ = p.input.change(change.inputs.swap_remove(place).1);
+            let Some(input) = change.inputs.iter_mut().find(|input| input.id == p.id) else {
+                continue;
+            };
+            if let Some(change) = input.change.take() {
+                let _ = p.input.change(change);
             }
+            std::mem::swap(&mut p.chain, &mut input.chain);
+            p.compare_to(&change.chain);
         }
         for mix in &mut self.mixes {
             if let Some(output) = change.outputs.pop() {
@@ -353,6 +360,18 @@ impl Room {
         inputs + self.mixes.iter().map(Mix::faults).sum::<u64>()
     }
 
+    /// The live values of the stages that run now: of each participant's before `mix`, and of those
+    /// after it for each distinct mix. Left out are chains that stand still, for nothing is heard in
+    /// them, and those that are just being changed. Allocates nothing.
+    pub fn readings(&self) -> impl Iterator<Item = ChainReadings<'_>> {
+        let heard = |p: &&Participant| p.activity.level_dbfs() > SILENCE_DBFS;
+        let inputs = self.participants.iter().filter(heard);
+        let inputs = inputs.map(|p| ChainReadings::new(Some(p.id), &p.chain, &p.input));
+        let mixes = self.mixes.iter().filter(|mix| mix.leads && mix.is_at_work());
+        let outputs = mixes.map(|mix| ChainReadings::new(None, &self.spec.chain, mix.output()));
+        inputs.chain(outputs).filter(ChainReadings::is_settled)
+    }
+
     /// Pulls one packet's worth of a participant through its input chain.
     fn listen_to<P: Probe>(&mut self, index: usize, now: Instant, probe: &mut P) {
         let blocks = self.blocks();
@@ -382,7 +401,10 @@ impl Room {
             } else {
                 p.held_back = p.input.delay_samples();
             }
-            p.input.process(&mut self.block, &mut cx, probe);
+            match p.timed {
+                true => p.input.process(&mut self.block, &mut cx, probe),
+                false => p.input.process(&mut self.block, &mut cx, &mut NoProbe),
+            }
             p.activity.block(Some(self.block.rms()));
             out.copy_from_slice(self.block.plane(0));
         }

@@ -5,15 +5,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use foldback_chain::{ChainBuildError, ChainSpec};
+use foldback_chain::ChainSpec;
 use foldback_config::{Config, LatencyMode};
+use foldback_metrics::StageReading;
 use foldback_peer::{EchoStrings, OfferError, Peer, PeerOptions};
 use foldback_room::{
-    Admission, ChainChange, LatencyProfile, Level, OpusSettings, ParticipantId, Room, RoomSpec,
+    Admission, LatencyProfile, Level, OpusSettings, ParticipantId, Room, RoomSpec,
 };
-use foldback_worker::{Command, Event, Join, LeaveReason, ParticipantStats, RoomKey, WorkerHandle};
+use foldback_worker::{
+    Command, Event, Join, LeaveReason, ParticipantStats, Readings, RoomKey, WorkerHandle,
+};
 use tokio::sync::watch;
 
+use crate::chain_view::means;
+use crate::live::RoomChains;
 use crate::message::{
     ChainInfo, ErrorCode, ErrorMessage, LatencyInfo, LeftReason, LevelInfo, Person, ServerMessage,
 };
@@ -24,7 +29,7 @@ pub use crate::roster::{Outbox, encoded};
 /// All rooms of one server.
 #[derive(Debug)]
 pub struct Conference {
-    running: RwLock<Arc<Running>>,
+    pub(crate) running: RwLock<Arc<Running>>,
     opus: OpusSettings,
     latency: LatencyProfile,
     workers: Vec<WorkerHandle>,
@@ -35,24 +40,27 @@ pub struct Conference {
 
 /// The configuration that rooms are opened by.
 #[derive(Debug)]
-struct Running {
-    config: Config,
+pub(crate) struct Running {
+    pub(crate) config: Config,
     chains: HashMap<String, ChainInfo>,
 }
 
 impl Running {
-    fn new(config: Config) -> Arc<Self> {
+    pub(crate) fn new(config: Config) -> Arc<Self> {
         let chains = config.chains.iter().chain([config.echo_chain()]);
         let chains = chains.map(|chain| (chain.name.clone(), ChainInfo::of(chain))).collect();
         Arc::new(Self { config, chains })
     }
 
-    fn chain_info(&self, chain: &ChainSpec) -> ChainInfo {
-        self.chains.get(&chain.name).cloned().unwrap_or_else(|| ChainInfo::of(chain))
+    /// Builds the stages, to ask them for their delays, where the chain is not as configured.
+    pub(crate) fn chain_info(&self, chain: &Arc<ChainSpec>) -> ChainInfo {
+        let configured = self.config.chain(&chain.name).is_some_and(|known| known == chain);
+        let known = self.chains.get(&chain.name).filter(|_| configured);
+        known.cloned().unwrap_or_else(|| ChainInfo::of(chain))
     }
 
     /// The chain of a room by its name, if it is served.
-    fn chain_of(&self, room: &str) -> Option<&Arc<ChainSpec>> {
+    pub(crate) fn chain_of(&self, room: &str) -> Option<&Arc<ChainSpec>> {
         if room.starts_with(ECHO_ROOMS) {
             return Some(self.config.echo_chain());
         }
@@ -105,9 +113,10 @@ impl Conference {
     /// # Errors
     /// `bad-room`, if no chain serves a room of that name.
     pub fn room_info(&self, room: &str) -> Result<RoomInfo, ErrorMessage> {
-        let chain = self.chain_of(room)?;
-        let participants = self.state().rooms.get(room).map_or(0, |state| state.people.len());
-        let chain = self.running().chain_info(&chain);
+        let configured = self.chain_of(room)?;
+        let open = self.state().rooms.get(room).map(|open| (open.info.clone(), open.people.len()));
+        let (chain, participants) =
+            open.unwrap_or_else(|| (self.running().chain_info(&configured), 0));
         Ok(RoomInfo { room: room.to_owned(), chain, participants })
     }
 
@@ -163,7 +172,7 @@ impl Conference {
                 ));
             }
             member.media = true;
-            let chain = Arc::clone(&room.chain);
+            let chain = Arc::clone(room.chains.chain_of(id));
             let echo = if chain.mix.is_none() { EchoStrings::Yes } else { EchoStrings::No };
             (room.worker, RoomSpec { chain, opus: self.opus, latency: self.latency }, echo)
         };
@@ -243,48 +252,6 @@ impl Conference {
         self.remove(id, reason, true);
     }
 
-    /// Goes on with another configuration: rooms that are open with their new chain, without a
-    /// click, unless it serves them no more; rooms that open from now on as it says. Of `[server]`,
-    /// `[opus]` and `[latency]` nothing changes. Returns how many rooms got another chain. Builds
-    /// stages: takes some milliseconds for each participant.
-    pub fn reload(&self, config: Config) -> usize {
-        let running = Running::new(config);
-        *self.running.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&running);
-        let rooms: Vec<_> = self.state().rooms.keys().cloned().collect();
-        let change = |room: &&String| {
-            self.change_room(room, &running).unwrap_or_else(|error| {
-                tracing::error!(%room, %error, "the room keeps the chain that it had");
-                false
-            })
-        };
-        rooms.iter().filter(change).count()
-    }
-
-    /// Gives a room the chain that it has by `running`; false if that is the one it has.
-    fn change_room(&self, name: &str, running: &Running) -> Result<bool, ChainBuildError> {
-        let Some(to) = running.chain_of(name) else { return Ok(false) };
-        loop {
-            let known = self.state().rooms.get(name).map(|room| (room.chain.clone(), room.media()));
-            let Some((from, people)) = known.filter(|(from, _)| from != to) else {
-                return Ok(false);
-            };
-            // Not under the lock, since it takes its time; and once more if the room changed.
-            let change = Box::new(ChainChange::build(&from, to, &people)?);
-            let mut state = self.state();
-            let Some(room) = state.rooms.get_mut(name) else { return Ok(false) };
-            let same = Arc::ptr_eq(&room.chain, &from);
-            if !same || room.media().iter().any(|id| !people.contains(id)) {
-                continue;
-            }
-            let taken = self.command(room.worker, Command::ChangeChain(room.key, change)).is_ok();
-            if taken {
-                room.chain = Arc::clone(to);
-                room.tell_all(&ServerMessage::ChainChanged { chain: running.chain_info(to) });
-            }
-            return Ok(taken);
-        }
-    }
-
     /// Takes in what a worker has to tell.
     pub fn handle(&self, event: Event) {
         match event {
@@ -310,8 +277,8 @@ impl Conference {
                 drop(room);
             }
             Event::Levels(key, levels) => self.tell_levels(key, &levels),
-            Event::Stats { room, server_latency, participants } => {
-                self.tell_stats(room, server_latency, &participants);
+            Event::Stats { room, server_latency, participants, readings } => {
+                self.tell_stats(room, server_latency, &participants, readings);
             }
         }
     }
@@ -369,7 +336,7 @@ impl Conference {
         let joined = ServerMessage::Joined {
             room: name.to_owned(),
             participant: id.0,
-            chain: self.running().chain_info(&room.chain),
+            chain: room.info.clone(),
             participants: room.people.values().map(|member| member.person.clone()).collect(),
         };
         Ok((id, joined))
@@ -394,7 +361,15 @@ impl Conference {
             ErrorMessage::internal()
         })?;
         self.command(worker, Command::OpenRoom(key, Box::new(room)))?;
-        Ok(RoomState { key, worker, chain, people: BTreeMap::new() })
+        Ok(RoomState {
+            key,
+            worker,
+            info: self.running().chain_info(&chain),
+            chains: RoomChains::new(chain),
+            revision: 0,
+            readings: Vec::new(),
+            people: BTreeMap::new(),
+        })
     }
 
     /// Gives a built participant to its worker, if the person has not left meanwhile.
@@ -407,9 +382,10 @@ impl Conference {
         let mut state = self.state();
         let (_, room) = state.room_of(id)?;
         let Built { peer, mut admission, spec } = built;
-        if !Arc::ptr_eq(&room.chain, &spec.chain) {
+        let chain = room.chains.chain_of(id);
+        if !Arc::ptr_eq(chain, &spec.chain) {
             // The room was given another chain meanwhile.
-            let spec = RoomSpec { chain: Arc::clone(&room.chain), ..spec };
+            let spec = RoomSpec { chain: Arc::clone(chain), ..spec };
             admission = Admission::build(&spec).map_err(|error| {
                 tracing::error!(%id, %error, "a participant could not be built");
                 ErrorMessage::internal()
@@ -429,6 +405,7 @@ impl Conference {
         // Who was lost is told too; dropping the outbox then closes their socket.
         room.tell_all(&left);
         room.people.remove(&id);
+        room.chains.remove_own(id);
         tracing::info!(%id, room = %name, ?reason, "left");
         let (worker, key, empty) = (room.worker, room.key, room.people.is_empty());
         if media && tell_worker && self.command(worker, Command::Leave(id)).is_err() {
@@ -458,10 +435,12 @@ impl Conference {
         key: RoomKey,
         latency: Option<(Duration, Duration)>,
         participants: &[ParticipantStats],
+        readings: Vec<Readings>,
     ) {
         let ms = |time: Duration| tenths(time.as_secs_f32() * 1e3);
         let mut state = self.state();
         let Some(room) = state.rooms.values_mut().find(|room| room.key == key) else { return };
+        let is_of = |side: &&Readings, id| side.id.is_none_or(|of| of == id);
         for stats in participants {
             let Some(member) = room.people.get_mut(&stats.id) else { continue };
             let report = ParticipantReport::from(stats);
@@ -475,12 +454,49 @@ impl Conference {
                 round_trip_ms: stats.round_trip.map(ms),
                 packets_received: report.inbound.packets_received,
                 packets_lost: report.inbound.packets_lost,
+                readings: means(readings.iter().filter(|side| is_of(side, stats.id))),
                 report: Box::new(report),
             });
         }
+        room.readings = readings;
     }
 
-    fn chain_of(&self, room: &str) -> Result<Arc<ChainSpec>, ErrorMessage> {
+    /// Means of what stages read, over all chains that run them now: by chain, stage and reading;
+    /// where the configuration asks for it, of each participant too.
+    #[must_use]
+    pub fn stage_readings(&self) -> Vec<StageReading> {
+        let each = self.running().config.metrics.participant_readings;
+        let state = self.state();
+        let mut by_chain: BTreeMap<&str, Vec<&Readings>> = BTreeMap::new();
+        for side in state.rooms.values().flat_map(|room| &room.readings) {
+            by_chain.entry(&side.chain.name).or_default().push(side);
+        }
+        let mut all = Vec::new();
+        for (chain, sides) in by_chain {
+            for (stage, means) in means(sides.into_iter()) {
+                all.extend(means.into_iter().map(|(reading, mean)| StageReading {
+                    participant: None,
+                    chain: chain.to_owned(),
+                    stage: stage.clone(),
+                    reading,
+                    mean,
+                }));
+            }
+        }
+        let sides = state.rooms.values().flat_map(|room| &room.readings).filter(|_| each);
+        for (side, id) in sides.filter_map(|side| Some((side, side.id?))) {
+            all.extend(side.iter().map(|(stage, reading)| StageReading {
+                participant: Some(id.0),
+                chain: side.chain.name.clone(),
+                stage: stage.to_owned(),
+                reading: reading.name,
+                mean: reading.value,
+            }));
+        }
+        all
+    }
+
+    pub(crate) fn chain_of(&self, room: &str) -> Result<Arc<ChainSpec>, ErrorMessage> {
         self.running().config.chain_for_room(room).map(Arc::clone).ok_or_else(|| {
             ErrorMessage::new(
                 ErrorCode::BadRoom,
@@ -489,18 +505,18 @@ impl Conference {
         })
     }
 
-    fn running(&self) -> Arc<Running> {
+    pub(crate) fn running(&self) -> Arc<Running> {
         Arc::clone(&self.running.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn command(&self, worker: usize, command: Command) -> Result<(), ErrorMessage> {
+    pub(crate) fn command(&self, worker: usize, command: Command) -> Result<(), ErrorMessage> {
         self.workers[worker].send(command).map_err(|error| {
             tracing::error!(worker, %error, "a command was not taken");
             ErrorMessage::internal()
         })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -529,7 +545,7 @@ impl From<foldback_room::AdmissionError> for BuildError {
     }
 }
 
-fn capitalised(sentence: &str) -> String {
+pub(crate) fn capitalised(sentence: &str) -> String {
     let mut chars = sentence.chars();
     let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", chars.as_str())

@@ -20,7 +20,7 @@ use crate::message::{ErrorCode, ErrorMessage, LeftReason};
 use crate::operator::Operator;
 use crate::reload::Reloader;
 use crate::report::ParticipantInfo;
-use crate::{config_api, names, websocket};
+use crate::{config_api, control_api, names, websocket};
 
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
@@ -53,6 +53,7 @@ pub fn router(app: App) -> Router {
         .route("/offer", post(offer))
         .route("/api/v1/rooms/{room}", get(room_info))
         .route("/api/v1/rooms/{room}/participants", get(participants))
+        .merge(control_api::routes())
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -88,17 +89,7 @@ async fn offer(
     let Query(query) = query.map_err(|rejection| {
         HttpError::bad_request(ErrorCode::MissingField, format!("{}.", rejection.body_text()))
     })?;
-    let body = body.map_err(|rejection| match rejection.status() {
-        status @ StatusCode::PAYLOAD_TOO_LARGE => HttpError {
-            status,
-            error: ErrorMessage::new(
-                ErrorCode::TooLarge,
-                format!("A body may have {MAX_MESSAGE_BYTES} bytes at most."),
-            ),
-        },
-        _ => HttpError::bad_request(ErrorCode::BadJson, "The body broke off.".to_owned()),
-    })?;
-    let offer: SessionDescription = serde_json::from_slice(&body).map_err(|error| {
+    let offer: SessionDescription = serde_json::from_slice(&body_of(body)?).map_err(|error| {
         let sentence =
             format!("The body is not {{\"type\":\"offer\",\"sdp\":\"...\"}} in JSON: {error}.");
         let code = if error.is_data() { ErrorCode::MissingField } else { ErrorCode::BadJson };
@@ -132,6 +123,19 @@ async fn offer(
     Ok(Json(SessionDescription { kind: "answer".to_owned(), sdp }))
 }
 
+pub(crate) fn body_of(body: Result<Bytes, BytesRejection>) -> Result<Bytes, HttpError> {
+    body.map_err(|rejection| match rejection.status() {
+        status @ StatusCode::PAYLOAD_TOO_LARGE => HttpError {
+            status,
+            error: ErrorMessage::new(
+                ErrorCode::TooLarge,
+                format!("A body may have {MAX_MESSAGE_BYTES} bytes at most."),
+            ),
+        },
+        _ => HttpError::bad_request(ErrorCode::BadJson, "The body broke off.".to_owned()),
+    })
+}
+
 async fn room_info(
     State(app): State<App>,
     room: Result<Path<String>, PathRejection>,
@@ -150,11 +154,16 @@ fn room_of_path(room: Result<Path<String>, PathRejection>) -> Result<String, Err
     let Path(room) = room.map_err(|rejection| {
         ErrorMessage::new(ErrorCode::BadRoom, format!("{}.", rejection.body_text()))
     })?;
-    names::check_room(&room).map_err(|sentence| ErrorMessage::new(ErrorCode::BadRoom, sentence))
+    check_room(&room)
+}
+
+pub(crate) fn check_room(room: &str) -> Result<String, ErrorMessage> {
+    names::check_room(room).map_err(|sentence| ErrorMessage::new(ErrorCode::BadRoom, sentence))
 }
 
 async fn metrics(State(app): State<App>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.encode())
+    let text = app.metrics.encode(&app.conference.stage_readings());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
 async fn ready(State(app): State<App>) -> impl IntoResponse {
@@ -201,6 +210,7 @@ impl From<ErrorMessage> for HttpError {
         let status = match error.code {
             ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+            ErrorCode::NotFound => StatusCode::NOT_FOUND,
             ErrorCode::Forbidden => StatusCode::FORBIDDEN,
             ErrorCode::NoSuchVersion => StatusCode::NOT_FOUND,
             ErrorCode::NoConfigFile => StatusCode::CONFLICT,

@@ -6,11 +6,15 @@
 
 pub mod addresses;
 mod bench;
+pub mod chain_view;
 pub mod cli;
 pub mod conference;
 mod config_api;
 pub mod config_file;
+mod control;
+mod control_api;
 pub mod http;
+mod live;
 pub mod message;
 pub mod names;
 mod new_stage;

@@ -1,10 +1,14 @@
 //! The messages of `GET /ws`; `docs/signalling.md` is the contract.
 
+use std::collections::BTreeMap;
+
 use foldback_chain::{Chain, ChainSpec, MIX_KIND};
-use foldback_stage::{SAMPLE_RATE_HZ, StageFormat};
+use foldback_stage::{RawValue, SAMPLE_RATE_HZ, StageFormat};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::chain_view::Means;
+use crate::live::StageChange;
 use crate::report::ParticipantReport;
 
 /// What a client says.
@@ -33,8 +37,65 @@ pub enum ClientMessage {
         /// Whether to be muted.
         muted: bool,
     },
+    /// Shows the operator's token.
+    Operator {
+        /// The token.
+        token: String,
+    },
+    /// Changes a stage of the room, or of one participant.
+    SetStage(SetStage),
     /// Leaves the room.
     Leave {},
+}
+
+/// What is to be another of a stage.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct SetStage {
+    /// Its name.
+    pub stage: String,
+    /// For whom; without one, for the room.
+    pub participant: Option<u64>,
+    /// What.
+    #[serde(flatten)]
+    pub change: StagePatch,
+}
+
+/// Other values for a stage; at least one of them.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+pub struct StagePatch {
+    /// Whether it runs.
+    pub enabled: Option<bool>,
+    /// Its parameters by their names.
+    #[serde(default)]
+    pub params: serde_json::Map<String, Value>,
+}
+
+impl StagePatch {
+    /// What it says of the stage of that name.
+    ///
+    /// # Errors
+    /// `missing-field`, if it says nothing.
+    pub(crate) fn of<'a>(&'a self, stage: &'a str) -> Result<StageChange<'a>, ErrorMessage> {
+        if self.enabled.is_none() && self.params.is_empty() {
+            return Err(ErrorMessage::new(
+                ErrorCode::MissingField,
+                "Nothing is to change: give `enabled` (true or false), `params` (values by their \
+                 names), or both.",
+            ));
+        }
+        let raw = |value: &'a Value| match value {
+            Value::Bool(value) => RawValue::Bool(*value),
+            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(whole), _) => RawValue::Int(whole),
+                (None, Some(value)) => RawValue::Float(value),
+                (None, None) => RawValue::Other,
+            },
+            Value::String(text) => RawValue::Text(text),
+            Value::Null | Value::Array(_) | Value::Object(_) => RawValue::Other,
+        };
+        let params = self.params.iter().map(|(name, value)| (name.as_str(), raw(value)));
+        Ok(StageChange { stage, enabled: self.enabled, params: params.collect() })
+    }
 }
 
 /// The part of an `RTCIceCandidateInit` that matters.
@@ -51,6 +112,8 @@ impl ClientMessage {
         ("offer", &["sdp"]),
         ("candidate", &["candidate"]),
         ("mute", &["muted"]),
+        ("operator", &["token"]),
+        ("set-stage", &["stage"]),
         ("leave", &[]),
     ];
 
@@ -152,6 +215,8 @@ pub enum ServerMessage {
         packets_received: u64,
         /// RTP packets of the client that did not, or not in time.
         packets_lost: u64,
+        /// What the stages of the client's own voice and those after `mix` read, by stage.
+        readings: BTreeMap<String, Means>,
         /// All figures, by their usual names.
         #[serde(flatten)]
         report: Box<ParticipantReport>,
@@ -199,6 +264,8 @@ pub struct StageInfo {
     pub kind: String,
     /// Algorithmic delay.
     pub delay_ms: f32,
+    /// Whether it runs.
+    pub enabled: bool,
 }
 
 impl ChainInfo {
@@ -216,6 +283,7 @@ impl ChainInfo {
             name: MIX_KIND.to_owned(),
             kind: MIX_KIND.to_owned(),
             delay_ms: 0.0,
+            enabled: true,
         });
         let stages = side(&chain.input).into_iter().chain(mix).chain(side(&chain.output));
         Self { name: chain.name.clone(), mixes: chain.mix.is_some(), stages: stages.collect() }
@@ -227,6 +295,7 @@ fn stage_info((spec, delay_samples): (&foldback_chain::StageSpec, usize)) -> Sta
         name: spec.name.clone(),
         kind: spec.kind.name.to_owned(),
         delay_ms: delay_samples as f32 * 1e3 / SAMPLE_RATE_HZ as f32,
+        enabled: spec.enabled,
     }
 }
 
@@ -320,6 +389,14 @@ pub enum ErrorCode {
     NoConfigFile,
     /// No such version of the configuration is kept.
     NoSuchVersion,
+    /// Nobody there of that number, or in that room.
+    NotFound,
+    /// No chain of that name.
+    BadChain,
+    /// No stage of that name that can be changed there.
+    BadStage,
+    /// No parameter of that name, or not with that value.
+    BadParam,
     /// The message or body is too large.
     TooLarge,
     /// The server is at fault.
@@ -342,6 +419,19 @@ mod tests {
         let end = r#"{"type":"candidate","candidate":null}"#;
         assert_eq!(ClientMessage::parse(end), Ok(ClientMessage::Candidate { candidate: None }));
         assert_eq!(ClientMessage::parse(r#"{"type":"leave"}"#), Ok(ClientMessage::Leave {}));
+    }
+
+    #[test]
+    fn a_change_of_a_stage_says_which_and_what() {
+        let text = r#"{"type":"set-stage","stage":"gain","participant":7,"params":{"gain_db":3}}"#;
+        let Ok(ClientMessage::SetStage(set)) = ClientMessage::parse(text) else {
+            panic!("not read: {:?}", ClientMessage::parse(text));
+        };
+        assert_eq!((set.stage.as_str(), set.participant), ("gain", Some(7)));
+        let change = set.change.of(&set.stage).expect("a change");
+        assert_eq!((change.enabled, change.params), (None, vec![("gain_db", RawValue::Int(3))]));
+        let nothing = StagePatch::default().of("gain").expect_err("nothing is to change");
+        assert_eq!(nothing.code, ErrorCode::MissingField);
     }
 
     #[test]

@@ -155,6 +155,7 @@ mod tests {
     use foldback_room::{ParticipantId, ReceiverStats};
 
     use super::*;
+    use crate::chain_view::Means;
     use crate::message::{LatencyInfo, ServerMessage};
 
     /// Each figure another number, so that none can stand for its neighbour.
@@ -224,12 +225,14 @@ mod tests {
             round_trip_ms: Some(1.5),
             packets_received: 1,
             packets_lost: 2,
+            readings: [("gate".to_owned(), Means::from([("gain_db", -1.5)]))].into(),
             report: Box::new((&stats()).into()),
         };
         let text = serde_json::to_string(&message).expect("serialises");
         let flat = concat!(
             r#""type":"stats","server_latency_ms":{"p50":24.0,"p95":null},"#,
-            r#""jitter_buffer_ms":40.0,"round_trip_ms":1.5,"packets_received":1,"packets_lost":2"#,
+            r#""jitter_buffer_ms":40.0,"round_trip_ms":1.5,"packets_received":1,"packets_lost":2,"#,
+            r#""readings":{"gate":{"gain_db":-1.5}}"#,
         );
         assert_eq!(text, format!("{{{flat},{REPORT}}}"));
     }

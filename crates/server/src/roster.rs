@@ -1,15 +1,14 @@
 //! Who is in which room, and where messages to them go: what a conference keeps under its lock.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
-use foldback_chain::ChainSpec;
 use foldback_room::ParticipantId;
-use foldback_worker::RoomKey;
+use foldback_worker::{Readings, RoomKey};
 use tokio::sync::mpsc::Sender;
 
-use crate::message::{ErrorCode, ErrorMessage, Person, ServerMessage};
+use crate::live::RoomChains;
+use crate::message::{ChainInfo, ErrorCode, ErrorMessage, Person, ServerMessage};
 use crate::report::ParticipantReport;
 
 /// Where messages to one client go. Bounded: a client that does not read is let go.
@@ -27,7 +26,13 @@ pub(crate) struct State {
 pub(crate) struct RoomState {
     pub(crate) key: RoomKey,
     pub(crate) worker: usize,
-    pub(crate) chain: Arc<ChainSpec>,
+    pub(crate) chains: RoomChains,
+    /// How often the chains were changed.
+    pub(crate) revision: u64,
+    /// The room's chain as clients see it.
+    pub(crate) info: ChainInfo,
+    /// What stages read in the last second.
+    pub(crate) readings: Vec<Readings>,
     pub(crate) people: BTreeMap<ParticipantId, Member>,
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
+use axum::http::request::Parts;
 use axum::response::Response;
 use foldback_room::ParticipantId;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::conference::{Conference, encoded};
 use crate::http::{App, MAX_MESSAGE_BYTES};
-use crate::message::{ClientMessage, ErrorCode, ErrorMessage, LeftReason, ServerMessage};
+use crate::message::{ClientMessage, ErrorCode, ErrorMessage, LeftReason, ServerMessage, SetStage};
 use crate::names;
 
 /// Messages that may wait for a client: levels of some 20 s.
@@ -19,7 +20,12 @@ const OUTBOX: usize = 256;
 /// A message that cannot be sent for so long is the last.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(crate) async fn upgrade(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
+pub(crate) async fn upgrade(
+    State(app): State<App>,
+    request: Parts,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let operator = app.operator.check(&request);
     // Somewhat more than is allowed is read, so that the mistake can be told.
     upgrade
         .max_message_size(2 * MAX_MESSAGE_BYTES)
@@ -27,7 +33,7 @@ pub(crate) async fn upgrade(State(app): State<App>, upgrade: WebSocketUpgrade) -
         .on_upgrade(move |socket| async move {
             let (outbox, messages) = channel(OUTBOX);
             let mut session =
-                Session { app, id: None, outbox: Some(outbox), left: LeftReason::Closed };
+                Session { app, id: None, outbox: Some(outbox), left: LeftReason::Closed, operator };
             let close = session.run(socket, messages).await;
             if let Some(id) = session.id {
                 session.app.conference.leave(id, session.left);
@@ -44,6 +50,8 @@ struct Session {
     outbox: Option<Sender<Utf8Bytes>>,
     /// What the others are told if the session ends now.
     left: LeftReason,
+    /// Whether it may change sound.
+    operator: Result<(), ErrorMessage>,
 }
 
 impl Session {
@@ -127,6 +135,15 @@ impl Session {
                 self.conference().mute(self.joined()?, muted)?;
                 Ok(Reply::Nothing)
             }
+            ClientMessage::Operator { token } => {
+                self.app.operator.check_token(&token)?;
+                self.operator = Ok(());
+                Ok(Reply::Nothing)
+            }
+            ClientMessage::SetStage(wanted) => {
+                self.set_stage(wanted).await?;
+                Ok(Reply::Nothing)
+            }
             ClientMessage::Leave {} => {
                 self.joined()?;
                 self.left = LeftReason::Left;
@@ -151,6 +168,18 @@ impl Session {
         self.id = Some(id);
         self.outbox = None;
         Ok(Reply::Say(joined))
+    }
+
+    async fn set_stage(&self, wanted: SetStage) -> Result<(), ErrorMessage> {
+        self.operator.clone()?;
+        let (id, app) = (self.joined()?, self.app.clone());
+        // Building stages takes some milliseconds of computing.
+        let done = tokio::task::spawn_blocking(move || {
+            let room = app.conference.room_with(id)?;
+            let of = wanted.participant.map(ParticipantId);
+            app.conference.set_stage(&room, of, &wanted.change.of(&wanted.stage)?)
+        });
+        done.await.unwrap_or_else(|_| Err(ErrorMessage::internal()))
     }
 
     fn joined(&self) -> Result<ParticipantId, ErrorMessage> {

@@ -18,7 +18,8 @@ use foldback_peer::{
     Closed, EchoStrings, NetworkReport, OutgoingFrame, Peer, PeerOptions, ReceivedFrame, Sink,
 };
 use foldback_room::{
-    Admission, ChainChange, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec, TICK,
+    Admission, ChainChange, InputChange, LatencyProfile, OpusSettings, ParticipantId, Room,
+    RoomSpec, TICK,
 };
 use foldback_stage::BLOCK_SAMPLES;
 use foldback_worker::{encoded, outgoing};
@@ -210,9 +211,31 @@ impl SimConference {
     /// # Panics
     /// If a stage refuses, or the room does.
     pub fn change_chain(&mut self, to: &Arc<ChainSpec>) {
+        let from = Arc::clone(&self.room.spec().chain);
+        let of = |id: &ParticipantId| InputChange { id: *id, from: from.clone(), to: to.clone() };
+        let inputs: Vec<_> = self.peers.keys().map(of).collect();
+        self.change(to, &inputs);
+    }
+
+    /// Goes from the stages before `mix` of `from` to those of `to` for one participant; the others
+    /// have the room's.
+    ///
+    /// # Panics
+    /// As [`Self::change_chain`].
+    pub fn change_input(&mut self, id: ParticipantId, from: &Arc<ChainSpec>, to: &Arc<ChainSpec>) {
+        let room = Arc::clone(&self.room.spec().chain);
+        let of = |other: &ParticipantId| {
+            let (from, to) = if *other == id { (from, to) } else { (&room, &room) };
+            InputChange { id: *other, from: Arc::clone(from), to: Arc::clone(to) }
+        };
+        let inputs: Vec<_> = self.peers.keys().map(of).collect();
+        self.change(&room, &inputs);
+    }
+
+    fn change(&mut self, to: &Arc<ChainSpec>, inputs: &[InputChange]) {
         while self.room.take_over().is_some() {}
-        let ids: Vec<_> = self.peers.keys().copied().collect();
-        let change = ChainChange::build(&self.room.spec().chain, to, &ids).expect("it builds");
+        let from = Arc::clone(&self.room.spec().chain);
+        let change = ChainChange::build(&from, to, inputs).expect("it builds");
         let left = no_alloc(|| self.room.change_chain(change));
         drop(left.expect("the room takes it"));
     }

@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use foldback_chain::Change;
+use foldback_chain::{ChainSpec, Change};
 use foldback_peer::Peer;
 use foldback_room::{Admission, ChainChange, Departed, Level, ParticipantId, ReceiverStats, Room};
+use foldback_stage::{Reading, StageReport};
 
 /// Names a room within the server for as long as it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,7 +89,30 @@ pub enum Event {
         server_latency: Option<(Duration, Duration)>,
         /// One entry for each participant.
         participants: Vec<ParticipantStats>,
+        /// What the stages that run read.
+        readings: Vec<Readings>,
     },
+}
+
+/// The live values of the stages of one side of a chain.
+#[derive(Clone, Debug)]
+pub struct Readings {
+    /// Whose stages before `mix`; `None` for those after it, of one distinct mix.
+    pub id: Option<ParticipantId>,
+    /// The chain that they are of.
+    pub chain: Arc<ChainSpec>,
+    /// One for each stage of that side, in order.
+    pub reports: Vec<StageReport>,
+}
+
+impl Readings {
+    /// The live values by the names of their stages.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Reading)> {
+        let stages = if self.id.is_some() { &self.chain.input } else { &self.chain.output };
+        stages.iter().zip(&self.reports).flat_map(|(stage, report)| {
+            report.readings().map(move |reading| (stage.name.as_str(), reading))
+        })
+    }
 }
 
 /// Memory of a departed participant.

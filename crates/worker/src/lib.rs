@@ -16,7 +16,8 @@ mod member;
 mod socket;
 
 pub use control::{
-    Command, Event, Join, LeaveReason, ParticipantStats, QueueFull, Remains, RoomKey, WorkerHandle,
+    Command, Event, Join, LeaveReason, ParticipantStats, QueueFull, Readings, Remains, RoomKey,
+    WorkerHandle,
 };
 pub use frames::{encoded, outgoing};
 pub use media::{WorkerConfig, spawn};

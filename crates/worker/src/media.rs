@@ -16,7 +16,7 @@ use foldback_stage::BLOCK_SAMPLES;
 use tokio::sync::mpsc::Sender;
 
 use crate::control::{
-    Command, Event, Join, LeaveReason, ParticipantStats, Remains, RoomKey, WorkerHandle,
+    Command, Event, Join, LeaveReason, ParticipantStats, Readings, Remains, RoomKey, WorkerHandle,
 };
 use crate::frames::outgoing;
 use crate::member::{Member, Outputs};
@@ -475,7 +475,13 @@ impl Worker {
             open.count_faults(&mut self.metrics);
             now.participants += i64::try_from(open.room.len()).unwrap_or(0);
             now.encoders += i64::try_from(open.room.encoders_at_work()).unwrap_or(0);
-            let event = Event::Stats { room: *key, server_latency, participants };
+            let readings = open.room.readings().map(|side| Readings {
+                id: side.id,
+                chain: Arc::clone(side.chain),
+                reports: side.reports().collect(),
+            });
+            let readings = readings.collect();
+            let event = Event::Stats { room: *key, server_latency, participants, readings };
             let _ = self.events.try_send(event);
         }
         self.metrics.flush(now);

@@ -4,5 +4,6 @@
 
 mod browser;
 mod config;
+mod control;
 mod http;
 mod websocket;

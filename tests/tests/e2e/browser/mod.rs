@@ -1,3 +1,4 @@
+mod control;
 mod departures;
 mod disturbances;
 mod networks;

@@ -1,0 +1,199 @@
+//! A chain as operators see it: its stages with their parameters and what they read now.
+
+use std::collections::BTreeMap;
+
+use foldback_chain::{ChainSpec, MIX_KIND, MixSpec, StageSpec};
+use foldback_room::ParticipantId;
+use foldback_stage::{ParamSpec, ParamType, ParamValue, Params, RawValue};
+use foldback_worker::Readings;
+use serde::Serialize;
+
+/// Means of readings by their names, which end in their units.
+pub type Means = BTreeMap<&'static str, f32>;
+
+/// A chain from top to bottom.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ChainView {
+    /// Its name in the configuration.
+    pub chain: String,
+    /// The chain that the stages before `mix` are of, where they are a participant's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own: Option<String>,
+    /// In order, `mix` at its place.
+    pub stages: Vec<StageView>,
+}
+
+/// A stage of a [`ChainView`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StageView {
+    /// Unique in the chain.
+    pub name: String,
+    /// What it is.
+    pub kind: &'static str,
+    /// `input` before the mix, `mix`, `output` after it.
+    pub part: &'static str,
+    /// Switched off, audio passes as late as through it.
+    pub enabled: bool,
+    /// In the order of their declaration.
+    pub params: Vec<ParamView>,
+    /// Of the last second; over the room's participants or mixes where they are several.
+    pub readings: Means,
+}
+
+/// A parameter: its value and its declaration.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ParamView {
+    /// Ends in its unit.
+    pub name: &'static str,
+    /// As it is now.
+    pub value: Value,
+    /// As it is where nobody says anything.
+    pub default: Value,
+    /// `number`, `integer`, `switch`, `choice` or `text`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Empty for a bare number.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub unit: &'static str,
+    /// Least allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<Value>,
+    /// Most allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<Value>,
+    /// The words allowed.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub allowed: &'static [&'static str],
+    /// Whether the stage goes on with a new value, or another is swapped in.
+    pub live: bool,
+    /// What turning it does.
+    pub about: &'static str,
+}
+
+/// A value in JSON.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// A number.
+    Float(f32),
+    /// A whole number.
+    Int(i64),
+    /// A switch.
+    Bool(bool),
+    /// Text, or one of a few words.
+    Text(String),
+}
+
+impl ChainView {
+    /// A room's chain; `readings` are of all who are in it.
+    #[must_use]
+    pub fn of_room(chain: &ChainSpec, readings: &[Readings]) -> Self {
+        Self::new(chain, None, readings, |id| id.is_some())
+    }
+
+    /// The chain of one participant of a room, with `own` if the stages before `mix` are its own.
+    #[must_use]
+    pub fn of_participant(
+        chain: &ChainSpec,
+        own: Option<&str>,
+        id: ParticipantId,
+        readings: &[Readings],
+    ) -> Self {
+        Self::new(chain, own, readings, |of| of == Some(id))
+    }
+
+    fn new(
+        chain: &ChainSpec,
+        own: Option<&str>,
+        readings: &[Readings],
+        is_input: impl Fn(Option<ParticipantId>) -> bool,
+    ) -> Self {
+        let inputs = means(readings.iter().filter(|side| is_input(side.id)));
+        let outputs = means(readings.iter().filter(|side| side.id.is_none()));
+        let side = |stages: &[StageSpec], part, means: &BTreeMap<String, Means>| -> Vec<_> {
+            stages.iter().map(|spec| stage_view(spec, part, means)).collect()
+        };
+        let mut stages = side(&chain.input, "input", &inputs);
+        stages.extend(chain.mix.map(mix_view));
+        stages.extend(side(&chain.output, "output", &outputs));
+        Self { chain: chain.name.clone(), own: own.map(str::to_owned), stages }
+    }
+}
+
+/// Means over chains, by stage and reading. What is no number is left out.
+pub(crate) fn means<'a>(sides: impl Iterator<Item = &'a Readings>) -> BTreeMap<String, Means> {
+    let mut sums: BTreeMap<String, BTreeMap<&'static str, (f32, f32)>> = BTreeMap::new();
+    for side in sides {
+        for (stage, reading) in side.iter().filter(|(_, reading)| reading.value.is_finite()) {
+            let (sum, count) =
+                sums.entry(stage.to_owned()).or_default().entry(reading.name).or_default();
+            (*sum, *count) = (*sum + reading.value, *count + 1.0);
+        }
+    }
+    let mean = |(name, (sum, count))| (name, sum / count);
+    sums.into_iter().map(|(stage, sums)| (stage, sums.into_iter().map(mean).collect())).collect()
+}
+
+fn stage_view(spec: &StageSpec, part: &'static str, means: &BTreeMap<String, Means>) -> StageView {
+    StageView {
+        name: spec.name.clone(),
+        kind: spec.kind.name,
+        part,
+        enabled: spec.enabled,
+        params: params_view(spec.kind.params, &spec.params),
+        readings: means.get(&spec.name).cloned().unwrap_or_default(),
+    }
+}
+
+fn mix_view(mix: MixSpec) -> StageView {
+    let mut params = Params::default();
+    let most = i64::try_from(mix.max_talkers).unwrap_or(i64::MAX);
+    // It was read by the same declaration.
+    let _ = params.set(&MixSpec::MAX_TALKERS, RawValue::Int(most));
+    StageView {
+        name: MIX_KIND.to_owned(),
+        kind: MIX_KIND,
+        part: "mix",
+        enabled: true,
+        params: params_view(MixSpec::PARAMS, &params),
+        readings: Means::new(),
+    }
+}
+
+fn params_view(declared: &'static [ParamSpec], params: &Params) -> Vec<ParamView> {
+    let value = |spec: &ParamSpec| {
+        let set = params.iter().find(|(name, _)| *name == spec.name);
+        set.map_or_else(|| spec.default_value(), |(_, value)| value.clone())
+    };
+    declared.iter().map(|spec| param_view(spec, value(spec))).collect()
+}
+
+fn param_view(spec: &ParamSpec, value: ParamValue) -> ParamView {
+    let (kind, unit, range, allowed): (_, _, _, &[&str]) = match spec.ty {
+        ParamType::Float { unit, min, max, .. } => {
+            ("number", unit, Some((Value::Float(min), Value::Float(max))), &[])
+        }
+        ParamType::Int { unit, min, max, .. } => {
+            ("integer", unit, Some((Value::Int(min), Value::Int(max))), &[])
+        }
+        ParamType::Bool { .. } => ("switch", "", None, &[]),
+        ParamType::Choice { allowed, .. } => ("choice", "", None, allowed),
+        ParamType::Text { .. } => ("text", "", None, &[]),
+    };
+    let (min, max) = range.unzip();
+    let (value, default) = (value.into(), spec.default_value().into());
+    let (name, live, about) = (spec.name, spec.live, spec.about);
+    ParamView { name, value, default, kind, unit, min, max, allowed, live, about }
+}
+
+impl From<ParamValue> for Value {
+    fn from(value: ParamValue) -> Self {
+        match value {
+            ParamValue::Float(value) => Self::Float(value),
+            ParamValue::Int(value) => Self::Int(value),
+            ParamValue::Bool(value) => Self::Bool(value),
+            ParamValue::Choice(value) => Self::Text(value.to_owned()),
+            ParamValue::Text(value) => Self::Text(value.to_string()),
+        }
+    }
+}

@@ -255,8 +255,8 @@ impl Chain {
         self.slots.get(stage).and_then(|slot| slot.fault)
     }
 
-    /// The live values of stage number `stage`; none of one that was taken out, or breaks when it is
-    /// asked.
+    /// The live values of stage number `stage`; none of one that was taken out, or that breaks
+    /// when it is asked.
     #[must_use]
     pub fn report(&self, stage: usize) -> StageReport {
         let sound = self.slots.get(stage).filter(|slot| slot.fault.is_none());

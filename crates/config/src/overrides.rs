@@ -108,7 +108,7 @@ impl Overrides {
         Arc::new(ChainSpec { name: chain.name.clone(), input, mix: chain.mix, output })
     }
 
-    /// Forgets what is of no stage of `stages`, by name and kind. Returns the names of those stages.
+    /// Forgets what is of no stage of `stages`, by name and kind. Returns the names of those.
     pub fn retain<'a>(
         &mut self,
         stages: impl Iterator<Item = &'a StageSpec> + Clone,
@@ -153,7 +153,7 @@ fn find<'s>(stages: &'s [StageSpec], name: &str) -> Result<&'s StageSpec, Refuse
 }
 
 fn sentence(found: &str, allowed: &str, help: Option<String>) -> String {
-    let help = help.map_or(String::new(), |help| format!(": {help}"));
+    let help = help.map_or(".".to_owned(), |help| format!(": {help}"));
     format!("{found}, {allowed}{help}")
 }
 
@@ -234,33 +234,38 @@ mod tests {
 
     #[test]
     fn a_mistake_is_refused_with_what_is_allowed_and_what_was_meant() {
-        use RefusedOverride::{Param, Stage};
-        let cases = [
-            ("levle", vec![], Stage("there is no stage \"levle\" here, there are: `level`: did you mean `level`?".to_owned())),
-            ("mix", vec![], Stage("`mix` is as the file has it, can be changed here: `level`".to_owned())),
+        let stages = [
             (
-                "level",
-                vec![("level", RawValue::Int(3))],
-                Param("`level` has no `level`, allowed here: `level_db` and `mode`: did you mean `level_db`?".to_owned()),
+                "levle",
+                "there is no stage \"levle\" here, there are: `level`: did you mean `level`?",
+            ),
+            ("mix", "`mix` is as the file has it, can be changed here: `level`."),
+        ];
+        for (name, expected) in stages {
+            assert_eq!(refused(name, &[]), RefusedOverride::Stage(expected.to_owned()));
+        }
+        let (text, whole) = (RawValue::Text, RawValue::Int);
+        let params = [
+            (
+                vec![("level", whole(3))],
+                "`level` has no `level`, allowed here: `level_db` and `mode`: did you mean \
+                 `level_db`?",
             ),
             (
-                "level",
                 vec![("level_db", RawValue::Float(40.5))],
-                Param("`level_db` is 40.5, must be a number from -60 to 30 dB".to_owned()),
+                "`level_db` is 40.5, must be a number from -60 to 30 dB.",
             ),
             (
-                "level",
-                vec![("mode", RawValue::Text("hart"))],
-                Param("`mode` is \"hart\", must be \"soft\" or \"hard\": did you mean \"hard\"?".to_owned()),
+                vec![("mode", text("hart"))],
+                "`mode` is \"hart\", must be \"soft\" or \"hard\": did you mean \"hard\"?",
             ),
             (
-                "level",
-                vec![("level_db", RawValue::Int(21)), ("mode", RawValue::Text("hard"))],
-                Param("`level` cannot be built: too hard.".to_owned()),
+                vec![("level_db", whole(21)), ("mode", text("hard"))],
+                "`level` cannot be built: too hard.",
             ),
         ];
-        for (name, params, expected) in cases {
-            assert_eq!(refused(name, &params), expected);
+        for (params, expected) in params {
+            assert_eq!(refused("level", &params), RefusedOverride::Param(expected.to_owned()));
         }
     }
 

@@ -360,9 +360,9 @@ impl Room {
         inputs + self.mixes.iter().map(Mix::faults).sum::<u64>()
     }
 
-    /// The live values of the stages that run now: of each participant's before `mix`, and of those
-    /// after it for each distinct mix. Left out are chains that stand still, for nothing is heard in
-    /// them, and those that are just being changed. Allocates nothing.
+    /// The live values of the stages that run now: of each participant's before `mix`, and of
+    /// those after it for each distinct mix. Left out are chains that stand still, for nothing is
+    /// heard in them, and those that are just being changed. Allocates nothing.
     pub fn readings(&self) -> impl Iterator<Item = ChainReadings<'_>> {
         let heard = |p: &&Participant| p.activity.level_dbfs() > SILENCE_DBFS;
         let inputs = self.participants.iter().filter(heard);

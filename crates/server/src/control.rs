@@ -144,8 +144,8 @@ impl Conference {
         self.try_change(room, &self.running(), &mut |chains| edit(chains)).map(|_| ())
     }
 
-    /// Gives a room the chains that `edit` makes of its; false if it sounds as before. Edits again if
-    /// the room changes meanwhile.
+    /// Gives a room the chains that `edit` makes of its; false if it sounds as before. Edits again
+    /// if the room changes meanwhile.
     fn try_change(
         &self,
         name: &str,

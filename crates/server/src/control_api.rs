@@ -1,4 +1,5 @@
-//! `/api/v1/rooms/{room}/chain` and the same for one participant: what rooms sound like, and changing it.
+//! `/api/v1/rooms/{room}/chain` and the same for one participant: what rooms sound like, and
+//! changing it.
 
 use axum::Router;
 use axum::body::Bytes;

@@ -118,8 +118,8 @@ impl RoomChains {
         self.own.remove(&id);
     }
 
-    /// Goes on by another configuration, in which `rule` is the room's chain. Returns the stages whose
-    /// overrides no longer apply.
+    /// Goes on by another configuration, in which `rule` is the room's chain. Returns the stages
+    /// whose overrides no longer apply.
     pub(crate) fn reload(&mut self, config: &Config, rule: &Arc<ChainSpec>) -> Vec<String> {
         let chosen = config.chain(&self.base.name).filter(|_| self.chosen);
         self.chosen = chosen.is_some();
@@ -172,8 +172,8 @@ mod tests {
     use crate::plugins;
 
     const CHAINS: &str = "[chain.talk]\nstages = [{ kind = \"gain\" }, { kind = \"mix\" }, \
-        { kind = \"limiter\" }]\n[chain.quiet]\nstages = [{ kind = \"gate\" }, { kind = \"mix\" }]\n\
-        [[room]]\nname = \"*\"\nchain = \"talk\"\n";
+        { kind = \"limiter\" }]\n[chain.quiet]\nstages = [{ kind = \"gate\" }, \
+        { kind = \"mix\" }]\n[[room]]\nname = \"*\"\nchain = \"talk\"\n";
     const ANN: ParticipantId = ParticipantId(1);
     const BOB: ParticipantId = ParticipantId(2);
 

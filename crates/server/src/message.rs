@@ -197,6 +197,8 @@ pub struct StageInfo {
     pub name: String,
     /// What it is.
     pub kind: String,
+    /// Whether sound goes through it; if not, it passes by.
+    pub enabled: bool,
     /// Algorithmic delay.
     pub delay_ms: f32,
 }
@@ -215,6 +217,7 @@ impl ChainInfo {
         let mix = chain.mix.map(|_| StageInfo {
             name: MIX_KIND.to_owned(),
             kind: MIX_KIND.to_owned(),
+            enabled: true,
             delay_ms: 0.0,
         });
         let stages = side(&chain.input).into_iter().chain(mix).chain(side(&chain.output));
@@ -226,6 +229,7 @@ fn stage_info((spec, delay_samples): (&foldback_chain::StageSpec, usize)) -> Sta
     StageInfo {
         name: spec.name.clone(),
         kind: spec.kind.name.to_owned(),
+        enabled: spec.enabled,
         delay_ms: delay_samples as f32 * 1e3 / SAMPLE_RATE_HZ as f32,
     }
 }

@@ -2,6 +2,8 @@
 // server what the room's chain has a stage for.
 
 const KINDS = { ec: ["echo-cancel"], ns: ["denoise", "noise-suppress"], agc: ["auto-gain"] };
+// The parts of a `webrtc-apm` that do the same, by their switches.
+const PARTS = { ec: "echo_cancel", ns: "noise_suppress", agc: "auto_gain" };
 const NAMES = { ec: "echo cancellation", ns: "noise suppression", agc: "gain control" };
 
 /** The enabled stages for each voice in `chain` that do what the browser's `what` ("ec", "ns" or "agc") does. */
@@ -9,7 +11,8 @@ function stagesFor(what, chain) {
   const stages = chain?.stages ?? [];
   const mix = stages.findIndex((stage) => stage.kind === "mix");
   const input = stages.slice(0, mix < 0 ? stages.length : mix);
-  return input.filter((stage) => stage.enabled && KINDS[what].includes(stage.kind)).map((stage) => stage.name);
+  const does = ({ kind, switches }) => KINDS[what].includes(kind) || (kind === "webrtc-apm" && switches[PARTS[what]]);
+  return input.filter((stage) => stage.enabled && does(stage)).map((stage) => stage.name);
 }
 
 /** Turns wishes ("auto", "on", "off") into what to ask of the browser: {ec, ns, agc} of booleans. */

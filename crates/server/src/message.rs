@@ -1,7 +1,9 @@
 //! The messages of `GET /ws`; `docs/signalling.md` is the contract.
 
+use std::collections::BTreeMap;
+
 use foldback_chain::{Chain, ChainSpec, MIX_KIND};
-use foldback_stage::{SAMPLE_RATE_HZ, StageFormat};
+use foldback_stage::{ParamValue, SAMPLE_RATE_HZ, StageFormat};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -199,6 +201,10 @@ pub struct StageInfo {
     pub kind: String,
     /// Whether sound goes through it; if not, it passes by.
     pub enabled: bool,
+    /// Its boolean parameters, by name: which of its parts are on. The others may hold what is not
+    /// for everybody, such as paths.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub switches: BTreeMap<&'static str, bool>,
     /// Algorithmic delay.
     pub delay_ms: f32,
 }
@@ -218,6 +224,7 @@ impl ChainInfo {
             name: MIX_KIND.to_owned(),
             kind: MIX_KIND.to_owned(),
             enabled: true,
+            switches: BTreeMap::new(),
             delay_ms: 0.0,
         });
         let stages = side(&chain.input).into_iter().chain(mix).chain(side(&chain.output));
@@ -226,10 +233,15 @@ impl ChainInfo {
 }
 
 fn stage_info((spec, delay_samples): (&foldback_chain::StageSpec, usize)) -> StageInfo {
+    let switches = spec.params.iter().filter_map(|(name, value)| match value {
+        ParamValue::Bool(on) => Some((name, *on)),
+        _ => None,
+    });
     StageInfo {
         name: spec.name.clone(),
         kind: spec.kind.name.to_owned(),
         enabled: spec.enabled,
+        switches: switches.collect(),
         delay_ms: delay_samples as f32 * 1e3 / SAMPLE_RATE_HZ as f32,
     }
 }

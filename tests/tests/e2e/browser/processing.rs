@@ -21,9 +21,13 @@ async fn the_browser_cancels_echo_only_while_the_chain_does_not() {
     expect_canceller(&page, true).await;
     server.reload(&cancels);
     expect_canceller(&page, false).await;
+    server.reload(&chain("{ kind = \"webrtc-apm\", echo_cancel = false }, { kind = \"mix\" }"));
+    expect_canceller(&page, true).await;
+    server.reload(&chain("{ kind = \"webrtc-apm\" }, { kind = \"mix\" }"));
+    expect_canceller(&page, false).await;
     let said = page.script("return document.querySelector('#processing').textContent", vec![]);
     let said = said.await;
-    assert!(said.as_str().is_some_and(|said| said.contains("echo-cancel")), "{said}");
+    assert!(said.as_str().is_some_and(|said| said.contains("webrtc-apm")), "{said}");
     let view = page.script("return window.foldback.pc.connectionState", vec![]).await;
     assert_eq!(view, json!("connected"), "it is the same call all the while");
 }

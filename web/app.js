@@ -7,7 +7,7 @@ import { Figures } from "./figures.js";
 import { recall, remember } from "./memory.js";
 import { NetworkWatch } from "./network.js";
 import { People } from "./people.js";
-import { actualProcessing, decide, describe, openMicrophone } from "./processing.js";
+import { actualProcessing, decide, describe, openMicrophone, same } from "./processing.js";
 import { lookUpRoom, nameProblem, roomProblem } from "./room-lookup.js";
 import { microphoneProblem } from "./words.js";
 
@@ -44,7 +44,7 @@ function start() {
   $("show-devices").addEventListener("click", askForDeviceNames);
   $("mic").addEventListener("change", () => { rememberDevice($("mic"), "mic"); reopenMicrophone(); });
   $("speaker").addEventListener("change", () => { rememberDevice($("speaker"), "speaker"); applySpeaker(); });
-  for (const id of ["echo-switch", "noise-choice", "gain-choice"]) $(id).addEventListener("change", reopenMicrophone);
+  for (const id of ["echo-choice", "noise-choice", "gain-choice"]) $(id).addEventListener("change", reopenMicrophone);
   navigator.mediaDevices?.addEventListener("devicechange", refreshDevices);
   window.addEventListener("hashchange", () => {
     if (call || !roomOfAddress()) return;
@@ -139,13 +139,13 @@ function fieldProblem(id, problem) {
 function receive(message) {
   switch (message.type) {
     case "joined":
-      chain = message.chain;
+      takeChain(message.chain);
       people.reset(message.participants, message.participant);
       showRoomView(message.room);
       showHeadCount();
       break;
     case "chain-changed":
-      chain = message.chain;
+      takeChain(message.chain);
       showRoomChain();
       break;
     case "participant-joined":
@@ -266,14 +266,13 @@ function showLost(way, count) {
 // ---- microphone, speaker, processing ----
 
 function presetProcessing(query) {
-  $("echo-switch").checked = query.get("ec") !== "off";
-  for (const [key, id] of [["ns", "noise-choice"], ["agc", "gain-choice"]]) {
+  for (const [key, id] of [["ec", "echo-choice"], ["ns", "noise-choice"], ["agc", "gain-choice"]]) {
     if (["auto", "on", "off"].includes(query.get(key))) $(id).value = query.get(key);
   }
 }
 
 function wishes() {
-  return { ec: $("echo-switch").checked ? "on" : "off", ns: $("noise-choice").value, agc: $("gain-choice").value };
+  return { ec: $("echo-choice").value, ns: $("noise-choice").value, agc: $("gain-choice").value };
 }
 
 async function openChosenMicrophone() {
@@ -282,6 +281,14 @@ async function openChosenMicrophone() {
   } catch (error) {
     throw new Error(microphoneProblem(error));
   }
+}
+
+// What the browser should do may be another thing now. Some browsers do not change it for an open microphone, so it
+// is opened anew.
+function takeChain(changed) {
+  const before = decide(wishes(), chain);
+  chain = changed;
+  if (!same(before, decide(wishes(), chain))) reopenMicrophone();
 }
 
 // A later change overtakes an earlier one that is still waiting for its microphone.

@@ -2,19 +2,28 @@
 // server what the room's chain has a stage for.
 
 const KINDS = { ec: ["echo-cancel"], ns: ["denoise", "noise-suppress"], agc: ["auto-gain"] };
+// The parts of a `webrtc-apm` that do the same, by their switches.
+const PARTS = { ec: "echo_cancel", ns: "noise_suppress", agc: "auto_gain" };
 const NAMES = { ec: "echo cancellation", ns: "noise suppression", agc: "gain control" };
 
-/** The stages of `chain` that do what the browser's `what` ("ec", "ns" or "agc") does. */
+/** The enabled stages for each voice in `chain` that do what the browser's `what` ("ec", "ns" or "agc") does. */
 function stagesFor(what, chain) {
-  return (chain?.stages ?? []).filter((stage) => KINDS[what].includes(stage.kind)).map((stage) => stage.name);
+  const stages = chain?.stages ?? [];
+  const mix = stages.findIndex((stage) => stage.kind === "mix");
+  const input = stages.slice(0, mix < 0 ? stages.length : mix);
+  const does = ({ kind, switches }) => KINDS[what].includes(kind) || (kind === "webrtc-apm" && switches[PARTS[what]]);
+  return input.filter((stage) => stage.enabled && does(stage)).map((stage) => stage.name);
 }
 
 /** Turns wishes ("auto", "on", "off") into what to ask of the browser: {ec, ns, agc} of booleans. */
 export function decide(wishes, chain) {
-  // The browser knows what its speaker plays and when; until the server's canceller is as good, automatic means on.
-  const automatic = { ec: true, ns: stagesFor("ns", chain).length === 0, agc: stagesFor("agc", chain).length === 0 };
-  const settle = (what) => (wishes[what] === "auto" ? automatic[what] : wishes[what] === "on");
+  const settle = (what) => (wishes[what] === "auto" ? stagesFor(what, chain).length === 0 : wishes[what] === "on");
   return { ec: settle("ec"), ns: settle("ns"), agc: settle("agc") };
+}
+
+/** Whether `one` and `other`, of decide(), ask for the same. */
+export function same(one, other) {
+  return Object.keys(NAMES).every((what) => one[what] === other[what]);
 }
 
 /** Opens the microphone. Rejects with getUserMedia's own error. */
@@ -44,8 +53,7 @@ export function describe(wishes, chain, actual) {
   const wanted = decide(wishes, chain);
   const sentences = [
     ...automaticSentences(wishes, chain),
-    ...["ns", "agc"].map((what) => chosenSentence(what, wishes, chain)),
-    echoSentence(wanted, chain),
+    ...Object.keys(NAMES).map((what) => chosenSentence(what, wishes, chain)),
   ];
   if (actual) {
     for (const what of Object.keys(NAMES)) {
@@ -58,7 +66,7 @@ export function describe(wishes, chain, actual) {
 }
 
 function automaticSentences(wishes, chain) {
-  const automatic = ["ns", "agc"].filter((what) => wishes[what] === "auto");
+  const automatic = Object.keys(NAMES).filter((what) => wishes[what] === "auto");
   const left = automatic.filter((what) => stagesFor(what, chain).length > 0);
   const kept = automatic.filter((what) => stagesFor(what, chain).length === 0);
   const sentences = [];
@@ -75,22 +83,17 @@ function automaticSentences(wishes, chain) {
 function chosenSentence(what, wishes, chain) {
   if (wishes[what] === "auto") return "";
   const onServer = stagesFor(what, chain).length > 0;
+  if (what === "ec" && wishes.ec === "on") return `Your browser's echo cancellation is on${onServer ? ", beside the server's" : ""}.`;
   const said = `${list([what])} is ${wishes[what]}, as you chose`;
   if (wishes[what] === "on" && onServer) return `${said}; the server does it too, and twice can sound thin.`;
+  if (what === "ec" && wishes.ec === "off" && !onServer) return `${said}: use headphones, or the others hear themselves.`;
   if (wishes[what] === "off" && !onServer) return `${said}; the server does not do it either.`;
   return `${said}.`;
 }
 
-function echoSentence(wanted, chain) {
-  const onServer = stagesFor("ec", chain).length > 0;
-  if (wanted.ec) return onServer ? "Your browser's echo cancellation stays on beside the server's." : "Your browser's echo cancellation is on.";
-  return onServer
-    ? "Your browser's echo cancellation is off; the server's works alone."
-    : "Your browser's echo cancellation is off: use headphones, or the others hear themselves.";
-}
-
 function list(whats) {
-  const text = whats.map((what) => NAMES[what]).join(" and ");
+  const names = whats.map((what) => NAMES[what]);
+  const text = names.length > 2 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names.join(" and ");
   return text[0].toUpperCase() + text.slice(1);
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use foldback_chain::{Chain, ChainSpec, MIX_KIND};
-use foldback_stage::{RawValue, SAMPLE_RATE_HZ, StageFormat};
+use foldback_stage::{ParamValue, RawValue, SAMPLE_RATE_HZ, StageFormat};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -262,10 +262,14 @@ pub struct StageInfo {
     pub name: String,
     /// What it is.
     pub kind: String,
+    /// Whether sound goes through it; if not, it passes by.
+    pub enabled: bool,
+    /// Its boolean parameters, by name: which of its parts are on. The others may hold what is not
+    /// for everybody, such as paths.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub switches: BTreeMap<&'static str, bool>,
     /// Algorithmic delay.
     pub delay_ms: f32,
-    /// Whether it runs.
-    pub enabled: bool,
 }
 
 impl ChainInfo {
@@ -282,8 +286,9 @@ impl ChainInfo {
         let mix = chain.mix.map(|_| StageInfo {
             name: MIX_KIND.to_owned(),
             kind: MIX_KIND.to_owned(),
-            delay_ms: 0.0,
             enabled: true,
+            switches: BTreeMap::new(),
+            delay_ms: 0.0,
         });
         let stages = side(&chain.input).into_iter().chain(mix).chain(side(&chain.output));
         Self { name: chain.name.clone(), mixes: chain.mix.is_some(), stages: stages.collect() }
@@ -291,11 +296,16 @@ impl ChainInfo {
 }
 
 fn stage_info((spec, delay_samples): (&foldback_chain::StageSpec, usize)) -> StageInfo {
+    let switches = spec.params.iter().filter_map(|(name, value)| match value {
+        ParamValue::Bool(on) => Some((name, *on)),
+        _ => None,
+    });
     StageInfo {
         name: spec.name.clone(),
         kind: spec.kind.name.to_owned(),
-        delay_ms: delay_samples as f32 * 1e3 / SAMPLE_RATE_HZ as f32,
         enabled: spec.enabled,
+        switches: switches.collect(),
+        delay_ms: delay_samples as f32 * 1e3 / SAMPLE_RATE_HZ as f32,
     }
 }
 

@@ -32,6 +32,7 @@ use str0m::rtp::{
 };
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
+use crate::acoustics::Acoustics;
 use crate::alloc::no_alloc;
 use crate::clock::SimClock;
 use crate::net::{LinkSpec, Network};
@@ -157,6 +158,23 @@ impl SimConference {
         let encoder = &mut self.clients.get_mut(&id).expect("a client").encoder;
         encoder.set_bitrate(Bitrate::BitsPerSecond(256_000)).expect("valid");
         encoder.set_complexity(10).expect("valid");
+    }
+
+    /// Lets a client hear the room from a loudspeaker, whose sound its microphone captures too.
+    ///
+    /// # Panics
+    /// If there is none of that number.
+    pub fn set_acoustics(&mut self, id: ParticipantId, acoustics: Acoustics) {
+        self.clients.get_mut(&id).expect("a client").acoustics = Some(acoustics);
+    }
+
+    /// What [`Self::set_acoustics`] gave a client.
+    ///
+    /// # Panics
+    /// If there is none of that number, or it hears by headphones.
+    pub fn acoustics(&mut self, id: ParticipantId) -> &mut Acoustics {
+        let client = self.clients.get_mut(&id).expect("a client");
+        client.acoustics.as_mut().expect("a loudspeaker")
     }
 
     /// Lets `time` pass.
@@ -388,6 +406,7 @@ pub struct SimClient {
     voice: Voice,
     encoder: Encoder,
     decoder: Option<Decoder>,
+    acoustics: Option<Acoustics>,
     heard: Vec<f32>,
     packets_heard: u64,
     copies_heard: u64,
@@ -471,6 +490,7 @@ impl SimClient {
             voice,
             encoder,
             decoder: spec.records.then(decoder),
+            acoustics: None,
             heard: Vec::new(),
             packets_heard: 0,
             copies_heard: 0,
@@ -513,7 +533,11 @@ impl SimClient {
     /// Sends the packet whose last sample was captured now.
     fn speak(&mut self, now: Instant, network: &mut Network<SocketAddr, Vec<u8>>) {
         let mut pcm = [0.0; PACKET];
-        let audible = (self.voice)(self.position, &mut pcm);
+        let mut audible = (self.voice)(self.position, &mut pcm);
+        if let Some(acoustics) = &mut self.acoustics {
+            acoustics.capture(&mut pcm);
+            audible = true;
+        }
         let rtp_time = self.spec.rtp_begins_at.1.wrapping_add(self.position as u32);
         self.position += PACKET as u64;
         self.next_packet = Some(self.captured_at((self.position + PACKET as u64) as f64));
@@ -586,13 +610,13 @@ impl SimClient {
                     network.send(now, t.source, t.destination, t.contents.to_vec());
                 }
                 Output::Event(Event::Connected) => self.connected = true,
-                Output::Event(Event::RtpPacket(packet)) => self.hear(&packet),
+                Output::Event(Event::RtpPacket(packet)) => self.hear(now, &packet),
                 Output::Event(_) => {}
             }
         }
     }
 
-    fn hear(&mut self, packet: &RtpPacket) {
+    fn hear(&mut self, now: Instant, packet: &RtpPacket) {
         self.packets_heard += 1;
         let sources = &packet.header.csrc[..packet.header.csrc_count];
         self.sources = sources.to_vec();
@@ -608,6 +632,9 @@ impl SimClient {
             Some(block) => block.payload,
             None => &packet.payload[..],
         };
+        if let Some(acoustics) = &mut self.acoustics {
+            acoustics.arrived(now, *packet.seq_no, payload);
+        }
         let Some(decoder) = &mut self.decoder else { return };
         let mut pcm = [0.0; 5760];
         let packet = Packet::try_from(payload).expect("not empty");

@@ -1,14 +1,14 @@
 //! Cost of a 10 ms mono block.
 
 use criterion::Criterion;
-use foldback_plugin_webrtc::{auto_gain, echo_cancel, noise_suppress};
+use foldback_plugin_webrtc::{auto_gain, combined, echo_cancel, noise_suppress};
 use foldback_stage::{
     AudioBuffer, BLOCK_SAMPLES, BlockContext, Params, Stage, StageFormat, StageKind,
 };
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
-    for kind in [&echo_cancel::KIND, &noise_suppress::KIND, &auto_gain::KIND] {
+    for kind in [&echo_cancel::KIND, &noise_suppress::KIND, &auto_gain::KIND, &combined::KIND] {
         let mut stage = build(kind);
         let (mut audio, mut random) = (AudioBuffer::mono(), 1);
         criterion.bench_function(kind.name, |bencher| {

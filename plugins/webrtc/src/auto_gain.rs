@@ -7,7 +7,7 @@ use foldback_stage::{
 
 use crate::apm::{Apm, Config};
 
-const TARGET_DBFS: ParamSpec = ParamSpec::float(
+pub(crate) const TARGET_DBFS: ParamSpec = ParamSpec::float(
     "target_dbfs",
     "dBFS",
     -40.0,
@@ -16,7 +16,7 @@ const TARGET_DBFS: ParamSpec = ParamSpec::float(
     "Level (RMS while speaking) that quieter voices are brought to; louder ones stay.",
 );
 
-const MAX_GAIN_DB: ParamSpec =
+pub(crate) const MAX_GAIN_DB: ParamSpec =
     ParamSpec::float("max_gain_db", "dB", 1.0, 50.0, 50.0, "Most that a voice is amplified.");
 
 /// `{ kind = "auto-gain", target_dbfs = -18, max_gain_db = 50 }`
@@ -29,8 +29,18 @@ pub const KIND: StageKind = StageKind {
 };
 
 fn build(params: &Params, format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {
-    let max_gain_db = params.float(&MAX_GAIN_DB);
     let mut config = Config::default();
+    configure(&mut config, params);
+    Ok(Box::new(AutoGain {
+        apm: Apm::new(format.channels, config)?,
+        energy_in: 0.0,
+        energy_out: 0.0,
+    }))
+}
+
+/// Switches the gain control on.
+pub(crate) fn configure(config: &mut Config, params: &Params) {
+    let max_gain_db = params.float(&MAX_GAIN_DB);
     config.gain_controller2.enabled = true;
     let adaptive = &mut config.gain_controller2.adaptive_digital;
     adaptive.enabled = true;
@@ -39,11 +49,6 @@ fn build(params: &Params, format: StageFormat) -> Result<Box<dyn Stage>, BuildEr
     adaptive.initial_gain_db = INITIAL_GAIN_DB.min(max_gain_db);
     adaptive.max_gain_change_db_per_second = 6.0;
     adaptive.max_output_noise_level_dbfs = -50.0;
-    Ok(Box::new(AutoGain {
-        apm: Apm::new(format.channels, config)?,
-        energy_in: 0.0,
-        energy_out: 0.0,
-    }))
 }
 
 /// The library steers speech *peaks* to `-headroom_db` and estimates how far they lie above the

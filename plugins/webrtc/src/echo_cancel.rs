@@ -1,13 +1,11 @@
 //! `echo-cancel`: AEC3 against what the participant is being played.
 
 use foldback_stage::{
-    AudioBlock, BLOCK_SAMPLES, BlockContext, BuildError, Params, Stage, StageFormat, StageKind,
-    StageReport, samples_to_ms,
+    AudioBlock, BlockContext, BuildError, Params, Stage, StageFormat, StageKind, StageReport,
 };
 
-use crate::apm::{Apm, Stats};
-use crate::echo_delay::EchoDelay;
-use crate::far_end::FarEnd;
+use crate::apm::{Apm, Config, Stats};
+use crate::echo_path::EchoPath;
 
 /// `{ kind = "echo-cancel" }`
 pub const KIND: StageKind = StageKind {
@@ -20,47 +18,22 @@ pub const KIND: StageKind = StageKind {
 
 fn build(_params: &Params, format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {
     Ok(Box::new(EchoCancel {
-        apm: Apm::aligned_echo_canceller(format.channels, REFERENCE_DELAY_MS)?,
-        far_end: FarEnd::new(),
-        delay: EchoDelay::new(),
-        refused_far_ends: 0,
+        apm: Apm::aligned_echo_canceller(format.channels, Config::default())?,
+        path: EchoPath::new(),
         stats: None,
     }))
 }
 
 struct EchoCancel {
     apm: Apm,
-    far_end: FarEnd,
-    delay: EchoDelay,
-    refused_far_ends: u64,
+    path: EchoPath,
     stats: Option<Stats>,
 }
 
-impl EchoCancel {
-    /// Takes what was played and heard in a tick. Without a far end the participant hears silence;
-    /// one of another form is counted, and taken for silence too.
-    fn observe(&mut self, microphone: &[f32], cx: &BlockContext<'_>) {
-        let far_end = cx.far_end.unwrap_or(&SILENCE).try_into().unwrap_or_else(|_| {
-            self.refused_far_ends += 1;
-            &SILENCE
-        });
-        self.far_end.push(far_end);
-        self.delay.shift(cx.timeline.shift_samples);
-        self.delay.push(far_end, microphone.try_into().unwrap_or(&SILENCE));
-    }
-}
-
-const SILENCE: [f32; BLOCK_SAMPLES] = [0.0; BLOCK_SAMPLES];
-
 impl Stage for EchoCancel {
     fn process(&mut self, block: &mut AudioBlock<'_>, cx: &mut BlockContext<'_>) {
-        self.observe(block.left(), cx);
-        // Until an echo is found AEC3 hears that nothing is played: it passes audio as it came, and
-        // learns nothing that is wrong.
-        let reference = self.delay.samples().map_or(SILENCE, |delay_samples| {
-            self.far_end.delayed(delay_samples.saturating_sub(MARGIN_SAMPLES))
-        });
-        self.apm.analyze_render(&reference);
+        self.path.observe(block.left(), cx);
+        self.apm.analyze_render(&self.path.reference());
         self.apm.process_capture(block);
         self.stats = Some(self.apm.stats());
     }
@@ -70,7 +43,7 @@ impl Stage for EchoCancel {
     // is heard again. What was played goes into the ring all the same, so that the reference of
     // the next block is at its delay, whenever that comes.
     fn idle(&mut self, cx: &mut BlockContext<'_>) {
-        self.observe(&SILENCE, cx);
+        self.path.observe_idle(cx);
     }
 
     fn delay_samples(&self) -> usize {
@@ -82,32 +55,16 @@ impl Stage for EchoCancel {
     }
 
     fn report(&self, report: &mut StageReport) {
-        let Some(stats) = self.stats else { return };
-        let erle: Option<f64> = stats.echo_return_loss_enhancement.into();
-        let residual: Option<f64> = stats.residual_echo_likelihood.into();
-        if let Some(erle) = erle {
-            report.add("echo_return_loss_enhancement_db", erle as f32);
-        }
-        if let Some(samples) = self.delay.samples() {
-            report.add("echo_delay_ms", samples_to_ms(samples));
-        }
-        if let Some(residual) = residual {
-            report.add("residual_echo_likelihood", residual as f32);
-        }
-        report.add("refused_blocks", (self.apm.refused_blocks() + self.refused_far_ends) as f32);
+        let Some(stats) = &self.stats else { return };
+        self.path.report(stats, report);
+        let refused = self.apm.refused_blocks() + self.path.refused_far_ends();
+        report.add("refused_blocks", refused as f32);
     }
 }
 
-/// The reference comes this much before its strongest echo: 20 ms.
-const MARGIN_SAMPLES: usize = 960;
-
-/// Where in the reference AEC3's filter of 52 ms begins: 4 ms before the strongest echo, since weaker
-/// ones may come before it. Measured at 8, 12 and 16 ms: see the ADR.
-const REFERENCE_DELAY_MS: i32 = 16;
-
 /// Of the band-splitting filters and of AEC3's framing into 64 samples at 16 kHz; measured by
 /// correlation.
-const DELAY_SAMPLES: usize = 433;
+pub(crate) const DELAY_SAMPLES: usize = 433;
 
 /// Far-end speech that AEC3 needs to learn a room from nothing.
-const CONVERGENCE_BLOCKS: usize = 200;
+pub(crate) const CONVERGENCE_BLOCKS: usize = 200;

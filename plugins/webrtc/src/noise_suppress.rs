@@ -7,7 +7,7 @@ use foldback_stage::{
 
 use crate::apm::{Apm, Config};
 
-const LEVEL: ParamSpec = ParamSpec::choice(
+pub(crate) const LEVEL: ParamSpec = ParamSpec::choice(
     "level",
     &["low", "moderate", "high", "very-high"],
     "high",
@@ -24,8 +24,14 @@ pub const KIND: StageKind = StageKind {
 };
 
 fn build(params: &Params, format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {
-    use webrtc_audio_processing_sys as ffi;
     let mut config = Config::default();
+    configure(&mut config, params);
+    Ok(Box::new(NoiseSuppress { apm: Apm::new(format.channels, config)? }))
+}
+
+/// Switches the suppressor on.
+pub(crate) fn configure(config: &mut Config, params: &Params) {
+    use webrtc_audio_processing_sys as ffi;
     config.noise_suppression.enabled = true;
     config.noise_suppression.level = match params.choice(&LEVEL) {
         "low" => ffi::AudioProcessing_Config_NoiseSuppression_Level_kLow,
@@ -33,7 +39,6 @@ fn build(params: &Params, format: StageFormat) -> Result<Box<dyn Stage>, BuildEr
         "high" => ffi::AudioProcessing_Config_NoiseSuppression_Level_kHigh,
         _ => ffi::AudioProcessing_Config_NoiseSuppression_Level_kVeryHigh,
     };
-    Ok(Box::new(NoiseSuppress { apm: Apm::new(format.channels, config)? }))
 }
 
 struct NoiseSuppress {
@@ -59,7 +64,7 @@ impl Stage for NoiseSuppress {
 }
 
 /// Of the band-splitting filters and of the overlapping windows; measured by correlation.
-const DELAY_SAMPLES: usize = 332;
+pub(crate) const DELAY_SAMPLES: usize = 332;
 
 /// The noise estimate of NS starts from a model and is its own after so many blocks.
-const NOISE_ESTIMATE_BLOCKS: usize = 200;
+pub(crate) const NOISE_ESTIMATE_BLOCKS: usize = 200;

@@ -75,6 +75,7 @@ fn stages_lists_every_kind_with_its_ranges() {
         "noise-suppress",
         "denoise",
         "auto-gain",
+        "webrtc-apm",
         "gain",
         "gate",
         "compressor",

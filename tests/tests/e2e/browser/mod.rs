@@ -4,6 +4,7 @@ mod disturbances;
 mod networks;
 mod offers;
 mod plugins;
+mod processing;
 mod reload;
 mod rooms;
 

@@ -6,7 +6,7 @@ use std::slice;
 use std::sync::Arc;
 
 use foldback_chain::{Chain, ChainSpec, MIX_KIND, StageSpec};
-use foldback_stage::{ParamValue, Params, RawValue, StageFormat, StageKind};
+use foldback_stage::{ParamSpec, ParamType, ParamValue, Params, RawValue, StageFormat, StageKind};
 
 use crate::names;
 use crate::reader::set_param;
@@ -55,7 +55,7 @@ impl Overrides {
     }
 
     /// Adds to what is changed of the stage called `name`, one of `stages`. Builds it once as it is
-    /// to be: allocates, may take milliseconds.
+    /// to be: allocates, may take milliseconds. Text stays as the file has it: it may be a path.
     ///
     /// # Errors
     /// What is allowed, with the name that was probably meant; nothing is changed then.
@@ -67,13 +67,24 @@ impl Overrides {
         params: &[(&str, RawValue<'_>)],
     ) -> Result<(), RefusedOverride> {
         let spec = find(stages, name)?;
+        if enabled.is_none() && params.is_empty() {
+            let sentence = "There is nothing to change: give `enabled`, `params` or both.";
+            return Err(RefusedOverride::Param(sentence.to_owned()));
+        }
         let none = StageOverride { kind: spec.kind, enabled: None, params: Params::default() };
         let known = self.0.get(name).filter(|known| ptr::eq(known.kind, spec.kind));
         let mut changed = known.cloned().unwrap_or(none);
         changed.enabled = enabled.or(changed.enabled);
+        let is_text = |declared: &ParamSpec| matches!(declared.ty, ParamType::Text { .. });
         for (key, value) in params {
-            let Some(declared) = spec.kind.params.iter().find(|spec| spec.name == *key) else {
-                let allowed = spec.kind.params.iter().map(|spec| spec.name);
+            let declared = spec.kind.params.iter().find(|declared| declared.name == *key);
+            if declared.is_some_and(is_text) {
+                let sentence = format!("`{key}` is text: it can be changed in the file alone.");
+                return Err(RefusedOverride::Param(sentence));
+            }
+            let Some(declared) = declared else {
+                let allowed = spec.kind.params.iter().filter(|declared| !is_text(declared));
+                let allowed = allowed.map(|declared| declared.name);
                 let (found, allowed, help) =
                     names::unknown_key(&format!("`{}`", spec.kind.name), key, allowed);
                 return Err(RefusedOverride::Param(sentence(&found, &allowed, help)));
@@ -179,12 +190,14 @@ fn shown(value: RawValue<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use foldback_stage::{BuildError, ParamSpec};
+    use foldback_stage::BuildError;
 
     use super::*;
 
     const LEVEL_DB: ParamSpec = ParamSpec::float("level_db", "dB", -60.0, 30.0, 0.0, "Level.");
     const MODE: ParamSpec = ParamSpec::choice("mode", &["soft", "hard"], "soft", "How.");
+
+    const FOLDER: ParamSpec = ParamSpec::text("folder", ".", "Where.");
 
     struct Nothing;
 
@@ -200,7 +213,7 @@ mod tests {
     static LEVEL: StageKind = StageKind {
         name: "level",
         about: "Refuses to be hard above 20 dB.",
-        params: &[LEVEL_DB, MODE],
+        params: &[LEVEL_DB, MODE, FOLDER],
         build: &|params, _| match params.float(&LEVEL_DB) > 20.0 && params.choice(&MODE) == "hard" {
             true => Err(BuildError::new("too hard")),
             false => Ok(Box::new(Nothing)),
@@ -219,6 +232,14 @@ mod tests {
         let refused = overrides.set(&chain().input, name, None, params).expect_err("refused");
         assert!(overrides.is_empty(), "what was refused is kept: {overrides:?}");
         refused
+    }
+
+    #[test]
+    fn text_stays_as_the_file_has_it_and_nothing_is_no_change() {
+        let path = [("folder", RawValue::Text("/etc"))];
+        let told = "`folder` is text: it can be changed in the file alone.";
+        assert_eq!(refused("level", &path), RefusedOverride::Param(told.to_owned()));
+        assert!(matches!(refused("level", &[]), RefusedOverride::Param(_)));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub struct StageView {
     pub part: &'static str,
     /// Switched off, audio passes as late as through it.
     pub enabled: bool,
-    /// In the order of their declaration.
+    /// In the order of their declaration, without text: it may be a path, and everybody may look.
     pub params: Vec<ParamView>,
     /// Of the last second; over the room's participants or mixes where they are several.
     pub readings: Means,
@@ -49,7 +49,7 @@ pub struct ParamView {
     pub value: Value,
     /// As it is where nobody says anything.
     pub default: Value,
-    /// `number`, `integer`, `switch`, `choice` or `text`.
+    /// `number`, `integer`, `switch` or `choice`; `text` is not shown.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// Empty for a bare number.
@@ -165,7 +165,8 @@ fn params_view(declared: &'static [ParamSpec], params: &Params) -> Vec<ParamView
         let set = params.iter().find(|(name, _)| *name == spec.name);
         set.map_or_else(|| spec.default_value(), |(_, value)| value.clone())
     };
-    declared.iter().map(|spec| param_view(spec, value(spec))).collect()
+    let shown = declared.iter().filter(|spec| !matches!(spec.ty, ParamType::Text { .. }));
+    shown.map(|spec| param_view(spec, value(spec))).collect()
 }
 
 fn param_view(spec: &ParamSpec, value: ParamValue) -> ParamView {

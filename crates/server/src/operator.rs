@@ -62,25 +62,27 @@ impl Operator {
     /// from this machine.
     pub fn check(&self, request: &Parts) -> Result<(), ErrorMessage> {
         match self.token {
-            Some(_) => self.check_token(bearer(&request.headers).unwrap_or_default()),
             None if is_from_here(request) => Ok(()),
-            None => Err(ErrorMessage::new(
+            _ => self.check_token(bearer(&request.headers).unwrap_or_default()),
+        }
+    }
+
+    /// Lets whoever says the token through. Takes as long for one wrong token as for another of the
+    /// same length.
+    ///
+    /// # Errors
+    /// `unauthorized`; `forbidden`, if there is no token.
+    pub fn check_token(&self, said: &str) -> Result<(), ErrorMessage> {
+        let Some(known) = &self.token else {
+            return Err(ErrorMessage::new(
                 ErrorCode::Forbidden,
                 format!(
                     "Without an operator token only this machine itself may change sound. Start \
                      the server with {TOKEN_VARIABLE} or `operator_token_file`, and send the token."
                 ),
-            )),
-        }
-    }
-
-    /// Lets whoever says the token through. Takes as long for one wrong token as for another.
-    ///
-    /// # Errors
-    /// `unauthorized`.
-    pub fn check_token(&self, said: &str) -> Result<(), ErrorMessage> {
-        let known = self.token.as_deref().unwrap_or_default().as_bytes();
-        if !known.is_empty() && bool::from(known.ct_eq(said.as_bytes())) {
+            ));
+        };
+        if bool::from(known.as_bytes().ct_eq(said.as_bytes())) {
             return Ok(());
         }
         Err(ErrorMessage::new(
@@ -122,7 +124,8 @@ fn is_from_here(request: &Parts) -> bool {
     let headers = &request.headers;
     let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
     let direct = peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());
-    let proxied = ["x-forwarded-for", "forwarded"].iter().any(|name| headers.contains_key(*name));
+    let by_proxies = ["x-forwarded-for", "forwarded", "via", "x-real-ip"];
+    let proxied = by_proxies.iter().any(|name| headers.contains_key(*name));
     let all = |name, is_here: fn(&HeaderValue) -> bool| headers.get_all(name).iter().all(is_here);
     let named = headers.contains_key(header::HOST) || request.uri.authority().is_some();
     direct
@@ -197,7 +200,7 @@ mod tests {
     #[test]
     fn without_a_token_nobody_else_may_not_through_a_proxy_nor_by_a_page_of_another_site() {
         let host = ("host", "localhost:8080");
-        let others: [(&str, &[(&str, &str)]); 9] = [
+        let others: [(&str, &[(&str, &str)]); 11] = [
             ("192.0.2.1:5", &[host]),
             ("127.0.0.1:5", &[]),
             ("127.0.0.1:5", &[("host", "rebound.example:8080")]),
@@ -205,6 +208,8 @@ mod tests {
             ("127.0.0.1:5", &[host, ("host", "rebound.example")]),
             ("127.0.0.1:5", &[host, ("x-forwarded-for", "192.0.2.1")]),
             ("127.0.0.1:5", &[host, ("forwarded", "for=192.0.2.1")]),
+            ("127.0.0.1:5", &[host, ("via", "1.1 proxy")]),
+            ("127.0.0.1:5", &[host, ("x-real-ip", "192.0.2.1")]),
             ("127.0.0.1:5", &[host, ("origin", "https://elsewhere.example")]),
             ("127.0.0.1:5", &[host, ("origin", "null")]),
         ];

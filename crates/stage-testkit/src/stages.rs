@@ -45,6 +45,23 @@ pub fn run(stage: &mut dyn Stage, input: &[f32]) -> Vec<f32> {
     run_with(stage, input, |_| BlockContext::default())
 }
 
+/// Takes `input` through a mono stage built with `from` and told the values `to` in the middle of it,
+/// at the end of a block. Returns the sound, and where that was.
+#[must_use]
+pub fn run_with_change(
+    kind: &StageKind,
+    from: &[(&str, RawValue<'_>)],
+    to: &[(&str, RawValue<'_>)],
+    input: &[f32],
+) -> (Vec<f32>, usize) {
+    let mut stage = build(kind, StageFormat::MONO, from);
+    let middle = input.len() / 2 / BLOCK_SAMPLES * BLOCK_SAMPLES;
+    let mut output = run(&mut *stage, &input[..middle]);
+    stage.adjust(&params(kind, to));
+    output.extend(run(&mut *stage, &input[middle..]));
+    (output, middle)
+}
+
 /// As [`run`], with the context that `context` gives for each block by its number.
 #[must_use]
 pub fn run_with<'a>(

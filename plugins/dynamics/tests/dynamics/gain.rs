@@ -1,9 +1,11 @@
 use foldback_plugin_dynamics::gain::KIND;
 use foldback_stage::StageFormat;
 use foldback_stage_testkit::signal::white_noise;
-use foldback_stage_testkit::stages::{build, must_be_sound, params, run, run_stereo};
+use foldback_stage_testkit::stages::{
+    build, must_be_sound, params, run, run_stereo, run_with_change,
+};
 
-use crate::{change_must_be_smooth, run_with_change, set};
+use crate::{change_must_be_smooth, set};
 
 #[test]
 fn it_is_sound() {
@@ -43,7 +45,7 @@ fn another_gain_is_moved_to_without_a_step() {
 
 #[test]
 fn a_move_takes_20_ms_in_a_straight_line() {
-    let output = run_with_change(&KIND, &[], &set([("gain_db", -20.0)]), &[0.5; 4800]);
+    let (output, _) = run_with_change(&KIND, &[], &set([("gain_db", -20.0)]), &[0.5; 4800]);
     let largest_step = output.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
     assert!(largest_step < 1.01 * 0.45 / 960.0, "{largest_step}");
     assert_eq!(output[2399], 0.5);

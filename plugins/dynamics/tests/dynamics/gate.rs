@@ -1,9 +1,11 @@
 use foldback_plugin_dynamics::gate::KIND;
 use foldback_stage::StageFormat;
 use foldback_stage_testkit::signal::{tone, white_noise};
-use foldback_stage_testkit::stages::{build, must_be_sound, reading, run, run_stereo};
+use foldback_stage_testkit::stages::{
+    build, must_be_sound, reading, run, run_stereo, run_with_change,
+};
 
-use crate::{change_must_be_smooth, gains_db, level_behind, run_with_change, set, steady};
+use crate::{change_must_be_smooth, gains_db, level_behind, set, steady};
 
 #[test]
 fn it_is_sound() {
@@ -80,7 +82,7 @@ fn it_opens_and_closes_without_a_click() {
         let threshold = |dbfs| set([("threshold_dbfs", dbfs)]);
         change_must_be_smooth(&KIND, &threshold(from), &threshold(to), 440.0, -40.0);
     }
-    let output = run_with_change(&KIND, &[], &set([("attack_ms", 1.0)]), &input);
+    let (output, _) = run_with_change(&KIND, &[], &set([("attack_ms", 1.0)]), &input);
     assert_eq!(output[4800..], input[4800..], "times alone change nothing while it is open");
 }
 

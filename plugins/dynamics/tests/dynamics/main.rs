@@ -9,7 +9,7 @@ mod limiter;
 use foldback_stage::{RawValue, StageFormat, StageKind};
 use foldback_stage_testkit::measure::{clicks, rms_dbfs, tone_dbfs};
 use foldback_stage_testkit::signal::tone;
-use foldback_stage_testkit::stages::{build, params, run};
+use foldback_stage_testkit::stages::{build, run, run_with_change};
 
 foldback_stage_testkit::guard_allocations!();
 
@@ -37,16 +37,6 @@ fn steady(level: f32, ms: usize) -> Vec<f32> {
     vec![level; 48 * ms]
 }
 
-/// Takes `input` through a stage that is told the values `to` at its middle.
-fn run_with_change(kind: &StageKind, from: Set<'_>, to: Set<'_>, input: &[f32]) -> Vec<f32> {
-    let mut stage = build(kind, StageFormat::MONO, from);
-    let (before, after) = input.split_at(input.len() / 2 / 480 * 480);
-    let mut output = run(&mut *stage, before);
-    stage.adjust(&params(kind, to));
-    output.extend(run(&mut *stage, after));
-    output
-}
-
 /// Changes from one setting to the other under a steady tone: without a click, and in the end as a
 /// stage that was built with the new values.
 fn change_must_be_smooth(
@@ -57,7 +47,7 @@ fn change_must_be_smooth(
     level_dbfs: f64,
 ) {
     let input = tone(frequency_hz, level_dbfs, 4.0);
-    let output = run_with_change(kind, from, to, &input);
+    let (output, _) = run_with_change(kind, from, to, &input);
     let what = format!("{from:?} to {to:?}");
     assert_eq!(clicks(&output[48_000..]), [], "{what}");
     let built = run(&mut *build(kind, StageFormat::MONO, to), &input);

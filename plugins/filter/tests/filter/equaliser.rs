@@ -2,11 +2,10 @@ use foldback_plugin_filter::equaliser::KIND;
 use foldback_stage::{RawValue, StageFormat};
 use foldback_stage_testkit::measure::tone_dbfs;
 use foldback_stage_testkit::signal::{tone, white_noise};
-use foldback_stage_testkit::stages::{build, must_be_sound, params, run};
+use foldback_stage_testkit::stages::{build, must_be_sound, params, run, run_with_change};
 
 use crate::{
-    change_must_be_smooth, difference_db, response_db, run_with_change, tail_must_end,
-    warm_up_must_be_enough,
+    change_must_be_smooth, difference_db, response_db, tail_must_end, warm_up_must_be_enough,
 };
 
 fn set<const N: usize>(values: [(&'static str, f64); N]) -> [(&'static str, RawValue<'static>); N] {

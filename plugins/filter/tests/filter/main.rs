@@ -7,7 +7,7 @@ mod low_pass;
 use foldback_stage::{RawValue, StageFormat, StageKind};
 use foldback_stage_testkit::measure::{clicks, peak_dbfs, rms_dbfs, tone_dbfs};
 use foldback_stage_testkit::signal::{pink_noise, tone, white_noise};
-use foldback_stage_testkit::stages::{build, params, run};
+use foldback_stage_testkit::stages::{build, run, run_with_change};
 
 foldback_stage_testkit::guard_allocations!();
 
@@ -18,21 +18,6 @@ fn response_db(kind: &StageKind, set: Set<'_>, frequency_hz: f64) -> f64 {
     let input = tone(frequency_hz, -6.0, 1.5);
     let output = run(&mut *build(kind, StageFormat::MONO, set), &input);
     tone_dbfs(&output[24_000..], frequency_hz) - tone_dbfs(&input[24_000..], frequency_hz)
-}
-
-/// Takes `input` through a stage that is told the values `to` at its middle, which is returned too.
-fn run_with_change(
-    kind: &StageKind,
-    from: Set<'_>,
-    to: Set<'_>,
-    input: &[f32],
-) -> (Vec<f32>, usize) {
-    let mut stage = build(kind, StageFormat::MONO, from);
-    let middle = input.len() / 2 / 480 * 480;
-    let mut output = run(&mut *stage, &input[..middle]);
-    stage.adjust(&params(kind, to));
-    output.extend(run(&mut *stage, &input[middle..]));
-    (output, middle)
 }
 
 /// Changes from one filter to the other, under tones low and high: without a click, without ringing

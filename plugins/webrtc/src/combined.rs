@@ -26,8 +26,8 @@ const AUTO_GAIN: ParamSpec = ParamSpec::bool(
 /// `{ kind = "webrtc-apm", auto_gain = false }`
 pub const KIND: StageKind = StageKind {
     name: "webrtc-apm",
-    about: "High-pass, echo canceller, noise suppressor and automatic gain in one (WebRTC APM): \
-            cheaper and with less delay than a stage for each. Stands before `mix`.",
+    about: "High-pass, echo canceller, noise suppressor and automatic gain in one (WebRTC APM), \
+            with less delay than a stage for each. Stands before `mix`.",
     params: &[
         HIGH_PASS,
         ECHO_CANCEL,
@@ -83,7 +83,7 @@ impl Stage for Combined {
             self.apm.analyze_render(&path.reference());
         }
         self.apm.process_capture(block);
-        self.stats = Some(self.apm.stats());
+        self.stats = self.path.is_some().then(|| self.apm.stats());
     }
 
     // As in `echo-cancel`, the processor stands still.

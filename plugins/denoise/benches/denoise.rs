@@ -1,15 +1,11 @@
-//! Cost of a 10 ms block, beside that of the library alone.
-
-use std::hint::black_box;
+//! Cost of a 10 ms block. Beside the library alone: `cargo bench -p foldback-benches --bench stages`.
 
 use criterion::Criterion;
 use foldback_plugin_denoise::{denoise, vad};
-use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext, Params, StageFormat, StageKind};
-use nnnoiseless::DenoiseState;
+use foldback_stage::{AudioBuffer, BlockContext, Params, StageFormat, StageKind};
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
-    bench_library(&mut criterion);
     bench(&mut criterion, "denoise mono", &denoise::KIND, AudioBuffer::mono(), 0.3);
     bench(&mut criterion, "denoise mono, silence", &denoise::KIND, AudioBuffer::mono(), 0.0);
     bench(&mut criterion, "vad mono", &vad::KIND, AudioBuffer::mono(), 0.3);
@@ -20,15 +16,6 @@ fn main() {
 
 fn sawtooth(n: usize) -> f32 {
     (n * 37 % 97) as f32 / 48.0 - 1.0
-}
-
-fn bench_library(criterion: &mut Criterion) {
-    let mut state = DenoiseState::new();
-    let input: [f32; BLOCK_SAMPLES] = std::array::from_fn(|n| sawtooth(n) * 0.3 * 32_768.0);
-    let mut output = [0.0; BLOCK_SAMPLES];
-    criterion.bench_function("nnnoiseless alone", |bencher| {
-        bencher.iter(|| state.process_frame(&mut output, black_box(&input)));
-    });
 }
 
 fn bench(

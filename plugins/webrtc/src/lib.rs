@@ -10,10 +10,10 @@
 pub mod auto_gain;
 pub mod combined;
 pub mod echo_cancel;
+pub mod echo_delay;
 pub mod noise_suppress;
 
 mod apm;
-mod echo_delay;
 mod echo_path;
 mod far_end;
 

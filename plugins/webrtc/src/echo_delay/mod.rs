@@ -40,7 +40,7 @@ const SLOW_FORGETTING_S: f32 = 2.0;
 const DRIFT_STEP_SAMPLES: f32 = 0.5;
 
 /// Finds and follows the delay. Never allocates but when made (about 500 KiB).
-pub(crate) struct EchoDelay {
+pub struct EchoDelay {
     correlator: Correlator,
     fast: Average,
     slow: Average,
@@ -54,8 +54,16 @@ pub(crate) struct EchoDelay {
     shift_samples: i32,
 }
 
+impl Default for EchoDelay {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl EchoDelay {
-    pub(crate) fn new() -> Self {
+    /// Knows of no echo.
+    #[must_use]
+    pub fn new() -> Self {
         Self {
             correlator: Correlator::new(),
             fast: Average::new(FAST_FORGETTING_S),
@@ -71,21 +79,22 @@ impl EchoDelay {
 
     /// By how many samples at 48 kHz the strongest echo comes after the far end, once that is
     /// known. Kept while there is nothing to find it out from.
-    pub(crate) fn samples(&self) -> Option<usize> {
+    #[must_use]
+    pub fn samples(&self) -> Option<usize> {
         self.delay_samples.map(|samples| samples.round() as usize)
     }
 
     /// The microphone's signal was made longer by `samples` before the next block: every echo
     /// from there on comes later by as many.
-    pub(crate) fn shift(&mut self, samples: i32) {
+    pub fn shift(&mut self, samples: i32) {
         self.shift_samples += samples;
         if let Some(delay) = &mut self.delay_samples {
             *delay = (*delay + samples as f32).max(0.0);
         }
     }
 
-    /// Takes a block of the far end and the block of the microphone of the same tick.
-    pub(crate) fn push(&mut self, far: &[f32; BLOCK_SAMPLES], microphone: &[f32; BLOCK_SAMPLES]) {
+    /// Takes a block of the far end and the block of the microphone of the same tick. Never allocates.
+    pub fn push(&mut self, far: &[f32; BLOCK_SAMPLES], microphone: &[f32; BLOCK_SAMPLES]) {
         let Self { correlator, fast, slow, .. } = self;
         let limit = LIMIT * self.usual_rms;
         let energy = &mut self.frame_energy;

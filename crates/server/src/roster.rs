@@ -7,8 +7,9 @@ use foldback_room::ParticipantId;
 use foldback_worker::{Readings, RoomKey};
 use tokio::sync::mpsc::Sender;
 
+use crate::chain_info::ChainInfo;
 use crate::live::RoomChains;
-use crate::message::{ChainInfo, ErrorCode, ErrorMessage, Person, ServerMessage};
+use crate::message::{ErrorCode, ErrorMessage, Person, ServerMessage};
 use crate::report::ParticipantReport;
 
 /// Where messages to one client go. Bounded: a client that does not read is let go.

@@ -214,8 +214,8 @@ impl Room {
     /// Gives the change back, and nothing is changed, if it was built for another chain or other
     /// participants, or if too many changes are under way.
     pub fn change_chain(&mut self, mut change: ChainChange) -> Result<ChainChange, ChainChange> {
-        let inputs = self.participants.iter().map(|p| (p.id, &p.input));
-        if !change.fits(inputs, self.mixes.iter().map(Mix::output)) {
+        let inputs = self.participants.iter().map(|p| (p.id, &p.chain, &p.input));
+        if !change.fits(&self.spec.chain, inputs, self.mixes.iter().map(Mix::output)) {
             return Err(change);
         }
         // All of them were asked before, so that none refuses.

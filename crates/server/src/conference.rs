@@ -271,7 +271,8 @@ impl Conference {
             worker,
             info: self.running().chain_info(&chain),
             chains: RoomChains::new(chain),
-            revision: 0,
+            turn: Arc::default(),
+            answer: None,
             readings: Vec::new(),
             people: BTreeMap::new(),
         })

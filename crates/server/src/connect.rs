@@ -46,18 +46,12 @@ impl Conference {
         };
         let built = tokio::task::spawn_blocking(build).await;
         let result = match built {
-            Ok(Ok((answer, built))) => self.hand_over(worker, id, built).map(|()| answer),
+            Ok(Ok((answer, built))) => self.hand_over(id, built).await.map(|()| answer),
             Ok(Err(BuildError::Offer(error))) => {
                 Err(ErrorMessage::new(ErrorCode::BadSdp, capitalised(&error.to_string())))
             }
-            Ok(Err(BuildError::Admission(error))) => {
-                tracing::error!(%id, %error, "a participant could not be built");
-                Err(ErrorMessage::internal())
-            }
-            Err(error) => {
-                tracing::error!(%id, %error, "answering an offer failed");
-                Err(ErrorMessage::internal())
-            }
+            Ok(Err(BuildError::Admission(error))) => Err(could_not_be_built(id, &error)),
+            Err(error) => Err(could_not_be_built(id, &error)),
         };
         if result.is_err()
             && let Ok((_, room)) = self.state().room_of(id)
@@ -69,28 +63,29 @@ impl Conference {
     }
 
     /// Gives a built participant to its worker, if the person has not left meanwhile.
-    fn hand_over(
-        &self,
-        worker: usize,
-        id: ParticipantId,
-        built: Built,
-    ) -> Result<(), ErrorMessage> {
+    async fn hand_over(&self, id: ParticipantId, built: Built) -> Result<(), ErrorMessage> {
+        let turn = Arc::clone(&self.state().room_of(id)?.1.turn);
+        let _turn = turn.lock().await;
+        let Built { peer, mut admission, spec } = built;
+        let chain = Arc::clone(self.state().room_of(id)?.1.chains.chain_of(id));
+        if chain != spec.chain {
+            // The room was given another chain meanwhile.
+            let spec = self.spec(chain);
+            let built = tokio::task::spawn_blocking(move || Admission::build(&spec)).await;
+            let built = built.map_err(|error| could_not_be_built(id, &error))?;
+            admission = built.map_err(|error| could_not_be_built(id, &error))?;
+        }
         let mut state = self.state();
         let (_, room) = state.room_of(id)?;
-        let Built { peer, mut admission, spec } = built;
-        let chain = room.chains.chain_of(id);
-        if !Arc::ptr_eq(chain, &spec.chain) {
-            // The room was given another chain meanwhile.
-            let spec = self.spec(Arc::clone(chain));
-            admission = Admission::build(&spec).map_err(|error| {
-                tracing::error!(%id, %error, "a participant could not be built");
-                ErrorMessage::internal()
-            })?;
-        }
         let muted = room.people.get(&id).is_some_and(|member| member.person.muted);
         let join = Join { room: room.key, id, peer, admission, muted };
-        self.command(worker, Command::Join(Box::new(join)))
+        self.command(room.worker, Command::Join(Box::new(join)))
     }
+}
+
+fn could_not_be_built(id: ParticipantId, error: &dyn std::error::Error) -> ErrorMessage {
+    tracing::error!(%id, %error, "a participant could not be built");
+    ErrorMessage::internal()
 }
 
 /// What a participant comes into a room with.

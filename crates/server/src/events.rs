@@ -28,8 +28,11 @@ impl Conference {
             }
             Event::ChainChanged { room, taken, remains } => {
                 drop(remains);
-                if !taken {
-                    tracing::error!(room = room.0, "the room did not take its new chain");
+                let mut state = self.state();
+                let waits = state.rooms.values_mut().find(|open| open.key == room);
+                if let Some(answer) = waits.and_then(|open| open.answer.take()) {
+                    // Whoever asked waits for it.
+                    let _ = answer.try_send(taken);
                 }
             }
             Event::StagesOut(change) => drop(change),

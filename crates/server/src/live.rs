@@ -118,6 +118,11 @@ impl RoomChains {
         self.own.remove(&id);
     }
 
+    /// Forgets what is of those who are not here any more.
+    pub(crate) fn retain_own(&mut self, is_here: impl Fn(ParticipantId) -> bool) {
+        self.own.retain(|id, _| is_here(*id));
+    }
+
     /// Goes on by another configuration, in which `rule` is the room's chain. Returns the stages
     /// whose overrides no longer apply.
     pub(crate) fn reload(&mut self, config: &Config, rule: &Arc<ChainSpec>) -> Vec<String> {

@@ -55,6 +55,11 @@ impl ChainInfo {
         let stages = side(&chain.input).into_iter().chain(mix).chain(side(&chain.output));
         Self { name: chain.name.clone(), mixes: chain.mix.is_some(), stages: stages.collect() }
     }
+
+    /// Algorithmic delay of all stages together.
+    pub(crate) fn delay_ms(&self) -> f32 {
+        self.stages.iter().map(|stage| stage.delay_ms).sum()
+    }
 }
 
 fn stage_info((spec, delay_samples): (&StageSpec, usize)) -> StageInfo {

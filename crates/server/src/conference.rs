@@ -270,6 +270,7 @@ impl Conference {
             key,
             worker,
             info: self.running().chain_info(&chain),
+            own: BTreeMap::new(),
             chains: RoomChains::new(chain),
             turn: Arc::default(),
             answer: None,
@@ -288,6 +289,7 @@ impl Conference {
         room.tell_all(&left);
         room.people.remove(&id);
         room.chains.remove_own(id);
+        room.own.remove(&id);
         tracing::info!(%id, room = %name, ?reason, "left");
         let (worker, key, empty) = (room.worker, room.key, room.people.is_empty());
         if media && tell_worker && self.command(worker, Command::Leave(id)).is_err() {

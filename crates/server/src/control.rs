@@ -33,14 +33,20 @@ impl Conference {
         let state = self.state();
         let open = state.rooms.get(room);
         let Some(id) = id else {
-            let chain = open.map_or(&configured, |open| open.chains.chain());
-            let readings = open.map(|open| open.readings.as_slice()).unwrap_or_default();
-            return Ok(ChainView::of_room(chain, readings));
+            let closed = || {
+                let info = self.running().chain_info(&configured);
+                ChainView::of_room(&configured, &info, &[])
+            };
+            let view = |open: &RoomState| {
+                ChainView::of_room(open.chains.chain(), &open.info, &open.readings)
+            };
+            return Ok(open.map_or_else(closed, view));
         };
         let open = open.filter(|open| open.people.contains_key(&id));
         let open = open.ok_or_else(|| not_here(room, Some(id)))?;
-        let own = open.chains.own_name(id);
-        Ok(ChainView::of_participant(open.chains.chain_of(id), own, id, &open.readings))
+        let (chain, own) = (open.chains.chain_of(id), open.chains.own_name(id));
+        let info = open.own.get(&id).unwrap_or(&open.info);
+        Ok(ChainView::of_participant(chain, info, own, id, &open.readings))
     }
 
     /// Another of the configured chains, as it is configured, for a room, or for the part before
@@ -173,7 +179,7 @@ impl Conference {
         let changed = !next.sounds_as(&chains);
         let info = running.chain_info(next.chain());
         let own = next.own_chains().map(|(id, chain)| (id, running.chain_info(chain)));
-        let own: BTreeMap<_, _> = own.collect();
+        let mut own: BTreeMap<_, _> = own.collect();
         let mut taken = true;
         if changed {
             let inputs = chains.inputs(&next, &people);
@@ -193,7 +199,8 @@ impl Conference {
             }
         }
         next.retain_own(|id| open.people.contains_key(&id));
-        (open.chains, open.info) = (next, info);
+        own.retain(|id, _| open.people.contains_key(id));
+        (open.chains, open.info, open.own) = (next, info, own);
         Ok(changed)
     }
 

@@ -39,6 +39,8 @@ pub(crate) struct RoomState {
     pub(crate) answer: Option<SyncSender<bool>>,
     /// The room's chain as clients see it.
     pub(crate) info: ChainInfo,
+    /// The chains of those who have stages of their own.
+    pub(crate) own: BTreeMap<ParticipantId, ChainInfo>,
     /// What stages read in the last second.
     pub(crate) readings: Vec<Readings>,
     pub(crate) people: BTreeMap<ParticipantId, Member>,

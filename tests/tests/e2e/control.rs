@@ -34,6 +34,24 @@ async fn a_stage_is_changed_for_the_room_and_everybody_in_it_is_told() {
 }
 
 #[tokio::test]
+async fn a_chain_shows_the_delay_of_each_stage_and_their_sum_for_the_room_and_for_one() {
+    let late = CHAINS.replace("kind = \"gate\"", "kind = \"delay\", delay_ms = 30");
+    let server = Server::start(&late).await;
+    let (_, closed) = ask(&server, Method::GET, ROOM, None).await;
+    let ann = Client::join(&server, "Ann").await;
+    let (_, open) = ask(&server, Method::GET, ROOM, None).await;
+    assert_eq!(open, closed, "a room is as it would be");
+    let limiter = stage(&open, "limiter")["delay_ms"].as_f64().expect("a number");
+    assert!(limiter > 0.0 && stage(&open, "gain")["delay_ms"] == 0.0, "{open}");
+    assert_eq!(open["delay_ms"], limiter, "{open}");
+    let own = format!("/api/v1/rooms/lobby/participants/{}/chain", ann.id());
+    let late = Some(json!({ "chain": "quiet" }));
+    let (_, chain) = ask(&server, Method::PUT, &own, late).await;
+    assert_eq!(stage(&chain, "delay")["delay_ms"], 30.0, "{chain}");
+    assert_eq!(chain["delay_ms"], 30.0 + limiter, "{chain}");
+}
+
+#[tokio::test]
 async fn a_reload_keeps_what_was_changed_of_stages_that_are_still_there() {
     let server = Server::start(CHAINS).await;
     let mut ann = Client::join(&server, "Ann").await;

@@ -90,6 +90,19 @@ impl Conference {
         self.change(room, id, |chains| set(chains).map_err(refused))
     }
 
+    /// Gives a room the chain of its `[[room]]` again, as it is configured. What is a participant's
+    /// own stays so.
+    ///
+    /// # Errors
+    /// `bad-room`, `not-found` or `internal`.
+    pub fn use_configured_chain(&self, room: &str) -> Result<(), ErrorMessage> {
+        let rule = self.chain_of(room)?;
+        self.change(room, None, |chains| {
+            chains.unset_chain(&rule);
+            Ok(())
+        })
+    }
+
     /// Gives a participant the room's stages before `mix` again.
     ///
     /// # Errors

@@ -81,9 +81,12 @@ impl RoomChains {
 
     /// Another of the configured chains, as it is configured.
     pub(crate) fn set_chain(&mut self, base: &Arc<ChainSpec>) {
-        (self.base, self.chosen) = (Arc::clone(base), true);
-        self.overrides = Overrides::default();
-        self.follow();
+        self.start_over(base, true);
+    }
+
+    /// Back to `rule`, the chain that the configuration gives the room, as it is configured.
+    pub(crate) fn unset_chain(&mut self, rule: &Arc<ChainSpec>) {
+        self.start_over(rule, false);
     }
 
     pub(crate) fn set_stage(&mut self, change: &StageChange<'_>) -> Result<(), RefusedOverride> {
@@ -162,6 +165,12 @@ impl RoomChains {
             chain: Arc::clone(&self.chain),
         };
         self.own.entry(id).or_insert_with(none)
+    }
+
+    fn start_over(&mut self, base: &Arc<ChainSpec>, chosen: bool) {
+        (self.base, self.chosen) = (Arc::clone(base), chosen);
+        self.overrides = Overrides::default();
+        self.follow();
     }
 
     /// Works out again what runs.
@@ -257,6 +266,9 @@ mod tests {
         chains.set_chain(first.chain("quiet").expect("quiet"));
         chains.reload(&first, first.chain("talk").expect("talk"));
         assert_eq!(chains.chain().name, "quiet");
+        chains.unset_chain(first.chain("talk").expect("talk"));
+        assert_eq!(chains.chain().name, "talk");
+        chains.set_chain(first.chain("quiet").expect("quiet"));
         let one = config("[chain.talk]\nstages = [{ kind = \"mix\" }]\n");
         chains.reload(&one, one.chain("talk").expect("talk"));
         assert_eq!(chains.chain().name, "talk");

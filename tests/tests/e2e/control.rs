@@ -113,6 +113,29 @@ async fn a_room_gets_another_configured_chain_and_keeps_it() {
 }
 
 #[tokio::test]
+async fn a_room_goes_back_to_the_chain_and_the_values_that_are_configured() {
+    let server = Server::start(CHAINS).await;
+    let mut ann = Client::join(&server, "Ann").await;
+    let (_, configured) = ask(&server, Method::GET, ROOM, None).await;
+    let own = format!("/api/v1/rooms/lobby/participants/{}/chain", ann.id());
+    ask(&server, Method::PUT, &own, Some(json!({ "chain": "quiet" }))).await;
+    let change = Some(json!({ "params": { "gain_db": 3 } }));
+    ask(&server, Method::PATCH, &at("/stages/gain"), change).await;
+    let (status, chain) = ask(&server, Method::DELETE, ROOM, None).await;
+    assert_eq!((status, &chain), (StatusCode::OK, &configured));
+    ask(&server, Method::PUT, ROOM, Some(json!({ "chain": "quiet" }))).await;
+    let (status, chain) = ask(&server, Method::DELETE, ROOM, None).await;
+    assert_eq!((status, &chain), (StatusCode::OK, &configured));
+    let (_, anns) = ask(&server, Method::GET, &own, None).await;
+    assert_eq!(anns["own"], "quiet", "{anns}");
+    ann.next("chain-changed").await;
+
+    let empty = "/api/v1/rooms/empty/chain";
+    let (status, refused) = ask(&server, Method::DELETE, empty, None).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::NOT_FOUND, &json!("not-found")));
+}
+
+#[tokio::test]
 async fn mistakes_get_a_code_and_a_sentence_with_what_is_allowed_and_change_nothing() {
     let server = Server::start(CHAINS).await;
     let _ann = Client::join(&server, "Ann").await;

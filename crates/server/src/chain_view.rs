@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use foldback_chain::{ChainSpec, MIX_KIND, MixSpec, StageSpec};
 use foldback_room::ParticipantId;
-use foldback_stage::{ParamSpec, ParamType, ParamValue, Params, RawValue};
+use foldback_stage::{ParamSpec, ParamType, ParamValue, Params};
 use foldback_worker::Readings;
 use serde::Serialize;
 
@@ -161,17 +161,13 @@ fn stage_view(
 }
 
 fn mix_view(mix: MixSpec) -> StageView {
-    let mut params = Params::default();
-    let most = i64::try_from(mix.max_talkers).unwrap_or(i64::MAX);
-    // It was read by the same declaration.
-    let _ = params.set(&MixSpec::MAX_TALKERS, RawValue::Int(most));
     StageView {
         name: MIX_KIND.to_owned(),
         kind: MIX_KIND,
         part: "mix",
         enabled: true,
         delay_ms: 0.0,
-        params: params_view(MixSpec::PARAMS, &params),
+        params: params_view(MixSpec::PARAMS, &mix.params()),
         readings: Means::new(),
     }
 }

@@ -91,7 +91,8 @@ impl RoomChains {
 
     pub(crate) fn set_stage(&mut self, change: &StageChange<'_>) -> Result<(), RefusedOverride> {
         let stages: Vec<_> = self.chain.stages().cloned().collect();
-        self.overrides.set(&stages, change.stage, change.enabled, &change.params)?;
+        let StageChange { stage, enabled, params } = change;
+        self.overrides.set(&stages, self.chain.mix, stage, *enabled, params)?;
         self.follow();
         Ok(())
     }
@@ -111,7 +112,7 @@ impl RoomChains {
     ) -> Result<(), RefusedOverride> {
         let stages = self.chain_of(id).input.clone();
         let StageChange { stage, enabled, params } = change;
-        self.own_of(id).overrides.set(&stages, stage, *enabled, params)?;
+        self.own_of(id).overrides.set(&stages, None, stage, *enabled, params)?;
         self.follow();
         Ok(())
     }
@@ -132,11 +133,11 @@ impl RoomChains {
         let chosen = config.chain(&self.base.name).filter(|_| self.chosen);
         self.chosen = chosen.is_some();
         self.base = Arc::clone(chosen.unwrap_or(rule));
-        let mut dropped = self.overrides.retain(self.base.stages());
+        let mut dropped = self.overrides.retain(self.base.stages(), self.base.mix);
         for own in self.own.values_mut() {
             own.base = own.base.as_ref().and_then(|base| config.chain(&base.name)).cloned();
             let base = own.base.as_ref().unwrap_or(&self.base);
-            dropped.extend(own.overrides.retain(base.input.iter()));
+            dropped.extend(own.overrides.retain(base.input.iter(), None));
         }
         self.own.retain(|_, own| own.base.is_some() || !own.overrides.is_empty());
         self.follow();

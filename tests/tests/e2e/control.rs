@@ -74,6 +74,20 @@ async fn a_reload_keeps_what_was_changed_of_stages_that_are_still_there() {
 }
 
 #[tokio::test]
+async fn how_many_are_heard_at_once_is_the_rooms_and_changed_while_it_runs() {
+    let server = Server::start(CHAINS).await;
+    let ann = Client::join(&server, "Ann").await;
+    let change = || Some(json!({ "params": { "max_talkers": 3 } }));
+    let (status, chain) = ask(&server, Method::PATCH, &at("/stages/mix"), change()).await;
+    assert_eq!(status, 200, "{chain}");
+    let talkers = &stage(&chain, "mix")["params"][0];
+    assert_eq!((&talkers["value"], &talkers["live"]), (&json!(3), &json!(true)), "{chain}");
+    let own = format!("/api/v1/rooms/lobby/participants/{}/chain/stages/mix", ann.id());
+    let (status, refused) = ask(&server, Method::PATCH, &own, change()).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("bad-stage")));
+}
+
+#[tokio::test]
 async fn one_participant_gets_stages_of_its_own_and_the_rooms_again() {
     let server = Server::start(CHAINS).await;
     let mut ann = Client::join(&server, "Ann").await;
@@ -150,10 +164,18 @@ async fn mistakes_get_a_code_and_a_sentence_with_what_is_allowed_and_change_noth
         (
             &patch,
             at("/stages/mix"),
-            params(json!({ "max_talkers": 3 })),
+            params(json!({ "max_talkers": 0 })),
             422,
-            "bad-stage",
-            "`gain`",
+            "bad-param",
+            "must be a whole number",
+        ),
+        (
+            &patch,
+            at("/stages/mix"),
+            Some(json!({ "enabled": false })),
+            422,
+            "bad-param",
+            "switched off",
         ),
         (&patch, gain.clone(), params(json!({ "gain": 3 })), 422, "bad-param", "`gain_db`"),
         (

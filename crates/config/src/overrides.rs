@@ -1,12 +1,11 @@
 //! What is changed of stages while they run, checked by the declarations that a file is checked by.
 
 use std::collections::BTreeMap;
-use std::ptr;
 use std::slice;
 use std::sync::Arc;
 
 use foldback_chain::{Chain, ChainSpec, MIX_KIND, MixSpec, StageSpec};
-use foldback_stage::{ParamSpec, ParamType, ParamValue, Params, RawValue, StageFormat, StageKind};
+use foldback_stage::{ParamSpec, ParamType, ParamValue, Params, RawValue, StageFormat};
 
 use crate::names;
 use crate::reader::set_param;
@@ -20,20 +19,13 @@ pub struct Overrides {
 }
 
 /// What is another than in the file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct StageOverride {
-    kind: &'static StageKind,
+    /// The name of its kind: a library that is loaded anew brings another kind of the same name.
+    kind: &'static str,
     enabled: Option<bool>,
     /// Those that were given, and no others.
     params: Params,
-}
-
-impl PartialEq for StageOverride {
-    fn eq(&self, other: &Self) -> bool {
-        ptr::eq(self.kind, other.kind)
-            && self.enabled == other.enabled
-            && self.params == other.params
-    }
 }
 
 /// Why a change of a stage was not taken: a sentence.
@@ -79,8 +71,9 @@ impl Overrides {
             }
             return set_params(&mut self.mix, MIX_KIND, MixSpec::PARAMS, params);
         };
-        let none = StageOverride { kind: spec.kind, enabled: None, params: Params::default() };
-        let known = self.stages.get(name).filter(|known| ptr::eq(known.kind, spec.kind));
+        let kind = spec.kind.name;
+        let none = StageOverride { kind, enabled: None, params: Params::default() };
+        let known = self.stages.get(name).filter(|known| known.kind == kind);
         let mut changed = known.cloned().unwrap_or(none);
         changed.enabled = enabled.or(changed.enabled);
         set_params(&mut changed.params, spec.kind.name, spec.kind.params, params)?;
@@ -100,7 +93,7 @@ impl Overrides {
         }
         let side = |stages: &[StageSpec]| -> Vec<_> {
             let applied = stages.iter().map(|spec| match self.stages.get(&spec.name) {
-                Some(changed) if ptr::eq(changed.kind, spec.kind) => changed.apply(spec),
+                Some(changed) if changed.kind == spec.kind.name => changed.apply(spec),
                 _ => spec.clone(),
             });
             applied.collect()
@@ -114,20 +107,27 @@ impl Overrides {
         Arc::new(ChainSpec { name: chain.name.clone(), input, mix, output })
     }
 
-    /// Forgets what is of no stage of `stages`, by name and kind, or of a `mix` that is not there.
-    /// Returns the names of those.
+    /// Forgets what is of no stage of `stages`, by name and kind, what its kind takes no more, and
+    /// what is of a `mix` that is not there. Returns what that is: `gain`, or `gain.gain_db`.
     pub fn retain<'a>(
         &mut self,
         stages: impl Iterator<Item = &'a StageSpec> + Clone,
         mix: Option<MixSpec>,
     ) -> Vec<String> {
-        let applies = |name: &str, changed: &StageOverride| {
-            stages.clone().any(|spec| spec.name == name && ptr::eq(spec.kind, changed.kind))
-        };
-        let gone = self.stages.iter().filter(|(name, changed)| !applies(name, changed));
-        let mut gone: Vec<_> = gone.map(|(name, _)| name.clone()).collect();
-        gone.iter().for_each(|name| {
-            self.stages.remove(name);
+        let mut gone = Vec::new();
+        self.stages.retain(|name, changed| {
+            let is_it = |spec: &&StageSpec| spec.name == *name && spec.kind.name == changed.kind;
+            match stages.clone().find(is_it) {
+                Some(spec) => {
+                    let refused = changed.check_again(spec.kind.params);
+                    gone.extend(refused.iter().map(|param| format!("{name}.{param}")));
+                    changed.changes_something()
+                }
+                None => {
+                    gone.push(name.clone());
+                    false
+                }
+            }
         });
         if mix.is_none() && std::mem::take(&mut self.mix) != Params::default() {
             gone.push(MIX_KIND.to_owned());
@@ -142,6 +142,20 @@ impl StageOverride {
         next.enabled = self.enabled.unwrap_or(spec.enabled);
         put_over(&mut next.params, spec.kind.params, &self.params);
         next
+    }
+
+    fn changes_something(&self) -> bool {
+        self.enabled.is_some() || self.params != Params::default()
+    }
+
+    /// Keeps of the parameters those that `declared` allows. Returns the names of the others.
+    fn check_again(&mut self, declared: &[ParamSpec]) -> Vec<&'static str> {
+        let given = std::mem::take(&mut self.params);
+        let refused = given.iter().filter(|(name, value)| {
+            let declared = declared.iter().find(|declared| declared.name == *name);
+            declared.is_none_or(|declared| self.params.set(declared, raw(value)).is_err())
+        });
+        refused.map(|(name, _)| name).collect()
     }
 }
 
@@ -225,7 +239,7 @@ fn shown(value: RawValue<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use foldback_stage::BuildError;
+    use foldback_stage::{BuildError, StageKind};
 
     use super::*;
 
@@ -282,7 +296,9 @@ mod tests {
         let mut overrides = Overrides::default();
         let stages = chain().input.clone();
         overrides.set(&stages, None, "level", Some(false), &[]).expect("a switch");
-        overrides.set(&stages, None, "level", None, &[("level_db", RawValue::Int(3))]).expect("3 dB");
+        overrides
+            .set(&stages, None, "level", None, &[("level_db", RawValue::Int(3))])
+            .expect("3 dB");
         let level = &overrides.apply(&chain()).input[0];
         assert!(!level.enabled);
         assert_eq!((level.params.float(&LEVEL_DB), level.params.choice(&MODE)), (3.0, "soft"));
@@ -338,6 +354,32 @@ mod tests {
         assert!(applied.input[0].enabled && !applied.output[0].enabled);
     }
 
+    /// As a library brings it that was built anew: without `mode`, and less loud.
+    static LEVEL_AGAIN: StageKind = StageKind {
+        name: "level",
+        about: "",
+        params: &[ParamSpec::float("level_db", "dB", -60.0, 10.0, 0.0, "Level.")],
+        build: &|_, _| Ok(Box::new(Nothing)),
+    };
+
+    #[test]
+    fn what_is_of_a_kind_that_was_loaded_anew_is_kept_as_far_as_that_takes_it() {
+        let change = |level_db| {
+            let mut overrides = Overrides::default();
+            let params = [("level_db", RawValue::Int(level_db)), ("mode", RawValue::Text("hard"))];
+            overrides.set(&chain().input, None, "level", None, &params).expect("allowed");
+            overrides
+        };
+        let input = vec![StageSpec::of(&LEVEL_AGAIN)];
+        let next = Arc::new(ChainSpec { input, ..ChainSpec::clone(&chain()) });
+        let mut overrides = change(6);
+        assert_eq!(overrides.retain(next.stages(), None), ["level.mode"]);
+        assert_eq!(overrides.apply(&next).input[0].params.float(&LEVEL_DB), 6.0);
+        let mut overrides = change(11);
+        assert_eq!(overrides.retain(next.stages(), None), ["level.level_db", "level.mode"]);
+        assert!(overrides.is_empty());
+    }
+
     #[test]
     fn what_mix_was_told_is_another_as_long_as_there_is_one() {
         let talk = |max_talkers| {
@@ -352,7 +394,11 @@ mod tests {
         set(None, RawValue::Int(3)).expect("three talkers");
         for (enabled, value, told) in [
             (None, RawValue::Int(33), "`max_talkers` is 33, must be a whole number from 1 to 32."),
-            (Some(false), RawValue::Int(3), "`mix` cannot be switched off: nobody would hear anybody."),
+            (
+                Some(false),
+                RawValue::Int(3),
+                "`mix` cannot be switched off: nobody would hear anybody.",
+            ),
         ] {
             assert_eq!(set(enabled, value), Err(RefusedOverride::Param(told.to_owned())));
         }

@@ -139,7 +139,7 @@ impl Conference {
                 Ok(())
             });
             for stage in dropped {
-                tracing::warn!(%room, %stage, "what was changed of this stage no longer applies");
+                tracing::warn!(%room, %stage, "what was changed of this no longer applies");
             }
             changed.unwrap_or_else(|error| {
                 let error = error.message;

@@ -14,6 +14,7 @@ use foldback_config::{
 use tracing_subscriber::EnvFilter;
 
 use crate::bench::{self, BenchOptions};
+use crate::clock;
 use crate::config_file::{self, ConfigSource};
 use crate::new_stage::{self, NewStageOptions};
 use crate::operator::TOKEN_VARIABLE;
@@ -188,7 +189,7 @@ fn check_again_and_again(file: &Path) -> Result<(), String> {
         if !runtime.block_on(watch.changed()) {
             return Err(format!("{} is watched no more", file.display()));
         }
-        println!("\n{} was changed", file.display());
+        println!("\n{} {} was changed", clock::now(), file.display());
     }
 }
 

@@ -9,6 +9,7 @@ mod bench;
 pub mod chain_info;
 pub mod chain_view;
 pub mod cli;
+mod clock;
 pub mod conference;
 mod config_api;
 pub mod config_file;

@@ -136,7 +136,8 @@ impl Metrics {
         make.register(&latency_parts);
         let last_reload = make.gauge(
             "foldback_config_last_reload_successful",
-            "Whether the configuration was taken when it was read last.",
+            "Whether the configuration file could be taken when it was read last; restoring an \
+             earlier version leaves this as it is.",
         );
         last_reload.set(1);
         Self {
@@ -171,8 +172,8 @@ impl Metrics {
         }
     }
 
-    /// The configuration was read again, and taken or not.
-    pub fn reloaded(&self, taken: bool) {
+    /// The configuration file was read again, and could be taken or not.
+    pub fn file_read(&self, taken: bool) {
         self.last_reload.set(taken.into());
     }
 

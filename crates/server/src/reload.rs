@@ -202,24 +202,20 @@ impl Reloader {
             }
         });
         match &taken {
-            Ok(reloaded) => {
-                self.metrics.reloaded(true);
-                tell(origin, restores, reloaded);
-            }
-            Err(error @ ReloadError::Mistakes(_)) => {
-                self.metrics.reloaded(false);
-                tracing::error!(?origin, "{error}");
-            }
+            Ok(reloaded) => tell(origin, restores, reloaded),
+            Err(error @ ReloadError::Mistakes(_)) => tracing::error!(?origin, "{error}"),
             Err(error) => tracing::warn!(?origin, "{error}"),
         }
         taken
     }
 
+    /// Reads the file, and notes in the metrics whether it could be taken: whoever looks there wants
+    /// to know whether a restart would work, whatever was restored meanwhile.
     fn read(&self) -> Result<Loaded, ReloadError> {
-        match self.source.file() {
-            Some(_) => self.source.read().map_err(ReloadError::Mistakes),
-            None => Err(ReloadError::NoFile),
-        }
+        self.source.file().ok_or(ReloadError::NoFile)?;
+        let read = self.source.read();
+        self.metrics.file_read(read.is_ok());
+        read.map_err(ReloadError::Mistakes)
     }
 
     fn turn(&self) -> MutexGuard<'_, Option<Arc<str>>> {

@@ -97,9 +97,11 @@ impl ChainView {
         Self::new(chain, info, readings, |id| id.is_some())
     }
 
-    /// The chain of one participant of a room, with `own` if the stages before `mix` are its own.
+    /// The chain of one participant of a room whose chain is `room`, with `own` if the stages before
+    /// `mix` are its own.
     #[must_use]
     pub fn of_participant(
+        room: &ChainSpec,
         chain: &ChainSpec,
         info: &ChainInfo,
         own: Option<&str>,
@@ -107,7 +109,7 @@ impl ChainView {
         readings: &[Readings],
     ) -> Self {
         let view = Self::new(chain, info, readings, |of| of == Some(id));
-        Self { own: own.map(str::to_owned), ..view }
+        Self { chain: room.name.clone(), own: own.map(str::to_owned), ..view }
     }
 
     fn new(

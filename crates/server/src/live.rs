@@ -38,7 +38,7 @@ struct OwnInput {
     /// As configured; `None`: the room's.
     base: Option<Arc<ChainSpec>>,
     overrides: Overrides,
-    /// What runs: stages before `mix` of its own, the rest the room's.
+    /// What runs: stages before `mix` of its own, by whose chain it is called, the rest the room's.
     chain: Arc<ChainSpec>,
 }
 
@@ -46,7 +46,8 @@ impl OwnInput {
     /// Works out again what runs.
     fn follow(&mut self, room: &Arc<ChainSpec>) {
         let input = self.overrides.apply(self.base.as_ref().unwrap_or(room));
-        let next = ChainSpec { input: input.input.clone(), ..ChainSpec::clone(room) };
+        let (name, input) = (input.name.clone(), input.input.clone());
+        let next = ChainSpec { name, input, ..ChainSpec::clone(room) };
         if *self.chain != next {
             self.chain = Arc::new(next);
         }
@@ -76,7 +77,7 @@ impl RoomChains {
 
     /// The name of the chain that a participant's stages before `mix` are of, if it is its own.
     pub(crate) fn own_name(&self, id: ParticipantId) -> Option<&str> {
-        self.own.get(&id).map(|own| own.base.as_ref().map_or(&*self.chain.name, |it| &*it.name))
+        self.own.get(&id).map(|own| &*own.chain.name)
     }
 
     /// Another of the configured chains, as it is configured.

@@ -109,6 +109,34 @@ fn the_readings_of_a_room_are_of_the_stages_that_run_in_it() {
     assert!(limited > 0, "12 dB too loud is taken down by {loud}'s listeners' limiter");
 }
 
+#[test]
+fn fewer_talkers_are_heard_from_one_moment_to_the_next_without_a_click_and_more_again() {
+    let talk = chain();
+    let mut sim = conference(25);
+    let listener = sim.join(Box::new(|_, _| false), false);
+    for (hz, amplitude) in [(400.0, 0.1), (1_000.0, 0.05)] {
+        let talker = sim.join(tone(hz, amplitude), false);
+        sim.encode_well(talker);
+    }
+    sim.run(Duration::from_secs(3));
+    sim.tap(listener);
+    for max_talkers in [1, 2, 1] {
+        let mut overrides = Overrides::default();
+        let params = [("max_talkers", RawValue::Int(max_talkers))];
+        overrides.set(&[], talk.mix, "mix", None, &params).expect("a number of talkers");
+        sim.change_chain(&overrides.apply(&talk));
+        sim.run(Duration::from_secs(1));
+        let sound = sim.tapped(listener);
+        let last = &sound[sound.len() - 9_600..];
+        let (louder, quieter) = (tone_dbfs(last, 400.0), tone_dbfs(last, 1_000.0));
+        assert!((louder + 20.0).abs() < 1.0, "{louder:.1} dBFS, not -20");
+        let as_wanted = if max_talkers == 2 { quieter > -27.0 } else { quieter < -55.0 };
+        assert!(as_wanted, "the quieter of two at {quieter:.1} dBFS, of {max_talkers} heard");
+    }
+    let found = clicks(sim.tapped(listener));
+    assert!(found.is_empty(), "clicks at {found:?}");
+}
+
 fn conference(seed: u64) -> SimConference {
     let link = LinkSpec::delayed(Duration::from_millis(15));
     SimConference::new(seed, chain(), OpusSettings::default(), link)
@@ -126,7 +154,7 @@ fn parse(text: &str) -> Arc<ChainSpec> {
 fn with_gain(chain: &Arc<ChainSpec>, db: i64) -> Arc<ChainSpec> {
     let mut overrides = Overrides::default();
     let params = [("gain_db", RawValue::Int(db))];
-    overrides.set(&chain.input, "gain", None, &params).expect("a gain");
+    overrides.set(&chain.input, None, "gain", None, &params).expect("a gain");
     overrides.apply(chain)
 }
 

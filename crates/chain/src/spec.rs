@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use foldback_stage::{ParamSpec, Params, Stage, StageFormat, StageKind};
+use foldback_stage::{ParamSpec, Params, RawValue, Stage, StageFormat, StageKind};
 
 use crate::delay::Bypass;
 use crate::running::ChainBuildError;
@@ -85,7 +85,8 @@ impl MixSpec {
         Self::MOST_TALKERS as i64,
         6,
         "How many participants are heard at once; the loudest are chosen.",
-    );
+    )
+    .live();
     /// Everything `mix` can be told.
     pub const PARAMS: &'static [ParamSpec] = &[Self::MAX_TALKERS];
     /// For `foldback stages`.
@@ -98,6 +99,16 @@ impl MixSpec {
     pub fn from_params(params: &Params) -> Self {
         let talkers = params.int(&Self::MAX_TALKERS);
         Self { max_talkers: usize::try_from(talkers).unwrap_or(1) }
+    }
+
+    /// Its parameters: what [`Self::from_params`] reads. Allocates.
+    #[must_use]
+    pub fn params(&self) -> Params {
+        let mut params = Params::default();
+        let most = i64::try_from(self.max_talkers).unwrap_or(i64::MAX);
+        // It was read by the same declaration.
+        let _ = params.set(&Self::MAX_TALKERS, RawValue::Int(most));
+        params
     }
 }
 

@@ -6,9 +6,13 @@ use foldback_stage::ParamType;
 use toml::Value;
 
 use crate::Config;
+use crate::names;
 use crate::reader::Reader;
 use crate::sections;
 use crate::settings::{AT_START, Setting};
+
+/// What the name of each variable begins with.
+const PREFIX: &str = "FOLDBACK_";
 
 /// A variable that sets a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +31,34 @@ pub fn environment_variables() -> Vec<Variable> {
         false => setting.spec.about.to_owned(),
     };
     all().map(|(section, it)| Variable { name: name(section, it), about: about(it) }).collect()
+}
+
+/// Of the variables called `names` those that were probably meant to set something and do not, a
+/// sentence each: all that begin as settings do, but `others` and what Kubernetes tells of services.
+#[must_use]
+pub fn unknown_variables(names: &[String], others: &[&str]) -> Vec<String> {
+    let settings: Vec<_> = all().map(|(section, it)| name(section, it)).collect();
+    let is_known = |name: &str| others.contains(&name) || settings.iter().any(|it| it == name);
+    let services: Vec<_> = names.iter().filter_map(|it| it.strip_suffix("_SERVICE_HOST")).collect();
+    let is_of_service = |name: &str| {
+        let mut rests = services.iter().filter_map(|service| name.strip_prefix(service));
+        rests.any(|rest| rest.starts_with("_SERVICE_") || rest.starts_with("_PORT"))
+    };
+    let ours = names.iter().filter(|name| name.starts_with(PREFIX));
+    let unknown = ours.filter(|name| !is_known(name) && !is_of_service(name));
+    unknown.map(|name| format!("{name} sets nothing{}", help(name, &settings))).collect()
+}
+
+/// Which setting was meant, if one is near enough; else where they are listed.
+fn help(name: &str, settings: &[String]) -> String {
+    // What all begin with would make any two alike.
+    let wanted = name.trim_start_matches(PREFIX);
+    let settings = || settings.iter().map(|setting| setting.trim_start_matches(PREFIX));
+    let is_key = |setting: &&str| setting.split_once('_').is_some_and(|(_, key)| key == wanted);
+    match settings().find(is_key).or_else(|| names::nearest(wanted, settings())) {
+        Some(near) => format!(": did you mean {PREFIX}{near}?"),
+        None => "; `foldback serve --help` lists what does".to_owned(),
+    }
 }
 
 impl Config {
@@ -61,7 +93,7 @@ fn all() -> impl Iterator<Item = (&'static str, &'static Setting)> {
 }
 
 fn name(section: &str, setting: &Setting) -> String {
-    format!("FOLDBACK_{section}_{}", setting.spec.name).to_uppercase()
+    format!("{PREFIX}{section}_{}", setting.spec.name).to_uppercase()
 }
 
 /// The value as TOML has it. What looks like a number or a switch is one where text is not asked for.
@@ -135,6 +167,36 @@ mod tests {
         }
         let both = [("FOLDBACK_SERVER_WORKERS", ""), ("FOLDBACK_OPUS_COMPLEXITY", "11")];
         assert_eq!(with(&both).expect_err("two mistakes").lines().count(), 2);
+    }
+
+    #[test]
+    fn a_variable_that_sets_nothing_is_told_with_the_one_that_was_meant() {
+        for (name, told) in [
+            ("FOLDBACK_SERVER_LISTN", ": did you mean FOLDBACK_SERVER_LISTEN?"),
+            ("FOLDBACK_LISTEN", ": did you mean FOLDBACK_SERVER_LISTEN?"),
+            ("FOLDBACK_OPUS_BITRATE", ": did you mean FOLDBACK_OPUS_BITRATE_BPS?"),
+            ("FOLDBACK_WORKERS", ": did you mean FOLDBACK_SERVER_WORKERS?"),
+            ("FOLDBACK_METRICS_PARTICIPANT_READINGS", "; `foldback serve --help` lists what does"),
+        ] {
+            let expected = [format!("{name} sets nothing{told}")];
+            assert_eq!(unknown_variables(&[name.to_owned()], &[]), expected);
+        }
+    }
+
+    #[test]
+    fn variables_of_others_and_those_that_set_something_are_not_told() {
+        let names = [
+            "FOLDBACK_SERVER_LISTEN",
+            "FOLDBACK_OPERATOR_TOKEN",
+            "FOLDBACK_SERVER_SERVICE_HOST",
+            "FOLDBACK_SERVER_SERVICE_PORT_HTTP",
+            "FOLDBACK_SERVER_PORT",
+            "FOLDBACK_SERVER_PORT_8080_TCP_ADDR",
+            "HOME",
+        ];
+        let names = names.map(str::to_owned);
+        let none: [&str; 0] = [];
+        assert_eq!(unknown_variables(&names, &["FOLDBACK_OPERATOR_TOKEN"]), none);
     }
 
     #[test]

@@ -40,7 +40,7 @@ use crate::chains::{Chains, ECHO};
 use crate::reader::Reader;
 
 pub use describe::{describe_chain, describe_kinds};
-pub use environment::{Variable, environment_variables};
+pub use environment::{Variable, environment_variables, unknown_variables};
 pub use error::{ConfigError, ConfigErrors};
 pub use overrides::{Overrides, RefusedOverride};
 pub use plugins::kinds_of;

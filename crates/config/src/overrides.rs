@@ -1,35 +1,31 @@
 //! What is changed of stages while they run, checked by the declarations that a file is checked by.
 
 use std::collections::BTreeMap;
-use std::ptr;
 use std::slice;
 use std::sync::Arc;
 
-use foldback_chain::{Chain, ChainSpec, MIX_KIND, StageSpec};
-use foldback_stage::{ParamSpec, ParamType, ParamValue, Params, RawValue, StageFormat, StageKind};
+use foldback_chain::{Chain, ChainSpec, MIX_KIND, MixSpec, StageSpec};
+use foldback_stage::{ParamSpec, ParamType, ParamValue, Params, RawValue, StageFormat};
 
 use crate::names;
 use crate::reader::set_param;
 
 /// Other values than those of the file, for stages of one chain by their names.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Overrides(BTreeMap<String, StageOverride>);
+pub struct Overrides {
+    stages: BTreeMap<String, StageOverride>,
+    /// Those of `mix` that were given, and no others.
+    mix: Params,
+}
 
 /// What is another than in the file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct StageOverride {
-    kind: &'static StageKind,
+    /// The name of its kind: a library that is loaded anew brings another kind of the same name.
+    kind: &'static str,
     enabled: Option<bool>,
     /// Those that were given, and no others.
     params: Params,
-}
-
-impl PartialEq for StageOverride {
-    fn eq(&self, other: &Self) -> bool {
-        ptr::eq(self.kind, other.kind)
-            && self.enabled == other.enabled
-            && self.params == other.params
-    }
 }
 
 /// Why a change of a stage was not taken: a sentence.
@@ -45,60 +41,47 @@ impl Overrides {
     /// Whether nothing is another.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.stages.is_empty() && self.mix == Params::default()
     }
 
-    /// Whether something of the stage called `name` is another.
-    #[must_use]
-    pub fn changes(&self, name: &str) -> bool {
-        self.0.contains_key(name)
-    }
-
-    /// Adds to what is changed of the stage called `name`, one of `stages`. Builds it once as it is
-    /// to be: allocates, may take milliseconds. Text stays as the file has it: it may be a path.
+    /// Adds to what is changed of the stage called `name`, one of `stages` or `mix`. Builds it once
+    /// as it is to be: allocates, may take milliseconds. Text stays as the file has it: it may be a
+    /// path.
     ///
     /// # Errors
     /// What is allowed, with the name that was probably meant; nothing is changed then.
     pub fn set(
         &mut self,
         stages: &[StageSpec],
+        mix: Option<MixSpec>,
         name: &str,
         enabled: Option<bool>,
         params: &[(&str, RawValue<'_>)],
     ) -> Result<(), RefusedOverride> {
-        let spec = find(stages, name)?;
+        let is_mix = mix.is_some() && name == MIX_KIND;
+        let spec = (!is_mix).then(|| find(stages, mix, name)).transpose()?;
         if enabled.is_none() && params.is_empty() {
             let sentence = "There is nothing to change: give `enabled`, `params` or both.";
             return Err(RefusedOverride::Param(sentence.to_owned()));
         }
-        let none = StageOverride { kind: spec.kind, enabled: None, params: Params::default() };
-        let known = self.0.get(name).filter(|known| ptr::eq(known.kind, spec.kind));
+        let Some(spec) = spec else {
+            if enabled == Some(false) {
+                let sentence = "`mix` cannot be switched off: nobody would hear anybody.";
+                return Err(RefusedOverride::Param(sentence.to_owned()));
+            }
+            return set_params(&mut self.mix, MIX_KIND, MixSpec::PARAMS, params);
+        };
+        let kind = spec.kind.name;
+        let none = StageOverride { kind, enabled: None, params: Params::default() };
+        let known = self.stages.get(name).filter(|known| known.kind == kind);
         let mut changed = known.cloned().unwrap_or(none);
         changed.enabled = enabled.or(changed.enabled);
-        let is_text = |declared: &ParamSpec| matches!(declared.ty, ParamType::Text { .. });
-        for (key, value) in params {
-            let declared = spec.kind.params.iter().find(|declared| declared.name == *key);
-            if declared.is_some_and(is_text) {
-                let sentence = format!("`{key}` is text: it can be changed in the file alone.");
-                return Err(RefusedOverride::Param(sentence));
-            }
-            let Some(declared) = declared else {
-                let allowed = spec.kind.params.iter().filter(|declared| !is_text(declared));
-                let allowed = allowed.map(|declared| declared.name);
-                let (found, allowed, help) =
-                    names::unknown_key(&format!("`{}`", spec.kind.name), key, allowed);
-                return Err(RefusedOverride::Param(sentence(&found, &allowed, help)));
-            };
-            set_param(&mut changed.params, declared, *value).map_err(|(allowed, help)| {
-                let found = format!("`{key}` is {}", shown(*value));
-                RefusedOverride::Param(sentence(&found, &allowed, help))
-            })?;
-        }
+        set_params(&mut changed.params, spec.kind.name, spec.kind.params, params)?;
         let next = changed.apply(spec);
         Chain::build(slice::from_ref(&next), StageFormat::MONO).map_err(|error| {
             RefusedOverride::Param(format!("`{name}` cannot be built: {}.", error.reason))
         })?;
-        self.0.insert(name.to_owned(), changed);
+        self.stages.insert(name.to_owned(), changed);
         Ok(())
     }
 
@@ -109,29 +92,46 @@ impl Overrides {
             return Arc::clone(chain);
         }
         let side = |stages: &[StageSpec]| -> Vec<_> {
-            let applied = stages.iter().map(|spec| match self.0.get(&spec.name) {
-                Some(changed) if ptr::eq(changed.kind, spec.kind) => changed.apply(spec),
+            let applied = stages.iter().map(|spec| match self.stages.get(&spec.name) {
+                Some(changed) if changed.kind == spec.kind.name => changed.apply(spec),
                 _ => spec.clone(),
             });
             applied.collect()
         };
         let (input, output) = (side(&chain.input), side(&chain.output));
-        Arc::new(ChainSpec { name: chain.name.clone(), input, mix: chain.mix, output })
+        let mix = chain.mix.map(|mix| {
+            let mut params = mix.params();
+            put_over(&mut params, MixSpec::PARAMS, &self.mix);
+            MixSpec::from_params(&params)
+        });
+        Arc::new(ChainSpec { name: chain.name.clone(), input, mix, output })
     }
 
-    /// Forgets what is of no stage of `stages`, by name and kind. Returns the names of those.
+    /// Forgets what is of no stage of `stages`, by name and kind, what its kind takes no more, and
+    /// what is of a `mix` that is not there. Returns what that is: `gain`, or `gain.gain_db`.
     pub fn retain<'a>(
         &mut self,
         stages: impl Iterator<Item = &'a StageSpec> + Clone,
+        mix: Option<MixSpec>,
     ) -> Vec<String> {
-        let applies = |name: &str, changed: &StageOverride| {
-            stages.clone().any(|spec| spec.name == name && ptr::eq(spec.kind, changed.kind))
-        };
-        let gone = self.0.iter().filter(|(name, changed)| !applies(name, changed));
-        let gone: Vec<_> = gone.map(|(name, _)| name.clone()).collect();
-        gone.iter().for_each(|name| {
-            self.0.remove(name);
+        let mut gone = Vec::new();
+        self.stages.retain(|name, changed| {
+            let is_it = |spec: &&StageSpec| spec.name == *name && spec.kind.name == changed.kind;
+            match stages.clone().find(is_it) {
+                Some(spec) => {
+                    let refused = changed.check_again(spec.kind.params);
+                    gone.extend(refused.iter().map(|param| format!("{name}.{param}")));
+                    changed.changes_something()
+                }
+                None => {
+                    gone.push(name.clone());
+                    false
+                }
+            }
         });
+        if mix.is_none() && std::mem::take(&mut self.mix) != Params::default() {
+            gone.push(MIX_KIND.to_owned());
+        }
         gone
     }
 }
@@ -140,27 +140,76 @@ impl StageOverride {
     fn apply(&self, spec: &StageSpec) -> StageSpec {
         let mut next = spec.clone();
         next.enabled = self.enabled.unwrap_or(spec.enabled);
-        for declared in spec.kind.params {
-            let changed = self.params.iter().find(|(name, _)| *name == declared.name);
-            if let Some((_, value)) = changed {
-                // It was checked by the same declaration when it was set.
-                let _ = next.params.set(declared, raw(value));
-            }
-        }
+        put_over(&mut next.params, spec.kind.params, &self.params);
         next
+    }
+
+    fn changes_something(&self) -> bool {
+        self.enabled.is_some() || self.params != Params::default()
+    }
+
+    /// Keeps of the parameters those that `declared` allows. Returns the names of the others.
+    fn check_again(&mut self, declared: &[ParamSpec]) -> Vec<&'static str> {
+        let given = std::mem::take(&mut self.params);
+        let refused = given.iter().filter(|(name, value)| {
+            let declared = declared.iter().find(|declared| declared.name == *name);
+            declared.is_none_or(|declared| self.params.set(declared, raw(value)).is_err())
+        });
+        refused.map(|(name, _)| name).collect()
     }
 }
 
-fn find<'s>(stages: &'s [StageSpec], name: &str) -> Result<&'s StageSpec, RefusedOverride> {
+/// Gives `params` the values that were `changed`.
+fn put_over(params: &mut Params, declared: &[ParamSpec], changed: &Params) {
+    for declared in declared {
+        let changed = changed.iter().find(|(name, _)| *name == declared.name);
+        if let Some((_, value)) = changed {
+            // It was checked by the same declaration when it was set.
+            let _ = params.set(declared, raw(value));
+        }
+    }
+}
+
+fn find<'s>(
+    stages: &'s [StageSpec],
+    mix: Option<MixSpec>,
+    name: &str,
+) -> Result<&'s StageSpec, RefusedOverride> {
     stages.iter().find(|spec| spec.name == name).ok_or_else(|| {
-        let known = || stages.iter().map(|spec| spec.name.as_str());
-        let (found, allowed) = match name {
-            MIX_KIND => ("`mix` is as the file has it".to_owned(), "can be changed here: "),
-            _ => (format!("there is no stage {name:?} here"), "there are: "),
-        };
-        let allowed = format!("{allowed}{}", names::list(known(), '`', "and"));
+        let known = || stages.iter().map(|spec| &*spec.name).chain(mix.map(|_| MIX_KIND));
+        let found = format!("there is no stage {name:?} here");
+        let allowed = format!("there are: {}", names::list(known(), '`', "and"));
         RefusedOverride::Stage(sentence(&found, &allowed, names::did_you_mean(name, known(), '`')))
     })
+}
+
+/// Checks `given` by the declarations of a kind and keeps it, all or nothing.
+fn set_params(
+    params: &mut Params,
+    kind: &str,
+    declared: &[ParamSpec],
+    given: &[(&str, RawValue<'_>)],
+) -> Result<(), RefusedOverride> {
+    let is_text = |spec: &ParamSpec| matches!(spec.ty, ParamType::Text { .. });
+    let mut next = params.clone();
+    for (key, value) in given {
+        let spec = declared.iter().find(|spec| spec.name == *key);
+        if spec.is_some_and(is_text) {
+            let sentence = format!("`{key}` is text: it can be changed in the file alone.");
+            return Err(RefusedOverride::Param(sentence));
+        }
+        let Some(spec) = spec else {
+            let allowed = declared.iter().filter(|spec| !is_text(spec)).map(|spec| spec.name);
+            let (found, allowed, help) = names::unknown_key(&format!("`{kind}`"), key, allowed);
+            return Err(RefusedOverride::Param(sentence(&found, &allowed, help)));
+        };
+        set_param(&mut next, spec, *value).map_err(|(allowed, help)| {
+            let found = format!("`{key}` is {}", shown(*value));
+            RefusedOverride::Param(sentence(&found, &allowed, help))
+        })?;
+    }
+    *params = next;
+    Ok(())
 }
 
 fn sentence(found: &str, allowed: &str, help: Option<String>) -> String {
@@ -190,7 +239,7 @@ fn shown(value: RawValue<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use foldback_stage::BuildError;
+    use foldback_stage::{BuildError, StageKind};
 
     use super::*;
 
@@ -229,7 +278,7 @@ mod tests {
 
     fn refused(name: &str, params: &[(&str, RawValue<'_>)]) -> RefusedOverride {
         let mut overrides = Overrides::default();
-        let refused = overrides.set(&chain().input, name, None, params).expect_err("refused");
+        let refused = overrides.set(&chain().input, None, name, None, params).expect_err("refused");
         assert!(overrides.is_empty(), "what was refused is kept: {overrides:?}");
         refused
     }
@@ -246,8 +295,10 @@ mod tests {
     fn what_was_set_is_added_up_and_what_was_not_is_as_in_the_file() {
         let mut overrides = Overrides::default();
         let stages = chain().input.clone();
-        overrides.set(&stages, "level", Some(false), &[]).expect("a switch");
-        overrides.set(&stages, "level", None, &[("level_db", RawValue::Int(3))]).expect("3 dB");
+        overrides.set(&stages, None, "level", Some(false), &[]).expect("a switch");
+        overrides
+            .set(&stages, None, "level", None, &[("level_db", RawValue::Int(3))])
+            .expect("3 dB");
         let level = &overrides.apply(&chain()).input[0];
         assert!(!level.enabled);
         assert_eq!((level.params.float(&LEVEL_DB), level.params.choice(&MODE)), (3.0, "soft"));
@@ -260,7 +311,7 @@ mod tests {
                 "levle",
                 "there is no stage \"levle\" here, there are: `level`: did you mean `level`?",
             ),
-            ("mix", "`mix` is as the file has it, can be changed here: `level`."),
+            ("mix", "there is no stage \"mix\" here, there are: `level`."),
         ];
         for (name, expected) in stages {
             assert_eq!(refused(name, &[]), RefusedOverride::Stage(expected.to_owned()));
@@ -293,12 +344,67 @@ mod tests {
     #[test]
     fn what_is_of_a_stage_of_another_name_or_kind_is_forgotten() {
         let mut overrides = Overrides::default();
-        overrides.set(&chain().input, "level", Some(false), &[]).expect("a switch");
-        overrides.set(&chain().output, "other", Some(false), &[]).expect("a switch");
+        overrides.set(&chain().input, None, "level", Some(false), &[]).expect("a switch");
+        overrides.set(&chain().output, None, "other", Some(false), &[]).expect("a switch");
         let mut renamed = StageSpec::of(&OTHER);
         renamed.name = "level".to_owned();
         let next = [renamed, StageSpec::of(&OTHER)];
-        assert_eq!(overrides.retain(next.iter()), ["level"]);
-        assert!(overrides.changes("other") && !overrides.changes("level"));
+        assert_eq!(overrides.retain(next.iter(), None), ["level"]);
+        let applied = overrides.apply(&chain());
+        assert!(applied.input[0].enabled && !applied.output[0].enabled);
+    }
+
+    /// As a library brings it that was built anew: without `mode`, and less loud.
+    static LEVEL_AGAIN: StageKind = StageKind {
+        name: "level",
+        about: "",
+        params: &[ParamSpec::float("level_db", "dB", -60.0, 10.0, 0.0, "Level.")],
+        build: &|_, _| Ok(Box::new(Nothing)),
+    };
+
+    #[test]
+    fn what_is_of_a_kind_that_was_loaded_anew_is_kept_as_far_as_that_takes_it() {
+        let change = |level_db| {
+            let mut overrides = Overrides::default();
+            let params = [("level_db", RawValue::Int(level_db)), ("mode", RawValue::Text("hard"))];
+            overrides.set(&chain().input, None, "level", None, &params).expect("allowed");
+            overrides
+        };
+        let input = vec![StageSpec::of(&LEVEL_AGAIN)];
+        let next = Arc::new(ChainSpec { input, ..ChainSpec::clone(&chain()) });
+        let mut overrides = change(6);
+        assert_eq!(overrides.retain(next.stages(), None), ["level.mode"]);
+        assert_eq!(overrides.apply(&next).input[0].params.float(&LEVEL_DB), 6.0);
+        let mut overrides = change(11);
+        assert_eq!(overrides.retain(next.stages(), None), ["level.level_db", "level.mode"]);
+        assert!(overrides.is_empty());
+    }
+
+    #[test]
+    fn what_mix_was_told_is_another_as_long_as_there_is_one() {
+        let talk = |max_talkers| {
+            let mix = Some(MixSpec { max_talkers });
+            Arc::new(ChainSpec { mix, ..ChainSpec::clone(&chain()) })
+        };
+        let mut overrides = Overrides::default();
+        let mut set = |enabled, value| {
+            let params = [("max_talkers", value)];
+            overrides.set(&chain().input, talk(6).mix, "mix", enabled, &params)
+        };
+        set(None, RawValue::Int(3)).expect("three talkers");
+        for (enabled, value, told) in [
+            (None, RawValue::Int(33), "`max_talkers` is 33, must be a whole number from 1 to 32."),
+            (
+                Some(false),
+                RawValue::Int(3),
+                "`mix` cannot be switched off: nobody would hear anybody.",
+            ),
+        ] {
+            assert_eq!(set(enabled, value), Err(RefusedOverride::Param(told.to_owned())));
+        }
+        assert_eq!(overrides.apply(&talk(8)), talk(3));
+        assert!(overrides.retain(chain().stages(), talk(8).mix).is_empty());
+        assert_eq!(overrides.retain(chain().stages(), None), ["mix"]);
+        assert!(overrides.is_empty());
     }
 }

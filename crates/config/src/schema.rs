@@ -30,7 +30,8 @@ pub fn json_schema(registry: &Registry) -> Value {
     let stages = stages
         .into_iter()
         .map(|(name, about, params)| stage(name, about, &[chains::NAME, chains::ENABLED], params));
-    let others = [stage(MIX_KIND, MixSpec::ABOUT, &[], MixSpec::PARAMS), include()];
+    let mix = stage(MIX_KIND, MixSpec::ABOUT, &[], MixSpec::PARAMS);
+    let stages: Vec<_> = stages.chain([mix]).collect();
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "foldback",
@@ -39,7 +40,7 @@ pub fn json_schema(registry: &Registry) -> Value {
         "properties": properties,
         "required": ["chain"],
         "additionalProperties": false,
-        "definitions": { "stage": { "oneOf": stages.chain(others).collect::<Vec<_>>() } },
+        "definitions": { "stage": any_stage(&stages, &include()) },
     })
 }
 
@@ -78,6 +79,29 @@ fn chain() -> Value {
         "required": [chains::STAGES.name],
         "additionalProperties": false,
     })
+}
+
+/// A stage of one of `kinds`, or an `include`. By what it says that it is, and not by `oneOf`: so a
+/// mistake is shown where it stands, and not as one of the whole stage. Editors that do not look
+/// behind an `if` complete by the keys that stand beside these.
+fn any_stage(kinds: &[Value], include: &Value) -> Value {
+    let (kind, includes) = (chains::KIND.name, chains::INCLUDE.name);
+    let names: Vec<_> = kinds.iter().map(|it| &it["properties"][kind]["const"]).collect();
+    let keys = kinds.iter().chain([include]).filter_map(|it| it["properties"].as_object());
+    let mut keys: Map<_, _> =
+        keys.flat_map(Map::keys).map(|key| (key.clone(), json!({}))).collect();
+    keys.insert(kind.to_owned(), json!({ "enum": names }));
+    let is =
+        |name: &Value| json!({ "properties": { kind: { "const": name } }, "required": [kind] });
+    let by_kind = kinds.iter().zip(&names).map(|(it, name)| json!({ "if": is(name), "then": it }));
+    let others = json!({
+        "if": { "required": [includes] },
+        "then": include,
+        "else": { "required": [kind] },
+    });
+    let keys = json!({ "properties": keys });
+    let all: Vec<_> = [keys].into_iter().chain(by_kind).chain([others]).collect();
+    json!({ "type": "object", "allOf": all })
 }
 
 fn stage(kind: &str, about: &str, own: &[ParamSpec], params: &[ParamSpec]) -> Value {

@@ -178,11 +178,27 @@ fn the_schema_refuses_every_invalid_file_but_those_whose_mistake_it_cannot_see()
 }
 
 #[test]
+fn the_schema_points_at_the_value_that_is_wrong() {
+    for (file, place) in [
+        ("out-of-range.toml", "/chain/talk/stages/0/cutoff_hz"),
+        ("not-a-choice.toml", "/chain/talk/stages/0/level"),
+        ("unknown-kind.toml", "/chain/talk/stages/0/kind"),
+    ] {
+        let json = as_json(&format!("config/invalid/{file}")).expect("TOML");
+        let schema = schema();
+        let places: Vec<_> =
+            schema.iter_errors(&json).map(|error| error.instance_path().to_string()).collect();
+        assert_eq!(places, [place], "{file}");
+    }
+}
+
+#[test]
 fn the_schema_has_every_parameter_with_its_range_and_default() {
     let schema = json_schema(&registry());
-    let stages = schema["definitions"]["stage"]["oneOf"].as_array().expect("kinds");
+    let stages = schema["definitions"]["stage"]["allOf"].as_array().expect("kinds");
     for kind in registry().kinds() {
-        let stage = stages.iter().find(|it| it["properties"]["kind"]["const"] == kind.name);
+        let mut stages = stages.iter().map(|it| &it["then"]);
+        let stage = stages.find(|it| it["properties"]["kind"]["const"] == kind.name);
         let stage = &stage.unwrap_or_else(|| panic!("no {}", kind.name))["properties"];
         for param in kind.params {
             let told = stage[param.name]["description"].as_str().unwrap_or_default();

@@ -136,7 +136,8 @@ impl Metrics {
         make.register(&latency_parts);
         let last_reload = make.gauge(
             "foldback_config_last_reload_successful",
-            "Whether the configuration was taken when it was read last.",
+            "Whether the configuration file could be taken when it was read last; restoring an \
+             earlier version leaves this as it is.",
         );
         last_reload.set(1);
         Self {
@@ -171,8 +172,8 @@ impl Metrics {
         }
     }
 
-    /// The configuration was read again, and taken or not.
-    pub fn reloaded(&self, taken: bool) {
+    /// The configuration file was read again, and could be taken or not.
+    pub fn file_read(&self, taken: bool) {
         self.last_reload.set(taken.into());
     }
 
@@ -279,7 +280,7 @@ impl LatencyParts {
     }
 }
 
-/// A chain whose stages were resolved to their series, so that recording looks nothing up.
+/// Stages of a chain that were resolved to their series, so that recording looks nothing up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainHandle(usize);
 
@@ -307,18 +308,21 @@ pub struct WorkerMetrics {
 }
 
 impl WorkerMetrics {
-    /// Resolves a chain; its series show from now on, at zero. May allocate.
-    pub fn chain<'a>(&mut self, name: &str, stages: impl Iterator<Item = &'a str>) -> ChainHandle {
-        let stages: Vec<_> = stages.collect();
+    /// Resolves stages of a chain; their series show from now on, at zero. Allocates and takes a lock
+    /// for those that it was not asked for before.
+    pub fn chain<'a>(
+        &mut self,
+        name: &str,
+        stages: impl Iterator<Item = &'a str> + Clone,
+    ) -> ChainHandle {
         // A chain of that name may have had other stages before.
-        let same = |chain: &Chain| chain.name == name && chain.stages == stages;
+        let same = |known: &Chain| known.name == name && stages.clone().eq(&known.stages);
         if let Some(known) = self.chains.iter().position(same) {
             return ChainHandle(known);
         }
-        let series =
-            |stage: &&str| self.shared.stage_duration.with_label_values(&[name, *stage]).local();
-        let durations = stages.iter().map(series).collect();
-        let stages = stages.into_iter().map(str::to_owned).collect();
+        let series = |stage| self.shared.stage_duration.with_label_values(&[name, stage]).local();
+        let durations = stages.clone().map(series).collect();
+        let stages = stages.map(str::to_owned).collect();
         self.chains.push(Chain { name: name.to_owned(), stages, durations });
         ChainHandle(self.chains.len() - 1)
     }

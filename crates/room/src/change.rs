@@ -12,6 +12,7 @@ use crate::participant::ParticipantId;
 /// [`Room::change_chain`](crate::Room::change_chain). What it took out is in it afterwards: it is
 /// dropped on the control side too.
 pub struct ChainChange {
+    from: Arc<ChainSpec>,
     pub(crate) chain: Arc<ChainSpec>,
     /// One for each participant.
     pub(crate) inputs: Vec<Input>,
@@ -32,6 +33,7 @@ pub struct InputChange {
 
 pub(crate) struct Input {
     pub(crate) id: ParticipantId,
+    from: Arc<ChainSpec>,
     pub(crate) chain: Arc<ChainSpec>,
     pub(crate) change: Option<Change>,
 }
@@ -44,7 +46,7 @@ impl ChainChange {
     /// # Errors
     /// The first stage that refused.
     pub fn build(
-        from: &ChainSpec,
+        from: &Arc<ChainSpec>,
         to: &Arc<ChainSpec>,
         inputs: &[InputChange],
     ) -> Result<Self, ChainBuildError> {
@@ -52,29 +54,39 @@ impl ChainChange {
         let (mut changes, mut outputs) = (Vec::new(), Vec::new());
         for input in inputs {
             let change = build(&input.from.input, &input.to.input)?;
-            changes.push(Input { id: input.id, chain: Arc::clone(&input.to), change });
             outputs.extend(build(&from.output, &to.output)?);
+            let InputChange { id, from, to: chain } = input.clone();
+            changes.push(Input { id, from, chain, change });
         }
-        Ok(Self { chain: Arc::clone(to), inputs: changes, outputs })
+        let (from, chain) = (Arc::clone(from), Arc::clone(to));
+        Ok(Self { from, chain, inputs: changes, outputs })
     }
 
-    /// Whether it can be applied to a room with these chains.
+    /// Whether it can be applied to a room that runs `room`, with these chains: each participant's
+    /// with what it was built from. Allocates nothing.
     pub(crate) fn fits<'a>(
         &self,
-        mut inputs: impl Iterator<Item = (ParticipantId, &'a Chain)>,
+        room: &Arc<ChainSpec>,
+        mut inputs: impl Iterator<Item = (ParticipantId, &'a Arc<ChainSpec>, &'a Chain)>,
         mut outputs: impl ExactSizeIterator<Item = &'a Chain>,
     ) -> bool {
-        let accepted = |(id, chain): (ParticipantId, &Chain)| {
+        let accepted = |(id, spec, chain): (ParticipantId, &Arc<ChainSpec>, &Chain)| {
             let input = self.inputs.iter().find(|input| input.id == id);
             let change = |input: &Input| input.change.as_ref().is_none_or(|it| chain.accepts(it));
-            input.is_some_and(change)
+            input.is_some_and(|input| same(&input.from, spec) && change(input))
         };
         let enough = self.outputs.is_empty() || self.outputs.len() >= outputs.len();
         let mut changes = self.outputs.iter();
         enough
+            && same(&self.from, room)
             && inputs.all(accepted)
             && outputs.all(|chain| changes.next().is_none_or(|change| chain.accepts(change)))
     }
+}
+
+/// Whether two chains are one, or at least alike.
+fn same(one: &Arc<ChainSpec>, other: &Arc<ChainSpec>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
 }
 
 impl fmt::Debug for ChainChange {

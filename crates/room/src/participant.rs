@@ -47,6 +47,12 @@ impl Admission {
             mix: Mix::new(spec)?,
         })
     }
+
+    /// The chain whose stages before `mix` it has.
+    #[must_use]
+    pub fn chain(&self) -> &Arc<ChainSpec> {
+        &self.chain
+    }
 }
 
 impl fmt::Debug for Admission {
@@ -121,8 +127,6 @@ pub(crate) struct Participant {
     /// Whose stages before `mix` it has.
     pub(crate) chain: Arc<ChainSpec>,
     pub(crate) input: Chain,
-    /// Its stages bear the names of the room's, under which their times are told.
-    pub(crate) timed: bool,
     /// What this participant gives to the mix, faded in and out: as much as a packet out holds.
     pub(crate) audio: [f32; MAX_PACKET_SAMPLES_OUT],
     pub(crate) activity: Activity,
@@ -156,7 +160,6 @@ impl Participant {
             receiver,
             chain,
             input,
-            timed: false,
             audio: [0.0; MAX_PACKET_SAMPLES_OUT],
             activity: Activity::silent(),
             muted: false,
@@ -168,12 +171,6 @@ impl Participant {
             downlink: Downlink::default(),
             hears,
         }
-    }
-
-    /// Finds out whether the times of its stages can be told as those of the room's chain.
-    pub(crate) fn compare_to(&mut self, room: &ChainSpec) {
-        let (own, room) = (self.chain.input.iter(), room.input.iter());
-        self.timed = own.map(|stage| &stage.name).eq(room.map(|stage| &stage.name));
     }
 
     /// Carries a mute or unmute out on a block of the microphone: faded over its length, before the

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use foldback_chain::{ChainSpec, Change, NoProbe, Probe};
+use foldback_chain::{ChainSpec, Change, NoProbe};
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext, SAMPLE_RATE_HZ};
 
 use crate::MAX_PACKET_SAMPLES_OUT;
@@ -15,6 +15,7 @@ use crate::mix::{Contributor, MAX_CONTRIBUTORS, Mix, Recipe};
 use crate::output_class::OutputClass;
 use crate::packets::{CaptureTime, EncodedFrame};
 use crate::participant::{Admission, Departed, Participant, ParticipantId};
+use crate::probe::RoomProbe;
 use crate::readings::ChainReadings;
 use crate::receiver::{Pulled, Receiver};
 use crate::talkers::{SILENCE_DBFS, Talkers};
@@ -152,9 +153,7 @@ impl Room {
             }
         };
         self.mixes[hears].listeners += 1;
-        let mut participant = Participant::new(id, receiver, chain, input, hears);
-        participant.compare_to(&self.spec.chain);
-        self.participants.push(participant);
+        self.participants.push(Participant::new(id, receiver, chain, input, hears));
     }
 
     /// Takes a participant out; whoever hears it hears it fade. Not part of the tick. What it
@@ -171,6 +170,12 @@ impl Room {
             other.hears = free;
         }
         Some(Departed::new(participant, Some(mix)))
+    }
+
+    /// The chain whose stages before `mix` a participant has: the room's, or another.
+    #[must_use]
+    pub fn chain_of(&self, id: ParticipantId) -> Option<&Arc<ChainSpec>> {
+        Some(&self.participants[self.find(id)?].chain)
     }
 
     /// How many are in the room.
@@ -214,8 +219,8 @@ impl Room {
     /// Gives the change back, and nothing is changed, if it was built for another chain or other
     /// participants, or if too many changes are under way.
     pub fn change_chain(&mut self, mut change: ChainChange) -> Result<ChainChange, ChainChange> {
-        let inputs = self.participants.iter().map(|p| (p.id, &p.input));
-        if !change.fits(inputs, self.mixes.iter().map(Mix::output)) {
+        let inputs = self.participants.iter().map(|p| (p.id, &p.chain, &p.input));
+        if !change.fits(&self.spec.chain, inputs, self.mixes.iter().map(Mix::output)) {
             return Err(change);
         }
         // All of them were asked before, so that none refuses.
@@ -227,7 +232,6 @@ impl Room {
                 let _ = p.input.change(change);
             }
             std::mem::swap(&mut p.chain, &mut input.chain);
-            p.compare_to(&change.chain);
         }
         for mix in &mut self.mixes {
             if let Some(output) = change.outputs.pop() {
@@ -257,8 +261,8 @@ impl Room {
     /// measure how long packets may take against an even clock.
     ///
     /// Never allocates, locks, logs, blocks or panics. `probe` is told the time of each stage,
-    /// numbered as in [`ChainSpec::stages`].
-    pub fn tick<P: Probe>(&mut self, now: Instant, probe: &mut P) {
+    /// by its number before or after `mix`.
+    pub fn tick<P: RoomProbe>(&mut self, now: Instant, probe: &mut P) {
         self.ticks += 1;
         self.now = Some(now);
         // All blocks of a packet are pulled when it closes: what comes in until then is in it.
@@ -373,9 +377,10 @@ impl Room {
     }
 
     /// Pulls one packet's worth of a participant through its input chain.
-    fn listen_to<P: Probe>(&mut self, index: usize, now: Instant, probe: &mut P) {
+    fn listen_to<P: RoomProbe>(&mut self, index: usize, now: Instant, probe: &mut P) {
         let blocks = self.blocks();
         let p = &mut self.participants[index];
+        probe.turn_to(Some(p.id));
         let heard = &self.mixes[p.hears];
         for block in 0..blocks {
             let pulled = p.receiver.pull(now, &mut self.block);
@@ -401,10 +406,7 @@ impl Room {
             } else {
                 p.held_back = p.input.delay_samples();
             }
-            match p.timed {
-                true => p.input.process(&mut self.block, &mut cx, probe),
-                false => p.input.process(&mut self.block, &mut cx, &mut NoProbe),
-            }
+            p.input.process(&mut self.block, &mut cx, probe);
             p.activity.block(Some(self.block.rms()));
             out.copy_from_slice(self.block.plane(0));
         }
@@ -508,10 +510,10 @@ impl Room {
 
     /// Runs the output chain once for each distinct recipe, and the encoder once for each class of
     /// its listeners.
-    fn render<P: Probe>(&mut self, probe: &mut P) {
-        let mut probe = Shifted { probe, by: self.spec.chain.input.len() };
+    fn render<P: RoomProbe>(&mut self, probe: &mut P) {
+        probe.turn_to(None);
         for mix in self.mixes.iter_mut().filter(|mix| mix.leads) {
-            self.encode_ns += mix.render(&mut probe);
+            self.encode_ns += mix.render(probe);
         }
         for index in 0..self.mixes.len() {
             let mix = &self.mixes[index];
@@ -521,7 +523,7 @@ impl Room {
             let leader = self.leader_of(mix.recipe);
             let both = leader.map(|leader| self.mixes.get_disjoint_mut([index, leader]));
             if let Some(Ok([mix, leader])) = both {
-                self.encode_ns += mix.render_as(leader, &mut probe);
+                self.encode_ns += mix.render_as(leader, probe);
             }
         }
     }
@@ -633,21 +635,6 @@ impl std::fmt::Debug for Room {
             .field("chain", &self.spec.chain.name)
             .field("participants", &self.participants.len())
             .finish_non_exhaustive()
-    }
-}
-
-struct Shifted<'a, P> {
-    probe: &'a mut P,
-    by: usize,
-}
-
-impl<P: Probe> Probe for Shifted<'_, P> {
-    fn now_ns(&mut self) -> u64 {
-        self.probe.now_ns()
-    }
-
-    fn stage_took(&mut self, stage: usize, ns: u64) {
-        self.probe.stage_took(stage + self.by, ns);
     }
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use foldback_chain::{ChainSpec, MIX_KIND, MixSpec, StageSpec};
 use foldback_room::ParticipantId;
-use foldback_stage::{ParamSpec, ParamType, ParamValue, Params, RawValue};
+use foldback_stage::{ParamSpec, ParamType, ParamValue, Params};
 use foldback_worker::Readings;
 use serde::Serialize;
+
+use crate::chain_info::ChainInfo;
 
 /// Means of readings by their names, which end in their units.
 pub type Means = BTreeMap<&'static str, f32>;
@@ -19,6 +21,8 @@ pub struct ChainView {
     /// The chain that the stages before `mix` are of, where they are a participant's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub own: Option<String>,
+    /// Algorithmic delay of all stages together.
+    pub delay_ms: f32,
     /// In order, `mix` at its place.
     pub stages: Vec<StageView>,
 }
@@ -34,6 +38,8 @@ pub struct StageView {
     pub part: &'static str,
     /// Switched off, audio passes as late as through it.
     pub enabled: bool,
+    /// Algorithmic delay.
+    pub delay_ms: f32,
     /// In the order of their declaration, without text: it may be a path, and everybody may look.
     pub params: Vec<ParamView>,
     /// Of the last second; over the room's participants or mixes where they are several.
@@ -85,38 +91,42 @@ pub enum Value {
 }
 
 impl ChainView {
-    /// A room's chain; `readings` are of all who are in it.
+    /// A room's chain, which clients see as `info`; `readings` are of all who are in it.
     #[must_use]
-    pub fn of_room(chain: &ChainSpec, readings: &[Readings]) -> Self {
-        Self::new(chain, None, readings, |id| id.is_some())
+    pub fn of_room(chain: &ChainSpec, info: &ChainInfo, readings: &[Readings]) -> Self {
+        Self::new(chain, info, readings, |id| id.is_some())
     }
 
-    /// The chain of one participant of a room, with `own` if the stages before `mix` are its own.
+    /// The chain of one participant of a room whose chain is `room`, with `own` if the stages before
+    /// `mix` are its own.
     #[must_use]
     pub fn of_participant(
+        room: &ChainSpec,
         chain: &ChainSpec,
+        info: &ChainInfo,
         own: Option<&str>,
         id: ParticipantId,
         readings: &[Readings],
     ) -> Self {
-        Self::new(chain, own, readings, |of| of == Some(id))
+        let view = Self::new(chain, info, readings, |of| of == Some(id));
+        Self { chain: room.name.clone(), own: own.map(str::to_owned), ..view }
     }
 
     fn new(
         chain: &ChainSpec,
-        own: Option<&str>,
+        info: &ChainInfo,
         readings: &[Readings],
         is_input: impl Fn(Option<ParticipantId>) -> bool,
     ) -> Self {
         let inputs = means(readings.iter().filter(|side| is_input(side.id)));
         let outputs = means(readings.iter().filter(|side| side.id.is_none()));
         let side = |stages: &[StageSpec], part, means: &BTreeMap<String, Means>| -> Vec<_> {
-            stages.iter().map(|spec| stage_view(spec, part, means)).collect()
+            stages.iter().map(|spec| stage_view(spec, part, info, means)).collect()
         };
         let mut stages = side(&chain.input, "input", &inputs);
         stages.extend(chain.mix.map(mix_view));
         stages.extend(side(&chain.output, "output", &outputs));
-        Self { chain: chain.name.clone(), own: own.map(str::to_owned), stages }
+        Self { chain: chain.name.clone(), own: None, delay_ms: info.delay_ms(), stages }
     }
 }
 
@@ -134,28 +144,32 @@ pub(crate) fn means<'a>(sides: impl Iterator<Item = &'a Readings>) -> BTreeMap<S
     sums.into_iter().map(|(stage, sums)| (stage, sums.into_iter().map(mean).collect())).collect()
 }
 
-fn stage_view(spec: &StageSpec, part: &'static str, means: &BTreeMap<String, Means>) -> StageView {
+fn stage_view(
+    spec: &StageSpec,
+    part: &'static str,
+    info: &ChainInfo,
+    means: &BTreeMap<String, Means>,
+) -> StageView {
+    let known = info.stages.iter().find(|stage| stage.name == spec.name);
     StageView {
         name: spec.name.clone(),
         kind: spec.kind.name,
         part,
         enabled: spec.enabled,
+        delay_ms: known.map_or(0.0, |stage| stage.delay_ms),
         params: params_view(spec.kind.params, &spec.params),
         readings: means.get(&spec.name).cloned().unwrap_or_default(),
     }
 }
 
 fn mix_view(mix: MixSpec) -> StageView {
-    let mut params = Params::default();
-    let most = i64::try_from(mix.max_talkers).unwrap_or(i64::MAX);
-    // It was read by the same declaration.
-    let _ = params.set(&MixSpec::MAX_TALKERS, RawValue::Int(most));
     StageView {
         name: MIX_KIND.to_owned(),
         kind: MIX_KIND,
         part: "mix",
         enabled: true,
-        params: params_view(MixSpec::PARAMS, &params),
+        delay_ms: 0.0,
+        params: params_view(MixSpec::PARAMS, &mix.params()),
         readings: Means::new(),
     }
 }

@@ -9,13 +9,15 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use foldback_config::{
     ServerConfig, Variable, check_listen, check_public_address, describe_chain, describe_kinds,
-    environment_variables, json_schema,
+    environment_variables, json_schema, unknown_variables,
 };
 use tracing_subscriber::EnvFilter;
 
 use crate::bench::{self, BenchOptions};
+use crate::clock;
 use crate::config_file::{self, ConfigSource};
 use crate::new_stage::{self, NewStageOptions};
+use crate::operator::TOKEN_VARIABLE;
 use crate::process::{self, ProcessOptions};
 use crate::serve;
 use crate::watch::FileWatch;
@@ -104,6 +106,10 @@ struct ServeOptions {
     dev_tls: bool,
 }
 
+/// Variables that begin as settings do and are none: the token, and what foldback's own tests are told.
+const NO_SETTINGS: &[&str] =
+    &[TOKEN_VARIABLE, "FOLDBACK_BINARY", "FOLDBACK_SHARED", "FOLDBACK_SOAK_MINUTES"];
+
 /// Runs the command line of this process.
 #[allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
 pub fn main() -> ExitCode {
@@ -133,6 +139,11 @@ pub fn main() -> ExitCode {
 
 fn run_server(options: ServeOptions) -> Result<(), String> {
     start_log();
+    let names: Vec<_> =
+        std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    for sentence in unknown_variables(&names, NO_SETTINGS) {
+        tracing::warn!("{sentence}");
+    }
     let dev_tls = options.dev_tls;
     let source = ConfigSource::new(options.config.clone(), move |config| {
         config.set_from_environment(|variable| std::env::var_os(variable))?;
@@ -178,7 +189,7 @@ fn check_again_and_again(file: &Path) -> Result<(), String> {
         if !runtime.block_on(watch.changed()) {
             return Err(format!("{} is watched no more", file.display()));
         }
-        println!("\n{} was changed", file.display());
+        println!("\n{} {} was changed", clock::now(), file.display());
     }
 }
 

@@ -3,26 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use foldback_chain::ChainSpec;
 use foldback_config::{Config, LatencyMode};
-use foldback_metrics::StageReading;
-use foldback_peer::{EchoStrings, OfferError, Peer, PeerOptions};
-use foldback_room::{
-    Admission, LatencyProfile, Level, OpusSettings, ParticipantId, Room, RoomSpec,
-};
-use foldback_worker::{
-    Command, Event, Join, LeaveReason, ParticipantStats, Readings, RoomKey, WorkerHandle,
-};
+use foldback_peer::Peer;
+use foldback_room::{LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec};
+use foldback_worker::{Command, RoomKey, WorkerHandle};
 use tokio::sync::watch;
 
-use crate::chain_view::means;
+use crate::chain_info::ChainInfo;
 use crate::live::RoomChains;
-use crate::message::{
-    ChainInfo, ErrorCode, ErrorMessage, LatencyInfo, LeftReason, LevelInfo, Person, ServerMessage,
-};
-use crate::report::{ParticipantInfo, ParticipantReport, tenths};
+use crate::message::{ErrorCode, ErrorMessage, LeftReason, Person, ServerMessage};
+use crate::report::ParticipantInfo;
 use crate::roster::{Member, RoomState, State, not_joined};
 pub use crate::roster::{Outbox, encoded};
 
@@ -32,7 +25,7 @@ pub struct Conference {
     pub(crate) running: RwLock<Arc<Running>>,
     opus: OpusSettings,
     latency: LatencyProfile,
-    workers: Vec<WorkerHandle>,
+    pub(crate) workers: Vec<WorkerHandle>,
     state: Mutex<State>,
     echoes: AtomicU64,
     ending: watch::Sender<bool>,
@@ -156,62 +149,6 @@ impl Conference {
         self.enter(&room, "echo", chain, None).map(|(id, _)| id)
     }
 
-    /// Answers the SDP offer of a person who joined.
-    ///
-    /// # Errors
-    /// `bad-sdp`, `already-connected`, `not-joined` or `internal`.
-    pub async fn connect(&self, id: ParticipantId, offer: String) -> Result<String, ErrorMessage> {
-        let (worker, spec, echo) = {
-            let mut state = self.state();
-            let (_, room) = state.room_of(id)?;
-            let member = room.people.get_mut(&id).ok_or_else(not_joined)?;
-            if member.media {
-                return Err(ErrorMessage::new(
-                    ErrorCode::AlreadyConnected,
-                    "There is a connection already; leave and join again for a new one.",
-                ));
-            }
-            member.media = true;
-            let chain = Arc::clone(room.chains.chain_of(id));
-            let echo = if chain.mix.is_none() { EchoStrings::Yes } else { EchoStrings::No };
-            (room.worker, RoomSpec { chain, opus: self.opus, latency: self.latency }, echo)
-        };
-        let candidates = self.workers[worker].candidates().to_vec();
-        // Making a session and its stages takes some milliseconds of computing.
-        let build = move || -> Result<_, BuildError> {
-            let options = PeerOptions {
-                candidates,
-                packet_ms: (spec.latency == LatencyProfile::Low).then_some(10),
-                wall_clock: Some((Instant::now(), SystemTime::now())),
-            };
-            let (peer, answer) = Peer::accept(&offer, &options, echo, Instant::now())?;
-            let admission = Admission::build(&spec)?;
-            Ok((answer, Built { peer, admission, spec }))
-        };
-        let built = tokio::task::spawn_blocking(build).await;
-        let result = match built {
-            Ok(Ok((answer, built))) => self.hand_over(worker, id, built).map(|()| answer),
-            Ok(Err(BuildError::Offer(error))) => {
-                Err(ErrorMessage::new(ErrorCode::BadSdp, capitalised(&error.to_string())))
-            }
-            Ok(Err(BuildError::Admission(error))) => {
-                tracing::error!(%id, %error, "a participant could not be built");
-                Err(ErrorMessage::internal())
-            }
-            Err(error) => {
-                tracing::error!(%id, %error, "answering an offer failed");
-                Err(ErrorMessage::internal())
-            }
-        };
-        if result.is_err()
-            && let Ok((_, room)) = self.state().room_of(id)
-            && let Some(member) = room.people.get_mut(&id)
-        {
-            member.media = false;
-        }
-        result
-    }
-
     /// Passes on a candidate that a client trickled.
     ///
     /// # Errors
@@ -250,37 +187,6 @@ impl Conference {
     /// Takes a person out; the others are told why. Nothing happens if they are gone already.
     pub fn leave(&self, id: ParticipantId, reason: LeftReason) {
         self.remove(id, reason, true);
-    }
-
-    /// Takes in what a worker has to tell.
-    pub fn handle(&self, event: Event) {
-        match event {
-            Event::Connected(id) => tracing::debug!(%id, "connected"),
-            Event::Left { id, reason, remains } => {
-                drop(remains);
-                let reason = match reason {
-                    LeaveReason::Asked => return,
-                    LeaveReason::Timeout => LeftReason::Timeout,
-                    LeaveReason::ByPeer | LeaveReason::Failed => LeftReason::Closed,
-                };
-                self.remove(id, reason, false);
-            }
-            Event::ChainChanged { room, taken, remains } => {
-                drop(remains);
-                if !taken {
-                    tracing::error!(room = room.0, "the room did not take its new chain");
-                }
-            }
-            Event::StagesOut(change) => drop(change),
-            Event::RoomClosed(key, room) => {
-                tracing::debug!(room = key.0, "room closed");
-                drop(room);
-            }
-            Event::Levels(key, levels) => self.tell_levels(key, &levels),
-            Event::Stats { room, server_latency, participants, readings } => {
-                self.tell_stats(room, server_latency, &participants, readings);
-            }
-        }
     }
 
     /// Whether every worker runs.
@@ -355,8 +261,7 @@ impl Conference {
         let worker = (0..self.workers.len()).min_by_key(|worker| people_on(*worker)).unwrap_or(0);
         let key = RoomKey(state.next_room);
         state.next_room += 1;
-        let spec = RoomSpec { chain: Arc::clone(&chain), opus: self.opus, latency: self.latency };
-        let room = Room::new(spec).map_err(|error| {
+        let room = Room::new(self.spec(Arc::clone(&chain))).map_err(|error| {
             tracing::error!(%error, "a room could not be made");
             ErrorMessage::internal()
         })?;
@@ -365,38 +270,16 @@ impl Conference {
             key,
             worker,
             info: self.running().chain_info(&chain),
+            own: BTreeMap::new(),
             chains: RoomChains::new(chain),
-            revision: 0,
+            turn: Arc::default(),
+            answer: None,
             readings: Vec::new(),
             people: BTreeMap::new(),
         })
     }
 
-    /// Gives a built participant to its worker, if the person has not left meanwhile.
-    fn hand_over(
-        &self,
-        worker: usize,
-        id: ParticipantId,
-        built: Built,
-    ) -> Result<(), ErrorMessage> {
-        let mut state = self.state();
-        let (_, room) = state.room_of(id)?;
-        let Built { peer, mut admission, spec } = built;
-        let chain = room.chains.chain_of(id);
-        if !Arc::ptr_eq(chain, &spec.chain) {
-            // The room was given another chain meanwhile.
-            let spec = RoomSpec { chain: Arc::clone(chain), ..spec };
-            admission = Admission::build(&spec).map_err(|error| {
-                tracing::error!(%id, %error, "a participant could not be built");
-                ErrorMessage::internal()
-            })?;
-        }
-        let muted = room.people.get(&id).is_some_and(|member| member.person.muted);
-        let join = Join { room: room.key, id, peer, admission, muted };
-        self.command(worker, Command::Join(Box::new(join)))
-    }
-
-    fn remove(&self, id: ParticipantId, reason: LeftReason, tell_worker: bool) {
+    pub(crate) fn remove(&self, id: ParticipantId, reason: LeftReason, tell_worker: bool) {
         let mut state = self.state();
         let Some(name) = state.rooms_of.remove(&id) else { return };
         let Some(room) = state.rooms.get_mut(&name) else { return };
@@ -406,6 +289,7 @@ impl Conference {
         room.tell_all(&left);
         room.people.remove(&id);
         room.chains.remove_own(id);
+        room.own.remove(&id);
         tracing::info!(%id, room = %name, ?reason, "left");
         let (worker, key, empty) = (room.worker, room.key, room.people.is_empty());
         if media && tell_worker && self.command(worker, Command::Leave(id)).is_err() {
@@ -419,83 +303,6 @@ impl Conference {
         }
     }
 
-    fn tell_levels(&self, key: RoomKey, levels: &[Level]) {
-        let mut state = self.state();
-        let Some(room) = state.rooms.values_mut().find(|room| room.key == key) else { return };
-        let levels = levels.iter().map(|level| LevelInfo {
-            id: level.id.0,
-            level_dbfs: tenths(level.level_dbfs.min(0.0)),
-            talking: level.talking,
-        });
-        room.tell_all(&ServerMessage::Levels { levels: levels.collect() });
-    }
-
-    fn tell_stats(
-        &self,
-        key: RoomKey,
-        latency: Option<(Duration, Duration)>,
-        participants: &[ParticipantStats],
-        readings: Vec<Readings>,
-    ) {
-        let ms = |time: Duration| tenths(time.as_secs_f32() * 1e3);
-        let mut state = self.state();
-        let Some(room) = state.rooms.values_mut().find(|room| room.key == key) else { return };
-        let is_of = |side: &&Readings, id| side.id.is_none_or(|of| of == id);
-        for stats in participants {
-            let Some(member) = room.people.get_mut(&stats.id) else { continue };
-            let report = ParticipantReport::from(stats);
-            member.report = Some(report);
-            member.tell(&ServerMessage::Stats {
-                server_latency_ms: LatencyInfo {
-                    p50: latency.map(|(p50, _)| ms(p50)),
-                    p95: latency.map(|(_, p95)| ms(p95)),
-                },
-                jitter_buffer_ms: report.foldback.jitter_buffer_ms,
-                round_trip_ms: stats.round_trip.map(ms),
-                packets_received: report.inbound.packets_received,
-                packets_lost: report.inbound.packets_lost,
-                readings: means(readings.iter().filter(|side| is_of(side, stats.id))),
-                report: Box::new(report),
-            });
-        }
-        room.readings = readings;
-    }
-
-    /// Means of what stages read, over all chains that run them now: by chain, stage and reading;
-    /// where the configuration asks for it, of each participant too.
-    #[must_use]
-    pub fn stage_readings(&self) -> Vec<StageReading> {
-        let each = self.running().config.metrics.participant_readings;
-        let state = self.state();
-        let mut by_chain: BTreeMap<&str, Vec<&Readings>> = BTreeMap::new();
-        for side in state.rooms.values().flat_map(|room| &room.readings) {
-            by_chain.entry(&side.chain.name).or_default().push(side);
-        }
-        let mut all = Vec::new();
-        for (chain, sides) in by_chain {
-            for (stage, means) in means(sides.into_iter()) {
-                all.extend(means.into_iter().map(|(reading, mean)| StageReading {
-                    participant: None,
-                    chain: chain.to_owned(),
-                    stage: stage.clone(),
-                    reading,
-                    mean,
-                }));
-            }
-        }
-        let sides = state.rooms.values().flat_map(|room| &room.readings).filter(|_| each);
-        for (side, id) in sides.filter_map(|side| Some((side, side.id?))) {
-            all.extend(side.iter().map(|(stage, reading)| StageReading {
-                participant: Some(id.0),
-                chain: side.chain.name.clone(),
-                stage: stage.to_owned(),
-                reading: reading.name,
-                mean: reading.value,
-            }));
-        }
-        all
-    }
-
     pub(crate) fn chain_of(&self, room: &str) -> Result<Arc<ChainSpec>, ErrorMessage> {
         self.running().config.chain_for_room(room).map(Arc::clone).ok_or_else(|| {
             ErrorMessage::new(
@@ -503,6 +310,11 @@ impl Conference {
                 format!("No [[room]] of the configuration serves a room called `{room}`."),
             )
         })
+    }
+
+    /// What a room with that chain is made of.
+    pub(crate) fn spec(&self, chain: Arc<ChainSpec>) -> RoomSpec {
+        RoomSpec { chain, opus: self.opus, latency: self.latency }
     }
 
     pub(crate) fn running(&self) -> Arc<Running> {
@@ -518,30 +330,6 @@ impl Conference {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What a participant comes into a room with.
-struct Built {
-    peer: Peer,
-    admission: Admission,
-    spec: RoomSpec,
-}
-
-enum BuildError {
-    Offer(OfferError),
-    Admission(foldback_room::AdmissionError),
-}
-
-impl From<OfferError> for BuildError {
-    fn from(error: OfferError) -> Self {
-        Self::Offer(error)
-    }
-}
-
-impl From<foldback_room::AdmissionError> for BuildError {
-    fn from(error: foldback_room::AdmissionError) -> Self {
-        Self::Admission(error)
     }
 }
 

@@ -1,17 +1,23 @@
 //! Changing what rooms and participants sound like while they talk.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use foldback_chain::ChainBuildError;
 use foldback_config::{Config, RefusedOverride};
 use foldback_room::{ChainChange, ParticipantId};
-use foldback_worker::Command;
+use foldback_worker::{Command, RoomKey};
 
 use crate::chain_view::ChainView;
 use crate::conference::{Conference, Running, capitalised};
 use crate::live::{RoomChains, StageChange};
 use crate::message::{ErrorCode, ErrorMessage, ServerMessage};
+use crate::roster::RoomState;
+
+/// How often whoever waits for a worker's answer makes sure that it runs.
+const LOOK_AT_WORKER: Duration = Duration::from_millis(100);
 
 impl Conference {
     /// The chain of a room as it runs, or as it would; of one participant with `id`.
@@ -27,14 +33,20 @@ impl Conference {
         let state = self.state();
         let open = state.rooms.get(room);
         let Some(id) = id else {
-            let chain = open.map_or(&configured, |open| open.chains.chain());
-            let readings = open.map(|open| open.readings.as_slice()).unwrap_or_default();
-            return Ok(ChainView::of_room(chain, readings));
+            let closed = || {
+                let info = self.running().chain_info(&configured);
+                ChainView::of_room(&configured, &info, &[])
+            };
+            let view = |open: &RoomState| {
+                ChainView::of_room(open.chains.chain(), &open.info, &open.readings)
+            };
+            return Ok(open.map_or_else(closed, view));
         };
         let open = open.filter(|open| open.people.contains_key(&id));
         let open = open.ok_or_else(|| not_here(room, Some(id)))?;
-        let own = open.chains.own_name(id);
-        Ok(ChainView::of_participant(open.chains.chain_of(id), own, id, &open.readings))
+        let (chain, own) = (open.chains.chain_of(id), open.chains.own_name(id));
+        let info = open.own.get(&id).unwrap_or(&open.info);
+        Ok(ChainView::of_participant(open.chains.chain(), chain, info, own, id, &open.readings))
     }
 
     /// Another of the configured chains, as it is configured, for a room, or for the part before
@@ -78,6 +90,19 @@ impl Conference {
         self.change(room, id, |chains| set(chains).map_err(refused))
     }
 
+    /// Gives a room the chain of its `[[room]]` again, as it is configured. What is a participant's
+    /// own stays so.
+    ///
+    /// # Errors
+    /// `bad-room`, `not-found` or `internal`.
+    pub fn use_configured_chain(&self, room: &str) -> Result<(), ErrorMessage> {
+        let rule = self.chain_of(room)?;
+        self.change(room, None, |chains| {
+            chains.unset_chain(&rule);
+            Ok(())
+        })
+    }
+
     /// Gives a participant the room's stages before `mix` again.
     ///
     /// # Errors
@@ -109,12 +134,12 @@ impl Conference {
         let reload = |room: &&String| {
             let Some(rule) = running.chain_of(room) else { return false };
             let mut dropped = Vec::new();
-            let changed = self.try_change(room, &running, &mut |chains| {
+            let changed = self.try_change(room, &running, |chains| {
                 dropped = chains.reload(&running.config, rule);
                 Ok(())
             });
             for stage in dropped {
-                tracing::warn!(%room, %stage, "what was changed of this stage no longer applies");
+                tracing::warn!(%room, %stage, "what was changed of this no longer applies");
             }
             changed.unwrap_or_else(|error| {
                 let error = error.message;
@@ -130,7 +155,7 @@ impl Conference {
         &self,
         room: &str,
         id: Option<ParticipantId>,
-        edit: impl Fn(&mut RoomChains) -> Result<(), ErrorMessage>,
+        edit: impl FnOnce(&mut RoomChains) -> Result<(), ErrorMessage>,
     ) -> Result<(), ErrorMessage> {
         self.chain_of(room)?;
         let here = self
@@ -141,52 +166,81 @@ impl Conference {
         if !here {
             return Err(not_here(room, id));
         }
-        self.try_change(room, &self.running(), &mut |chains| edit(chains)).map(|_| ())
+        self.try_change(room, &self.running(), edit).map(|_| ())
     }
 
-    /// Gives a room the chains that `edit` makes of its; false if it sounds as before. Edits again
-    /// if the room changes meanwhile.
+    /// Gives a room the chains that `edit` makes of its, once its worker has taken them, which takes
+    /// a tick or two; false if it sounds as before.
     fn try_change(
         &self,
         name: &str,
         running: &Running,
-        edit: &mut dyn FnMut(&mut RoomChains) -> Result<(), ErrorMessage>,
+        edit: impl FnOnce(&mut RoomChains) -> Result<(), ErrorMessage>,
     ) -> Result<bool, ErrorMessage> {
-        loop {
-            let known = self
-                .state()
-                .rooms
-                .get(name)
-                .map(|room| (room.chains.clone(), room.revision, room.media()));
-            let Some((chains, revision, people)) = known else { return Ok(false) };
-            let mut next = chains.clone();
-            edit(&mut next)?;
-            let same = next.sounds_as(&chains);
-            // Not under the lock, since it takes its time; and once more if the room changed.
+        let room = |open: &RoomState| (open.key, Arc::clone(&open.turn));
+        let Some((key, turn)) = self.state().rooms.get(name).map(room) else {
+            return Ok(false);
+        };
+        let _turn = turn.blocking_lock();
+        let Some((chains, people)) =
+            self.state().open(name, key).map(|open| (open.chains.clone(), open.media()))
+        else {
+            return Ok(false);
+        };
+        let mut next = chains.clone();
+        edit(&mut next)?;
+        let changed = !next.sounds_as(&chains);
+        let info = running.chain_info(next.chain());
+        let own = next.own_chains().map(|(id, chain)| (id, running.chain_info(chain)));
+        let mut own: BTreeMap<_, _> = own.collect();
+        let mut taken = true;
+        if changed {
             let inputs = chains.inputs(&next, &people);
             let change = ChainChange::build(chains.chain(), next.chain(), &inputs);
             let change = Box::new(change.map_err(cannot_be_built)?);
-            let info = running.chain_info(next.chain());
-            let own = next.own_chains().map(|(id, chain)| (id, running.chain_info(chain)));
-            let own: BTreeMap<_, _> = own.collect();
+            taken = self.deliver(name, key, change)?;
+        }
+        let mut state = self.state();
+        let Some(open) = state.open(name, key) else { return Ok(false) };
+        if !taken {
+            return Err(not_taken(name));
+        }
+        for (id, member) in &mut open.people {
+            if chains.chain_of(*id) != next.chain_of(*id) {
+                let chain = own.get(id).unwrap_or(&info).clone();
+                member.tell(&ServerMessage::ChainChanged { chain });
+            }
+        }
+        next.retain_own(|id| open.people.contains_key(&id));
+        own.retain(|id, _| open.people.contains_key(id));
+        (open.chains, open.info, open.own) = (next, info, own);
+        Ok(changed)
+    }
+
+    /// Brings a change to the worker of a room and waits for its answer: whether it took it. From a
+    /// worker that has ended no answer comes, nor of a room that was closed.
+    fn deliver(
+        &self,
+        name: &str,
+        key: RoomKey,
+        change: Box<ChainChange>,
+    ) -> Result<bool, ErrorMessage> {
+        let (answer, answered) = sync_channel(1);
+        let worker = {
             let mut state = self.state();
-            let Some(room) = state.rooms.get_mut(name) else { return Ok(false) };
-            if room.revision != revision || room.media().iter().any(|id| !people.contains(id)) {
-                continue;
-            }
-            if !same {
-                self.command(room.worker, Command::ChangeChain(room.key, change))?;
-            }
-            for (id, member) in &mut room.people {
-                if chains.chain_of(*id) != next.chain_of(*id) {
-                    let chain = own.get(id).unwrap_or(&info).clone();
-                    member.tell(&ServerMessage::ChainChanged { chain });
+            let Some(open) = state.open(name, key) else { return Ok(false) };
+            self.command(open.worker, Command::ChangeChain(key, change))?;
+            open.answer = Some(answer);
+            open.worker
+        };
+        loop {
+            match answered.recv_timeout(LOOK_AT_WORKER) {
+                Ok(taken) => return Ok(taken),
+                Err(RecvTimeoutError::Timeout) if self.workers[worker].is_running() => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    return Ok(false);
                 }
             }
-            room.chains = next;
-            room.info = info;
-            room.revision += 1;
-            return Ok(!same);
         }
     }
 }
@@ -202,10 +256,97 @@ fn cannot_be_built(error: ChainBuildError) -> ErrorMessage {
     ErrorMessage::new(ErrorCode::BadParam, capitalised(&error.to_string()))
 }
 
+fn not_taken(room: &str) -> ErrorMessage {
+    tracing::error!(%room, "the worker did not take the room's new chain");
+    let sentence = "The room's worker did not take the change: it sounds as before. Try again.";
+    ErrorMessage::new(ErrorCode::Internal, sentence)
+}
+
 fn not_here(room: &str, id: Option<ParticipantId>) -> ErrorMessage {
     let sentence = match id {
         Some(id) => format!("Nobody with the number {id} is in the room `{room}`."),
         None => format!("Nobody is in the room `{room}`: what is to change is its configuration."),
     };
     ErrorMessage::new(ErrorCode::NotFound, sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use axum::extract::ws::Utf8Bytes;
+    use foldback_metrics::Metrics;
+    use foldback_stage::RawValue;
+    use foldback_worker::{MediaSocket, WorkerConfig, spawn};
+    use tokio::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+    use crate::plugins;
+
+    const CHAINS: &str = "[chain.talk]\nstages = [{ kind = \"gain\" }, { kind = \"mix\" }]\n\
+        [chain.quiet]\nstages = [{ kind = \"gate\" }, { kind = \"mix\" }]\n\
+        [[room]]\nname = \"*\"\nchain = \"talk\"\n";
+
+    /// On one worker, with somebody without audio in the room `lobby`, and what they are told.
+    fn conference() -> (Arc<Conference>, Receiver<Utf8Bytes>) {
+        let config = Config::parse(CHAINS, "t.toml", &plugins::registry()).expect("valid");
+        let own = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        let socket = MediaSocket::bind(0, &own, &own).expect("a port");
+        let metrics = Metrics::default().for_worker();
+        let (events, mut queue) = channel(64);
+        let worker = WorkerConfig { index: 0, socket, metrics, events, on_start: || {} };
+        let conference = Conference::new(config, vec![spawn(worker).expect("a thread")]);
+        let pump = Arc::clone(&conference);
+        std::thread::spawn(move || {
+            while let Some(event) = queue.blocking_recv() {
+                pump.handle(event);
+            }
+        });
+        let (outbox, told) = channel(64);
+        conference.join("lobby", "Ann", Some(outbox)).expect("the room is served");
+        (conference, told)
+    }
+
+    fn set_gain_db(conference: &Conference, db: i64) -> Result<(), ErrorMessage> {
+        let params = vec![("gain_db", RawValue::Int(db))];
+        let change = StageChange { stage: "gain", enabled: None, params };
+        conference.set_stage("lobby", None, &change)
+    }
+
+    fn shown(conference: &Conference) -> ChainView {
+        conference.chain_view("lobby", None).expect("the room is served")
+    }
+
+    #[test]
+    fn a_change_is_believed_once_the_worker_took_it() {
+        let (conference, mut told) = conference();
+        let before = shown(&conference);
+        set_gain_db(&conference, -3).expect("the worker takes it");
+        assert_ne!(shown(&conference), before);
+        let told = told.try_recv().expect("a message");
+        assert!(told.contains("chain-changed"), "{told}");
+    }
+
+    #[test]
+    fn a_change_that_the_worker_refuses_is_told_to_the_caller_and_leaves_all_as_it_was() {
+        let (conference, mut told) = conference();
+        let before = shown(&conference);
+        // The room runs another chain than the conference believes: no change fits it any more.
+        let config = &conference.running().config;
+        let (talk, quiet) = (config.chain("talk").expect("talk"), config.chain("quiet"));
+        let stray = ChainChange::build(talk, quiet.expect("quiet"), &[]).expect("it builds");
+        let key = conference.state().rooms["lobby"].key;
+        assert_eq!(conference.deliver("lobby", key, Box::new(stray)), Ok(true));
+
+        let refused = set_gain_db(&conference, -3).expect_err("it does not fit");
+        assert_eq!(refused.code, ErrorCode::Internal);
+        assert!(refused.message.contains("it sounds as before"), "{}", refused.message);
+        assert_eq!(shown(&conference), before);
+        assert!(told.try_recv().is_err(), "nobody is told of a change that there is none of");
+        conference.reload(
+            Config::parse(&CHAINS.replace("gain", "delay"), "t.toml", &plugins::registry())
+                .expect("valid"),
+        );
+        assert_eq!(shown(&conference), before, "nor does a reload change what is believed");
+    }
 }

@@ -21,9 +21,9 @@ pub(crate) fn routes() -> Router<App> {
     let room = "/api/v1/rooms/{room}";
     let one = format!("{room}/participants/{{participant}}/chain");
     Router::new()
-        .route(&format!("{room}/chain"), get(show).put(use_chain))
+        .route(&format!("{room}/chain"), get(show).put(use_chain).delete(reset))
         .route(&format!("{room}/chain/stages/{{stage}}"), patch(set_stage))
-        .route(&one, get(show).put(use_chain).delete(use_rooms_chain))
+        .route(&one, get(show).put(use_chain).delete(reset))
         .route(&format!("{one}/stages/{{stage}}"), patch(set_stage))
 }
 
@@ -89,16 +89,19 @@ async fn set_stage(
     .await
 }
 
-async fn use_rooms_chain(
+/// A room back to what is configured, a participant back to what is the room's.
+async fn reset(
     _: AsOperator,
     State(app): State<App>,
     path: PathOf,
 ) -> Result<Json<ChainView>, HttpError> {
     let (room, id, _) = target(path)?;
     changed(app, move |app| {
-        let Some(id) = id else { return Err(ErrorMessage::internal()) };
-        app.conference.use_rooms_chain(&room, id)?;
-        app.conference.chain_view(&room, Some(id))
+        match id {
+            Some(id) => app.conference.use_rooms_chain(&room, id)?,
+            None => app.conference.use_configured_chain(&room)?,
+        }
+        app.conference.chain_view(&room, id)
     })
     .await
 }

@@ -6,13 +6,17 @@
 
 pub mod addresses;
 mod bench;
+pub mod chain_info;
 pub mod chain_view;
 pub mod cli;
+mod clock;
 pub mod conference;
 mod config_api;
 pub mod config_file;
+mod connect;
 mod control;
 mod control_api;
+mod events;
 pub mod http;
 mod live;
 pub mod message;

@@ -38,7 +38,7 @@ struct OwnInput {
     /// As configured; `None`: the room's.
     base: Option<Arc<ChainSpec>>,
     overrides: Overrides,
-    /// What runs: stages before `mix` of its own, the rest the room's.
+    /// What runs: stages before `mix` of its own, by whose chain it is called, the rest the room's.
     chain: Arc<ChainSpec>,
 }
 
@@ -46,7 +46,8 @@ impl OwnInput {
     /// Works out again what runs.
     fn follow(&mut self, room: &Arc<ChainSpec>) {
         let input = self.overrides.apply(self.base.as_ref().unwrap_or(room));
-        let next = ChainSpec { input: input.input.clone(), ..ChainSpec::clone(room) };
+        let (name, input) = (input.name.clone(), input.input.clone());
+        let next = ChainSpec { name, input, ..ChainSpec::clone(room) };
         if *self.chain != next {
             self.chain = Arc::new(next);
         }
@@ -76,19 +77,23 @@ impl RoomChains {
 
     /// The name of the chain that a participant's stages before `mix` are of, if it is its own.
     pub(crate) fn own_name(&self, id: ParticipantId) -> Option<&str> {
-        self.own.get(&id).map(|own| own.base.as_ref().map_or(&*self.chain.name, |it| &*it.name))
+        self.own.get(&id).map(|own| &*own.chain.name)
     }
 
     /// Another of the configured chains, as it is configured.
     pub(crate) fn set_chain(&mut self, base: &Arc<ChainSpec>) {
-        (self.base, self.chosen) = (Arc::clone(base), true);
-        self.overrides = Overrides::default();
-        self.follow();
+        self.start_over(base, true);
+    }
+
+    /// Back to `rule`, the chain that the configuration gives the room, as it is configured.
+    pub(crate) fn unset_chain(&mut self, rule: &Arc<ChainSpec>) {
+        self.start_over(rule, false);
     }
 
     pub(crate) fn set_stage(&mut self, change: &StageChange<'_>) -> Result<(), RefusedOverride> {
         let stages: Vec<_> = self.chain.stages().cloned().collect();
-        self.overrides.set(&stages, change.stage, change.enabled, &change.params)?;
+        let StageChange { stage, enabled, params } = change;
+        self.overrides.set(&stages, self.chain.mix, stage, *enabled, params)?;
         self.follow();
         Ok(())
     }
@@ -108,7 +113,7 @@ impl RoomChains {
     ) -> Result<(), RefusedOverride> {
         let stages = self.chain_of(id).input.clone();
         let StageChange { stage, enabled, params } = change;
-        self.own_of(id).overrides.set(&stages, stage, *enabled, params)?;
+        self.own_of(id).overrides.set(&stages, None, stage, *enabled, params)?;
         self.follow();
         Ok(())
     }
@@ -118,17 +123,22 @@ impl RoomChains {
         self.own.remove(&id);
     }
 
+    /// Forgets what is of those who are not here any more.
+    pub(crate) fn retain_own(&mut self, is_here: impl Fn(ParticipantId) -> bool) {
+        self.own.retain(|id, _| is_here(*id));
+    }
+
     /// Goes on by another configuration, in which `rule` is the room's chain. Returns the stages
     /// whose overrides no longer apply.
     pub(crate) fn reload(&mut self, config: &Config, rule: &Arc<ChainSpec>) -> Vec<String> {
         let chosen = config.chain(&self.base.name).filter(|_| self.chosen);
         self.chosen = chosen.is_some();
         self.base = Arc::clone(chosen.unwrap_or(rule));
-        let mut dropped = self.overrides.retain(self.base.stages());
+        let mut dropped = self.overrides.retain(self.base.stages(), self.base.mix);
         for own in self.own.values_mut() {
             own.base = own.base.as_ref().and_then(|base| config.chain(&base.name)).cloned();
             let base = own.base.as_ref().unwrap_or(&self.base);
-            dropped.extend(own.overrides.retain(base.input.iter()));
+            dropped.extend(own.overrides.retain(base.input.iter(), None));
         }
         self.own.retain(|_, own| own.base.is_some() || !own.overrides.is_empty());
         self.follow();
@@ -157,6 +167,12 @@ impl RoomChains {
             chain: Arc::clone(&self.chain),
         };
         self.own.entry(id).or_insert_with(none)
+    }
+
+    fn start_over(&mut self, base: &Arc<ChainSpec>, chosen: bool) {
+        (self.base, self.chosen) = (Arc::clone(base), chosen);
+        self.overrides = Overrides::default();
+        self.follow();
     }
 
     /// Works out again what runs.
@@ -252,6 +268,9 @@ mod tests {
         chains.set_chain(first.chain("quiet").expect("quiet"));
         chains.reload(&first, first.chain("talk").expect("talk"));
         assert_eq!(chains.chain().name, "quiet");
+        chains.unset_chain(first.chain("talk").expect("talk"));
+        assert_eq!(chains.chain().name, "talk");
+        chains.set_chain(first.chain("quiet").expect("quiet"));
         let one = config("[chain.talk]\nstages = [{ kind = \"mix\" }]\n");
         chains.reload(&one, one.chain("talk").expect("talk"));
         assert_eq!(chains.chain().name, "talk");

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use foldback_chain::{Chain, ChainSpec, MIX_KIND};
-use foldback_stage::{ParamValue, RawValue, SAMPLE_RATE_HZ, StageFormat};
+use foldback_stage::RawValue;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::chain_info::ChainInfo;
 use crate::chain_view::Means;
 use crate::live::StageChange;
 use crate::report::ParticipantReport;
@@ -242,71 +242,6 @@ pub struct Person {
     pub name: String,
     /// Whether they muted themselves.
     pub muted: bool,
-}
-
-/// A room's chain as clients see it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ChainInfo {
-    /// Its name.
-    pub name: String,
-    /// Whether participants hear each other (else each hears their own processed voice).
-    pub mixes: bool,
-    /// Its stages from top to bottom, `mix` at its place.
-    pub stages: Vec<StageInfo>,
-}
-
-/// One stage of a chain as clients see it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct StageInfo {
-    /// Unique in the chain.
-    pub name: String,
-    /// What it is.
-    pub kind: String,
-    /// Whether sound goes through it; if not, it passes by.
-    pub enabled: bool,
-    /// Its boolean parameters, by name: which of its parts are on. The others may hold what is not
-    /// for everybody, such as paths.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub switches: BTreeMap<&'static str, bool>,
-    /// Algorithmic delay.
-    pub delay_ms: f32,
-}
-
-impl ChainInfo {
-    /// Describes a chain. Builds its stages once to ask them for their delays.
-    #[must_use]
-    pub fn of(chain: &ChainSpec) -> Self {
-        let side = |specs: &[_]| {
-            let built = Chain::build(specs, StageFormat::MONO);
-            let delays: Vec<usize> =
-                built.map(|chain| chain.stage_delays().collect()).unwrap_or_default();
-            let delays = delays.into_iter().chain(std::iter::repeat(0));
-            specs.iter().zip(delays).map(stage_info).collect::<Vec<_>>()
-        };
-        let mix = chain.mix.map(|_| StageInfo {
-            name: MIX_KIND.to_owned(),
-            kind: MIX_KIND.to_owned(),
-            enabled: true,
-            switches: BTreeMap::new(),
-            delay_ms: 0.0,
-        });
-        let stages = side(&chain.input).into_iter().chain(mix).chain(side(&chain.output));
-        Self { name: chain.name.clone(), mixes: chain.mix.is_some(), stages: stages.collect() }
-    }
-}
-
-fn stage_info((spec, delay_samples): (&foldback_chain::StageSpec, usize)) -> StageInfo {
-    let switches = spec.params.iter().filter_map(|(name, value)| match value {
-        ParamValue::Bool(on) => Some((name, *on)),
-        _ => None,
-    });
-    StageInfo {
-        name: spec.name.clone(),
-        kind: spec.kind.name.to_owned(),
-        enabled: spec.enabled,
-        switches: switches.collect(),
-        delay_ms: delay_samples as f32 * 1e3 / SAMPLE_RATE_HZ as f32,
-    }
 }
 
 /// Why somebody is gone.

@@ -5,16 +5,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use foldback_chain::ChainSpec;
 use foldback_config::Config;
 use foldback_metrics::Metrics;
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::clock;
 use crate::conference::Conference;
 use crate::config_file::{ConfigSource, Loaded};
 use crate::watch::FileWatch;
@@ -204,24 +202,20 @@ impl Reloader {
             }
         });
         match &taken {
-            Ok(reloaded) => {
-                self.metrics.reloaded(true);
-                tell(origin, restores, reloaded);
-            }
-            Err(error @ ReloadError::Mistakes(_)) => {
-                self.metrics.reloaded(false);
-                tracing::error!(?origin, "{error}");
-            }
+            Ok(reloaded) => tell(origin, restores, reloaded),
+            Err(error @ ReloadError::Mistakes(_)) => tracing::error!(?origin, "{error}"),
             Err(error) => tracing::warn!(?origin, "{error}"),
         }
         taken
     }
 
+    /// Reads the file, and notes in the metrics whether it could be taken: whoever looks there wants
+    /// to know whether a restart would work, whatever was restored meanwhile.
     fn read(&self) -> Result<Loaded, ReloadError> {
-        match self.source.file() {
-            Some(_) => self.source.read().map_err(ReloadError::Mistakes),
-            None => Err(ReloadError::NoFile),
-        }
+        self.source.file().ok_or(ReloadError::NoFile)?;
+        let read = self.source.read();
+        self.metrics.file_read(read.is_ok());
+        read.map_err(ReloadError::Mistakes)
     }
 
     fn turn(&self) -> MutexGuard<'_, Option<Arc<str>>> {
@@ -266,6 +260,8 @@ pub(crate) async fn on_change(reloader: Arc<Reloader>, file: PathBuf) {
         Ok(watch) => watch,
         Err(sentence) => return tracing::warn!("{sentence}; SIGHUP still has the file read again"),
     };
+    // It may have changed since it was read at the start.
+    aside(&reloader, Reloader::follow_file).await;
     while watch.changed().await {
         aside(&reloader, Reloader::follow_file).await;
     }
@@ -353,21 +349,43 @@ impl History {
 
 impl Version {
     fn new(version: u32, origin: Origin, restores: Option<u32>, text: Arc<str>) -> Self {
-        let now = OffsetDateTime::from(SystemTime::now());
-        let now = now.replace_nanosecond(0).unwrap_or(now);
-        let since = now.format(&Rfc3339).unwrap_or_default();
+        let since = clock::now();
         Self { info: VersionInfo { version, since, origin, restores, running: true }, text }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const TALK: &str = "[chain.talk]\nstages = [{ kind = \"mix\" }]\n";
 
     fn loaded(text: &str) -> Loaded {
         ConfigSource::new(None, |_| Ok(())).check(text.as_bytes()).expect("valid")
+    }
+
+    #[tokio::test]
+    async fn what_was_written_between_the_start_and_the_watch_is_not_missed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("a.toml");
+        std::fs::write(&file, TALK).expect("a file");
+        let source = ConfigSource::new(Some(file.clone()), |_| Ok(()));
+        let loaded = source.read().expect("valid");
+        let conference = Conference::new(loaded.config.clone(), Vec::new());
+        let reloader = Reloader::new(source, loaded, conference, Metrics::default());
+        std::fs::write(&file, format!("# 2\n{TALK}")).expect("a file");
+        let watching = tokio::spawn(on_change(Arc::clone(&reloader), file));
+        let taken = async {
+            while reloader.versions().len() == 1 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let taken = tokio::time::timeout(Duration::from_secs(10), taken).await;
+        watching.abort();
+        assert!(taken.is_ok(), "nobody read it");
+        assert_eq!(reloader.versions()[1].origin, Origin::File);
     }
 
     #[test]

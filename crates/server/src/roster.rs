@@ -1,14 +1,18 @@
 //! Who is in which room, and where messages to them go: what a conference keeps under its lock.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
 use axum::extract::ws::Utf8Bytes;
 use foldback_room::ParticipantId;
 use foldback_worker::{Readings, RoomKey};
+use tokio::sync::Mutex;
 use tokio::sync::mpsc::Sender;
 
+use crate::chain_info::ChainInfo;
 use crate::live::RoomChains;
-use crate::message::{ChainInfo, ErrorCode, ErrorMessage, Person, ServerMessage};
+use crate::message::{ErrorCode, ErrorMessage, Person, ServerMessage};
 use crate::report::ParticipantReport;
 
 /// Where messages to one client go. Bounded: a client that does not read is let go.
@@ -26,11 +30,17 @@ pub(crate) struct State {
 pub(crate) struct RoomState {
     pub(crate) key: RoomKey,
     pub(crate) worker: usize,
+    /// What the worker runs.
     pub(crate) chains: RoomChains,
-    /// How often the chains were changed.
-    pub(crate) revision: u64,
+    /// Held from the building of a change, or of a participant, until the worker has it: each is
+    /// built for what the one before made of the room.
+    pub(crate) turn: Arc<Mutex<()>>,
+    /// Where it is waited for whether the worker took a change.
+    pub(crate) answer: Option<SyncSender<bool>>,
     /// The room's chain as clients see it.
     pub(crate) info: ChainInfo,
+    /// The chains of those who have stages of their own.
+    pub(crate) own: BTreeMap<ParticipantId, ChainInfo>,
     /// What stages read in the last second.
     pub(crate) readings: Vec<Readings>,
     pub(crate) people: BTreeMap<ParticipantId, Member>,
@@ -53,6 +63,11 @@ impl State {
         let name = self.rooms_of.get(&id).ok_or_else(not_joined)?;
         let room = self.rooms.get_mut(name).ok_or_else(not_joined)?;
         Ok((name, room))
+    }
+
+    /// The room of that name, if it is still the one of that key.
+    pub(crate) fn open(&mut self, name: &str, key: RoomKey) -> Option<&mut RoomState> {
+        self.rooms.get_mut(name).filter(|open| open.key == key)
     }
 }
 

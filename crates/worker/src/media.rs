@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use foldback_chain::Probe;
+use foldback_chain::{ChainSpec, Probe, StageSpec};
 use foldback_metrics::{ChainHandle, Gauges, LatencyParts, WorkerMetrics};
 use foldback_peer::{Closed, OutgoingFrame, Peer, stun_ufrag};
-use foldback_room::{ChainChange, ParticipantId, Room, TICK};
+use foldback_room::{ChainChange, ParticipantId, Room, RoomProbe, TICK};
 use foldback_stage::BLOCK_SAMPLES;
 use tokio::sync::mpsc::Sender;
 
@@ -86,7 +86,8 @@ struct Worker {
 
 struct OpenRoom {
     room: Box<Room>,
-    chain: ChainHandle,
+    /// Where the times of its stages after `mix` are recorded.
+    output: ChainHandle,
     faults: u64,
 }
 
@@ -177,8 +178,9 @@ impl Worker {
     }
 
     fn open(&mut self, key: RoomKey, room: Box<Room>) {
-        let chain = resolve(&mut self.metrics, &room);
-        self.rooms.insert(key, OpenRoom { room, chain, faults: 0 });
+        let chain = &room.spec().chain;
+        let output = resolve(&mut self.metrics, chain, &chain.output);
+        self.rooms.insert(key, OpenRoom { room, output, faults: 0 });
     }
 
     fn change_chain(&mut self, key: RoomKey, change: ChainChange) {
@@ -192,7 +194,13 @@ impl Worker {
             self.try_to_change(key, refused)
         });
         if let Some(open) = self.rooms.get_mut(&key).filter(|_| result.is_ok()) {
-            open.chain = resolve(&mut self.metrics, &open.room);
+            let chain = &open.room.spec().chain;
+            open.output = resolve(&mut self.metrics, chain, &chain.output);
+            for (id, member) in self.members.iter_mut().filter(|(_, member)| member.room == key) {
+                if let Some(chain) = open.room.chain_of(*id) {
+                    member.input = resolve(&mut self.metrics, chain, &chain.input);
+                }
+            }
         }
         let taken = result.is_ok();
         let remains = Box::new(result.unwrap_or_else(|refused| refused));
@@ -230,10 +238,12 @@ impl Worker {
             self.tell_surely(Event::Left { id, reason: LeaveReason::Failed, remains });
             return;
         };
+        let chain = admission.chain();
+        let input = resolve(&mut self.metrics, chain, &chain.input);
         open.room.join(id, admission);
         open.room.set_muted(id, muted);
         self.by_ufrag.insert(peer.local_ufrag().to_owned(), id);
-        self.members.insert(id, Member::new(room, peer));
+        self.members.insert(id, Member::new(room, input, peer));
         let now = Instant::now();
         self.with_member(id, |member, outputs| member.peer.handle_timeout(now, outputs));
     }
@@ -297,8 +307,13 @@ impl Worker {
         let begun = Instant::now();
         self.ticks += 1;
         for open in self.rooms.values_mut() {
-            let mut probe =
-                StageProbe { epoch: begun, metrics: &mut self.metrics, chain: open.chain };
+            let mut probe = StageProbe {
+                epoch: begun,
+                metrics: &mut self.metrics,
+                members: &self.members,
+                output: open.output,
+                side: open.output,
+            };
             open.room.tick(deadline, &mut probe);
         }
         self.send_packets(deadline, begun);
@@ -504,10 +519,9 @@ impl Worker {
     }
 }
 
-/// The series that the stages of a room are recorded in.
-fn resolve(metrics: &mut WorkerMetrics, room: &Room) -> ChainHandle {
-    let chain = &room.spec().chain;
-    metrics.chain(&chain.name, chain.stages().map(|stage| stage.name.as_str()))
+/// The series that these stages of a chain are recorded in.
+fn resolve(metrics: &mut WorkerMetrics, chain: &ChainSpec, stages: &[StageSpec]) -> ChainHandle {
+    metrics.chain(&chain.name, stages.iter().map(|stage| stage.name.as_str()))
 }
 
 /// How long the first tick that closed a packet after `arrival` was to come; they are `quantum`
@@ -532,7 +546,11 @@ fn reason_of(closed: Option<Closed>) -> LeaveReason {
 struct StageProbe<'a> {
     epoch: Instant,
     metrics: &'a mut WorkerMetrics,
-    chain: ChainHandle,
+    members: &'a BTreeMap<ParticipantId, Member>,
+    /// The room's stages after `mix`.
+    output: ChainHandle,
+    /// The stages that are told of now.
+    side: ChainHandle,
 }
 
 impl Probe for StageProbe<'_> {
@@ -541,7 +559,14 @@ impl Probe for StageProbe<'_> {
     }
 
     fn stage_took(&mut self, stage: usize, ns: u64) {
-        self.metrics.stage_took(self.chain, stage, ns);
+        self.metrics.stage_took(self.side, stage, ns);
+    }
+}
+
+impl RoomProbe for StageProbe<'_> {
+    fn turn_to(&mut self, side: Option<ParticipantId>) {
+        let member = side.and_then(|id| self.members.get(&id));
+        self.side = member.map_or(self.output, |member| member.input);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use foldback_metrics::WorkerMetrics;
+use foldback_metrics::{ChainHandle, WorkerMetrics};
 use foldback_peer::{Closed, NetworkReport, Peer, ReceivedFrame, Sink};
 use foldback_room::{ParticipantId, ReceiverStats, Room};
 
@@ -19,6 +19,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Member {
     pub(crate) room: RoomKey,
+    /// Where the times of its stages before `mix` are recorded.
+    pub(crate) input: ChainHandle,
     pub(crate) peer: Box<Peer>,
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) counted: ReceiverStats,
@@ -28,9 +30,10 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(crate) fn new(room: RoomKey, peer: Peer) -> Self {
+    pub(crate) fn new(room: RoomKey, input: ChainHandle, peer: Peer) -> Self {
         Self {
             room,
+            input,
             peer: Box::new(peer),
             addresses: Vec::new(),
             counted: ReceiverStats::default(),

@@ -115,6 +115,18 @@ fn options_stand_above_the_environment() {
 }
 
 #[test]
+fn a_mistyped_variable_is_warned_of_and_those_of_the_tests_are_not() {
+    let mut serve = Command::new(foldback());
+    serve.args(["serve", "--listen", "192.0.2.1:1"]).current_dir(root());
+    let serve = serve.env("FOLDBACK_SERVER_LISTN", "0.0.0.0:80").env("FOLDBACK_SHARED", "shared");
+    let output = serve.output().expect("it starts");
+    let told = "WARN foldback_server::cli: FOLDBACK_SERVER_LISTN sets nothing: did you mean \
+        FOLDBACK_SERVER_LISTEN?";
+    assert!(stderr(&output).contains(told), "{output:?}");
+    assert!(!stderr(&output).contains("FOLDBACK_SHARED"), "{output:?}");
+}
+
+#[test]
 fn the_variables_of_the_environment_are_listed() {
     let text = stdout(&run(&["serve", "--help"]));
     assert!(text.contains("FOLDBACK_SERVER_PUBLIC_ADDRESSES"), "{text}");

@@ -104,6 +104,21 @@ async fn an_earlier_version_is_restored_and_the_file_stays_as_it_is() {
 }
 
 #[tokio::test]
+async fn what_is_restored_does_not_hide_that_the_file_has_a_mistake() {
+    let server = unwatched(MIX).await;
+    server.write_config(LOUDER);
+    post(&server, "/api/v1/reload").await;
+    server.write_config(MISTAKE);
+    post(&server, "/api/v1/reload").await;
+    let (status, _) = post(&server, "/api/v1/config/versions/1/restore").await;
+    assert_eq!(status, 200);
+    assert_eq!(server.metrics().await.total(TAKEN, &[]), 0.0, "the file is as it was");
+    server.write_config(LOUDER);
+    post(&server, "/api/v1/reload").await;
+    assert_eq!(server.metrics().await.total(TAKEN, &[]), 1.0);
+}
+
+#[tokio::test]
 async fn a_file_that_is_only_touched_does_not_undo_what_was_restored() {
     let server = Server::start(MIX).await;
     server.write_config(LOUDER);

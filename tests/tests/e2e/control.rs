@@ -34,6 +34,24 @@ async fn a_stage_is_changed_for_the_room_and_everybody_in_it_is_told() {
 }
 
 #[tokio::test]
+async fn a_chain_shows_the_delay_of_each_stage_and_their_sum_for_the_room_and_for_one() {
+    let late = CHAINS.replace("kind = \"gate\"", "kind = \"delay\", delay_ms = 30");
+    let server = Server::start(&late).await;
+    let (_, closed) = ask(&server, Method::GET, ROOM, None).await;
+    let ann = Client::join(&server, "Ann").await;
+    let (_, open) = ask(&server, Method::GET, ROOM, None).await;
+    assert_eq!(open, closed, "a room is as it would be");
+    let limiter = stage(&open, "limiter")["delay_ms"].as_f64().expect("a number");
+    assert!(limiter > 0.0 && stage(&open, "gain")["delay_ms"] == 0.0, "{open}");
+    assert_eq!(open["delay_ms"], limiter, "{open}");
+    let own = format!("/api/v1/rooms/lobby/participants/{}/chain", ann.id());
+    let late = Some(json!({ "chain": "quiet" }));
+    let (_, chain) = ask(&server, Method::PUT, &own, late).await;
+    assert_eq!(stage(&chain, "delay")["delay_ms"], 30.0, "{chain}");
+    assert_eq!(chain["delay_ms"], 30.0 + limiter, "{chain}");
+}
+
+#[tokio::test]
 async fn a_reload_keeps_what_was_changed_of_stages_that_are_still_there() {
     let server = Server::start(CHAINS).await;
     let mut ann = Client::join(&server, "Ann").await;
@@ -53,6 +71,20 @@ async fn a_reload_keeps_what_was_changed_of_stages_that_are_still_there() {
     let (_, chain) = ask(&server, Method::GET, ROOM, None).await;
     assert_eq!(stage(&chain, "gain")["kind"], "delay", "{chain}");
     assert!(server.log().contains("no longer applies"), "{}", server.log());
+}
+
+#[tokio::test]
+async fn how_many_are_heard_at_once_is_the_rooms_and_changed_while_it_runs() {
+    let server = Server::start(CHAINS).await;
+    let ann = Client::join(&server, "Ann").await;
+    let change = || Some(json!({ "params": { "max_talkers": 3 } }));
+    let (status, chain) = ask(&server, Method::PATCH, &at("/stages/mix"), change()).await;
+    assert_eq!(status, 200, "{chain}");
+    let talkers = &stage(&chain, "mix")["params"][0];
+    assert_eq!((&talkers["value"], &talkers["live"]), (&json!(3), &json!(true)), "{chain}");
+    let own = format!("/api/v1/rooms/lobby/participants/{}/chain/stages/mix", ann.id());
+    let (status, refused) = ask(&server, Method::PATCH, &own, change()).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("bad-stage")));
 }
 
 #[tokio::test]
@@ -95,6 +127,29 @@ async fn a_room_gets_another_configured_chain_and_keeps_it() {
 }
 
 #[tokio::test]
+async fn a_room_goes_back_to_the_chain_and_the_values_that_are_configured() {
+    let server = Server::start(CHAINS).await;
+    let mut ann = Client::join(&server, "Ann").await;
+    let (_, configured) = ask(&server, Method::GET, ROOM, None).await;
+    let own = format!("/api/v1/rooms/lobby/participants/{}/chain", ann.id());
+    ask(&server, Method::PUT, &own, Some(json!({ "chain": "quiet" }))).await;
+    let change = Some(json!({ "params": { "gain_db": 3 } }));
+    ask(&server, Method::PATCH, &at("/stages/gain"), change).await;
+    let (status, chain) = ask(&server, Method::DELETE, ROOM, None).await;
+    assert_eq!((status, &chain), (StatusCode::OK, &configured));
+    ask(&server, Method::PUT, ROOM, Some(json!({ "chain": "quiet" }))).await;
+    let (status, chain) = ask(&server, Method::DELETE, ROOM, None).await;
+    assert_eq!((status, &chain), (StatusCode::OK, &configured));
+    let (_, anns) = ask(&server, Method::GET, &own, None).await;
+    assert_eq!(anns["own"], "quiet", "{anns}");
+    ann.next("chain-changed").await;
+
+    let empty = "/api/v1/rooms/empty/chain";
+    let (status, refused) = ask(&server, Method::DELETE, empty, None).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::NOT_FOUND, &json!("not-found")));
+}
+
+#[tokio::test]
 async fn mistakes_get_a_code_and_a_sentence_with_what_is_allowed_and_change_nothing() {
     let server = Server::start(CHAINS).await;
     let _ann = Client::join(&server, "Ann").await;
@@ -109,10 +164,18 @@ async fn mistakes_get_a_code_and_a_sentence_with_what_is_allowed_and_change_noth
         (
             &patch,
             at("/stages/mix"),
-            params(json!({ "max_talkers": 3 })),
+            params(json!({ "max_talkers": 0 })),
             422,
-            "bad-stage",
-            "`gain`",
+            "bad-param",
+            "must be a whole number",
+        ),
+        (
+            &patch,
+            at("/stages/mix"),
+            Some(json!({ "enabled": false })),
+            422,
+            "bad-param",
+            "switched off",
         ),
         (&patch, gain.clone(), params(json!({ "gain": 3 })), 422, "bad-param", "`gain_db`"),
         (

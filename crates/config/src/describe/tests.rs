@@ -105,7 +105,7 @@ mix
   The place where participants become one: stages before it run for each participant, those
   after it for each distinct mix. At most one per chain; without it each participant gets their
   own processed voice back.
-    max_talkers: a whole number from 1 to 32, by default 6
+    max_talkers: a whole number from 1 to 32, by default 6; changes while it runs
         How many participants are heard at once; the loudest are chosen.
 ";
     assert_eq!(text, expected);

@@ -14,7 +14,8 @@ const SPEAKER_HZ: f64 = 440.0;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_turns_one_voice_down_without_a_click_and_the_page_shows_what_stages_read() {
     let chains = "[server]\nworkers = 1\n[chain.talk]\nstages = [{ kind = \"gain\" }, \
-        { kind = \"compressor\" }, { kind = \"mix\" }]\n";
+        { kind = \"compressor\" }, { kind = \"mix\" }]\n[chain.own]\nstages = [{ kind = \"gate\" }, \
+        { kind = \"mix\" }]\n[[room]]\nname = \"*\"\nchain = \"talk\"\n";
     let server = Server::start(chains).await;
     let (speaker, listener) = join!(
         Browser::with_microphone(microphone_tone(SPEAKER_HZ)),
@@ -30,7 +31,8 @@ async fn an_operator_turns_one_voice_down_without_a_click_and_the_page_shows_wha
     let people: Value = reqwest::get(people).await.expect("answers").json().await.expect("JSON");
     let people = people.as_array().expect("a list");
     let speaking = people.iter().find(|it| it["name"] == "Speaker").expect("the speaker");
-    let path = format!("/api/v1/rooms/room/participants/{}/chain/stages/gain", speaking["id"]);
+    let own = format!("/api/v1/rooms/room/participants/{}/chain", speaking["id"]);
+    let path = format!("{own}/stages/gain");
     listener.start_recording().await;
     for change in 1..=8 {
         tokio::time::sleep(Duration::from_millis(1_500)).await;
@@ -49,4 +51,13 @@ async fn an_operator_turns_one_voice_down_without_a_click_and_the_page_shows_wha
     let series = [("chain", "talk"), ("stage", "compressor")];
     let read = server.metrics().await.samples("foldback_stage_reading", &series).count();
     assert!(read > 0, "the compressor reads nothing in the metrics");
+
+    let put = reqwest::Client::new().put(server.url(&own)).json(&json!({ "chain": "own" }));
+    assert_eq!(put.send().await.expect("the server answers").status(), 200);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let (series, metrics) = ([("chain", "own"), ("stage", "gate")], server.metrics().await);
+    let timed = metrics.total("foldback_stage_duration_seconds_count", &series);
+    assert!(timed > 100.0, "the stage of the speaker's own chain was timed {timed} times");
+    let read = metrics.samples("foldback_stage_reading", &series).count();
+    assert!(read > 0, "the stage of the speaker's own chain reads nothing in the metrics");
 }

@@ -1,0 +1,113 @@
+//! Answering the offer of somebody who joined, and bringing what was built for them to a worker.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use foldback_peer::{EchoStrings, OfferError, Peer, PeerOptions};
+use foldback_room::{Admission, LatencyProfile, ParticipantId, RoomSpec};
+use foldback_worker::{Command, Join};
+
+use crate::conference::{Conference, capitalised};
+use crate::message::{ErrorCode, ErrorMessage};
+use crate::roster::not_joined;
+
+impl Conference {
+    /// Answers the SDP offer of a person who joined.
+    ///
+    /// # Errors
+    /// `bad-sdp`, `already-connected`, `not-joined` or `internal`.
+    pub async fn connect(&self, id: ParticipantId, offer: String) -> Result<String, ErrorMessage> {
+        let (worker, spec, echo) = {
+            let mut state = self.state();
+            let (_, room) = state.room_of(id)?;
+            let member = room.people.get_mut(&id).ok_or_else(not_joined)?;
+            if member.media {
+                return Err(ErrorMessage::new(
+                    ErrorCode::AlreadyConnected,
+                    "There is a connection already; leave and join again for a new one.",
+                ));
+            }
+            member.media = true;
+            let chain = Arc::clone(room.chains.chain_of(id));
+            let echo = if chain.mix.is_none() { EchoStrings::Yes } else { EchoStrings::No };
+            (room.worker, self.spec(chain), echo)
+        };
+        let candidates = self.workers[worker].candidates().to_vec();
+        // Making a session and its stages takes some milliseconds of computing.
+        let build = move || -> Result<_, BuildError> {
+            let options = PeerOptions {
+                candidates,
+                packet_ms: (spec.latency == LatencyProfile::Low).then_some(10),
+                wall_clock: Some((Instant::now(), SystemTime::now())),
+            };
+            let (peer, answer) = Peer::accept(&offer, &options, echo, Instant::now())?;
+            let admission = Admission::build(&spec)?;
+            Ok((answer, Built { peer, admission, spec }))
+        };
+        let built = tokio::task::spawn_blocking(build).await;
+        let result = match built {
+            Ok(Ok((answer, built))) => self.hand_over(id, built).await.map(|()| answer),
+            Ok(Err(BuildError::Offer(error))) => {
+                Err(ErrorMessage::new(ErrorCode::BadSdp, capitalised(&error.to_string())))
+            }
+            Ok(Err(BuildError::Admission(error))) => Err(could_not_be_built(id, &error)),
+            Err(error) => Err(could_not_be_built(id, &error)),
+        };
+        if result.is_err()
+            && let Ok((_, room)) = self.state().room_of(id)
+            && let Some(member) = room.people.get_mut(&id)
+        {
+            member.media = false;
+        }
+        result
+    }
+
+    /// Gives a built participant to its worker, if the person has not left meanwhile.
+    async fn hand_over(&self, id: ParticipantId, built: Built) -> Result<(), ErrorMessage> {
+        let turn = Arc::clone(&self.state().room_of(id)?.1.turn);
+        let _turn = turn.lock().await;
+        let Built { peer, mut admission, spec } = built;
+        let chain = Arc::clone(self.state().room_of(id)?.1.chains.chain_of(id));
+        if chain != spec.chain {
+            // The room was given another chain meanwhile.
+            let spec = self.spec(chain);
+            let built = tokio::task::spawn_blocking(move || Admission::build(&spec)).await;
+            let built = built.map_err(|error| could_not_be_built(id, &error))?;
+            admission = built.map_err(|error| could_not_be_built(id, &error))?;
+        }
+        let mut state = self.state();
+        let (_, room) = state.room_of(id)?;
+        let muted = room.people.get(&id).is_some_and(|member| member.person.muted);
+        let join = Join { room: room.key, id, peer, admission, muted };
+        self.command(room.worker, Command::Join(Box::new(join)))
+    }
+}
+
+fn could_not_be_built(id: ParticipantId, error: &dyn std::error::Error) -> ErrorMessage {
+    tracing::error!(%id, %error, "a participant could not be built");
+    ErrorMessage::internal()
+}
+
+/// What a participant comes into a room with.
+struct Built {
+    peer: Peer,
+    admission: Admission,
+    spec: RoomSpec,
+}
+
+enum BuildError {
+    Offer(OfferError),
+    Admission(foldback_room::AdmissionError),
+}
+
+impl From<OfferError> for BuildError {
+    fn from(error: OfferError) -> Self {
+        Self::Offer(error)
+    }
+}
+
+impl From<foldback_room::AdmissionError> for BuildError {
+    fn from(error: foldback_room::AdmissionError) -> Self {
+        Self::Admission(error)
+    }
+}

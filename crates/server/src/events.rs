@@ -1,0 +1,126 @@
+//! What workers tell, and what becomes of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use foldback_metrics::StageReading;
+use foldback_room::Level;
+use foldback_worker::{Event, LeaveReason, ParticipantStats, Readings, RoomKey};
+
+use crate::chain_view::means;
+use crate::conference::Conference;
+use crate::message::{LatencyInfo, LeftReason, LevelInfo, ServerMessage};
+use crate::report::{ParticipantReport, tenths};
+
+impl Conference {
+    /// Takes in what a worker has to tell.
+    pub fn handle(&self, event: Event) {
+        match event {
+            Event::Connected(id) => tracing::debug!(%id, "connected"),
+            Event::Left { id, reason, remains } => {
+                drop(remains);
+                let reason = match reason {
+                    LeaveReason::Asked => return,
+                    LeaveReason::Timeout => LeftReason::Timeout,
+                    LeaveReason::ByPeer | LeaveReason::Failed => LeftReason::Closed,
+                };
+                self.remove(id, reason, false);
+            }
+            Event::ChainChanged { room, taken, remains } => {
+                drop(remains);
+                let mut state = self.state();
+                let waits = state.rooms.values_mut().find(|open| open.key == room);
+                if let Some(answer) = waits.and_then(|open| open.answer.take()) {
+                    // Whoever asked waits for it.
+                    let _ = answer.try_send(taken);
+                }
+            }
+            Event::StagesOut(change) => drop(change),
+            Event::RoomClosed(key, room) => {
+                tracing::debug!(room = key.0, "room closed");
+                drop(room);
+            }
+            Event::Levels(key, levels) => self.tell_levels(key, &levels),
+            Event::Stats { room, server_latency, participants, readings } => {
+                self.tell_stats(room, server_latency, &participants, readings);
+            }
+        }
+    }
+
+    fn tell_levels(&self, key: RoomKey, levels: &[Level]) {
+        let mut state = self.state();
+        let Some(room) = state.rooms.values_mut().find(|room| room.key == key) else { return };
+        let levels = levels.iter().map(|level| LevelInfo {
+            id: level.id.0,
+            level_dbfs: tenths(level.level_dbfs.min(0.0)),
+            talking: level.talking,
+        });
+        room.tell_all(&ServerMessage::Levels { levels: levels.collect() });
+    }
+
+    fn tell_stats(
+        &self,
+        key: RoomKey,
+        latency: Option<(Duration, Duration)>,
+        participants: &[ParticipantStats],
+        readings: Vec<Readings>,
+    ) {
+        let ms = |time: Duration| tenths(time.as_secs_f32() * 1e3);
+        let mut state = self.state();
+        let Some(room) = state.rooms.values_mut().find(|room| room.key == key) else { return };
+        let is_of = |side: &&Readings, id| side.id.is_none_or(|of| of == id);
+        for stats in participants {
+            let Some(member) = room.people.get_mut(&stats.id) else { continue };
+            let report = ParticipantReport::from(stats);
+            member.report = Some(report);
+            member.tell(&ServerMessage::Stats {
+                server_latency_ms: LatencyInfo {
+                    p50: latency.map(|(p50, _)| ms(p50)),
+                    p95: latency.map(|(_, p95)| ms(p95)),
+                },
+                jitter_buffer_ms: report.foldback.jitter_buffer_ms,
+                round_trip_ms: stats.round_trip.map(ms),
+                packets_received: report.inbound.packets_received,
+                packets_lost: report.inbound.packets_lost,
+                readings: means(readings.iter().filter(|side| is_of(side, stats.id))),
+                report: Box::new(report),
+            });
+        }
+        room.readings = readings;
+    }
+
+    /// Means of what stages read, over all chains that run them now: by chain, stage and reading;
+    /// where the configuration asks for it, of each participant too.
+    #[must_use]
+    pub fn stage_readings(&self) -> Vec<StageReading> {
+        let each = self.running().config.metrics.participant_readings;
+        let state = self.state();
+        let mut by_chain: BTreeMap<&str, Vec<&Readings>> = BTreeMap::new();
+        for side in state.rooms.values().flat_map(|room| &room.readings) {
+            by_chain.entry(&side.chain.name).or_default().push(side);
+        }
+        let mut all = Vec::new();
+        for (chain, sides) in by_chain {
+            for (stage, means) in means(sides.into_iter()) {
+                all.extend(means.into_iter().map(|(reading, mean)| StageReading {
+                    participant: None,
+                    chain: chain.to_owned(),
+                    stage: stage.clone(),
+                    reading,
+                    mean,
+                }));
+            }
+        }
+        let sides = state.rooms.values().flat_map(|room| &room.readings).filter(|_| each);
+        for (side, id) in sides.filter_map(|side| Some((side, side.id?))) {
+            all.extend(side.iter().map(|(stage, reading)| StageReading {
+                participant: Some(id.0),
+                chain: side.chain.name.clone(),
+                stage: stage.to_owned(),
+                reading: reading.name,
+                mean: reading.value,
+            }));
+        }
+        all
+    }
+}

@@ -1,29 +1,16 @@
 //! A listener without headphones: what a browser's jitter buffer, a loudspeaker, a room and a
 //! microphone make of the sound that arrives.
 
-use std::collections::{BTreeMap, VecDeque};
+mod jitter_buffer;
+
 use std::time::Instant;
 
-use audiopus::coder::Decoder;
-use audiopus::packet::Packet;
-use audiopus::{Channels, MutSignals, SampleRate};
+use jitter_buffer::JitterBuffer;
 
 use crate::signal::{samples, white_noise};
 
 /// Samples that are played, and captured, at a time: 20 ms.
 const QUANTUM: usize = 960;
-
-/// The delays that the jitter buffer chooses from, in ms.
-const MIN_PLAYOUT_MS: f64 = 40.0;
-const MAX_PLAYOUT_MS: f64 = 150.0;
-
-/// How much sound the jitter buffer takes out or puts in at once, and how many quanta it lets pass
-/// in between.
-const STEP: usize = 480;
-const STEP_QUANTA: u32 = 5;
-
-/// For how many packets a late one is remembered: 2 s.
-const REMEMBERED_PACKETS: usize = 100;
 
 /// How long a room sounds; what comes later is left out.
 const RESPONSE_S: f64 = 0.2;
@@ -44,7 +31,7 @@ pub struct EchoPath {
 /// A listener's device and room. It plays one quantum for each that it captures, so both are by the
 /// same clock.
 pub struct Acoustics {
-    playout: Playout,
+    buffer: JitterBuffer,
     room: Room,
 }
 
@@ -55,7 +42,7 @@ impl Acoustics {
     /// If Opus refuses.
     #[must_use]
     pub fn new(path: EchoPath) -> Self {
-        Self { playout: Playout::new(), room: Room::new(path) }
+        Self { buffer: JitterBuffer::new(), room: Room::new(path) }
     }
 
     /// The device is moved, or somebody opens a door.
@@ -66,127 +53,17 @@ impl Acoustics {
     /// How long sound waits in the jitter buffer, smoothed, in ms.
     #[must_use]
     pub fn playout_delay_ms(&self) -> f64 {
-        self.playout.level_ms
+        self.buffer.level_ms()
     }
 
     /// Takes a packet that arrived.
     pub(crate) fn arrived(&mut self, now: Instant, seq: u64, payload: &[u8]) {
-        self.playout.arrived(now, seq, payload);
+        self.buffer.arrived(now, seq, payload);
     }
 
     /// Plays a quantum and adds its echo to what is captured meanwhile.
     pub(crate) fn capture(&mut self, captured: &mut [f32; QUANTUM]) {
-        self.room.echo(&self.playout.play(), captured);
-    }
-}
-
-/// An adaptive jitter buffer: its target is what the packets' arrivals spread by lately. It conceals
-/// what is lost as browsers do, by the next packet's FEC or by Opus itself.
-struct Playout {
-    decoder: Decoder,
-    packets: BTreeMap<u64, Vec<u8>>,
-    /// The packet to decode next, once playing began.
-    next: Option<u64>,
-    decoded: VecDeque<f32>,
-    /// When the first packet came, and by how many ms each of the last ones came later than it
-    /// would have at its pace.
-    first: Option<(Instant, u64)>,
-    lateness_ms: VecDeque<f64>,
-    level_ms: f64,
-    quanta_since_step: u32,
-}
-
-impl Playout {
-    fn new() -> Self {
-        Self {
-            decoder: Decoder::new(SampleRate::Hz48000, Channels::Mono).expect("a decoder"),
-            packets: BTreeMap::new(),
-            next: None,
-            decoded: VecDeque::new(),
-            first: None,
-            lateness_ms: VecDeque::new(),
-            level_ms: MIN_PLAYOUT_MS,
-            quanta_since_step: 0,
-        }
-    }
-
-    fn arrived(&mut self, now: Instant, seq: u64, payload: &[u8]) {
-        let (first, first_seq) = *self.first.get_or_insert((now, seq));
-        let at_pace_ms = 20.0 * (seq as f64 - first_seq as f64);
-        self.lateness_ms.push_back((now - first).as_secs_f64() * 1e3 - at_pace_ms);
-        if self.lateness_ms.len() > REMEMBERED_PACKETS {
-            self.lateness_ms.pop_front();
-        }
-        if self.next.is_none_or(|next| seq >= next) {
-            self.packets.insert(seq, payload.to_vec());
-        }
-    }
-
-    fn target_ms(&self) -> f64 {
-        let latest = self.lateness_ms.iter().copied().fold(f64::MIN, f64::max);
-        let earliest = self.lateness_ms.iter().copied().fold(f64::MAX, f64::min);
-        (MIN_PLAYOUT_MS + latest - earliest).clamp(MIN_PLAYOUT_MS, MAX_PLAYOUT_MS)
-    }
-
-    /// What there is to play, in ms.
-    fn waiting_ms(&self) -> f64 {
-        let (Some(first), Some(last)) = (self.next, self.packets.keys().next_back()) else {
-            return self.decoded.len() as f64 / 48.0;
-        };
-        20.0 * (last + 1 - first) as f64 + self.decoded.len() as f64 / 48.0
-    }
-
-    fn play(&mut self) -> [f32; QUANTUM] {
-        if self.next.is_none() {
-            if 20.0 * (self.packets.len() as f64) < MIN_PLAYOUT_MS {
-                return [0.0; QUANTUM];
-            }
-            self.next = self.packets.keys().next().copied();
-        }
-        self.level_ms += 0.1 * (self.waiting_ms() - self.level_ms);
-        self.quanta_since_step += 1;
-        let error_ms = self.level_ms - self.target_ms();
-        let may_step = self.quanta_since_step >= STEP_QUANTA;
-        let taken = match error_ms {
-            above if may_step && above > 15.0 => QUANTUM + STEP,
-            below if may_step && below < -15.0 => QUANTUM - STEP,
-            _ => QUANTUM,
-        };
-        if taken != QUANTUM {
-            self.quanta_since_step = 0;
-            self.level_ms += QUANTUM as f64 / 48.0 - taken as f64 / 48.0;
-        }
-        while self.decoded.len() < taken.max(QUANTUM) {
-            self.decode();
-        }
-        let now = |at: usize| self.decoded[at];
-        let from = taken - STEP;
-        let played = std::array::from_fn(|n| match n.checked_sub(STEP) {
-            // What is played jumps within half a quantum from one place to the other.
-            Some(late) if taken != QUANTUM => {
-                let share = late as f32 / STEP as f32;
-                now(n) + share * (now(from + late) - now(n))
-            }
-            _ => now(n),
-        });
-        self.decoded.drain(..taken);
-        played
-    }
-
-    fn decode(&mut self) {
-        let next = self.next.expect("it plays");
-        let packet = self.packets.remove(&next);
-        let later = packet.is_none().then(|| self.packets.get(&(next + 1))).flatten();
-        let mut pcm = [0.0; QUANTUM];
-        let signals = MutSignals::try_from(&mut pcm[..]).expect("not empty");
-        let payload = packet.as_deref().or(later.map(Vec::as_slice));
-        let payload = payload.map(|bytes| Packet::try_from(bytes).expect("not empty"));
-        let count = self.decoder.decode_float(payload, signals, later.is_some()).expect("Opus");
-        self.decoded.extend(&pcm[..count]);
-        // Where nothing later is there, the packet may yet come, and all that follow wait longer.
-        if packet.is_some() || !self.packets.is_empty() {
-            self.next = Some(next + 1);
-        }
+        self.room.echo(&self.buffer.play(), captured);
     }
 }
 

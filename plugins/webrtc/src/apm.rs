@@ -12,10 +12,6 @@ use webrtc_audio_processing_sys as ffi;
 
 pub(crate) use ffi::{AudioProcessing_Config as Config, Stats};
 
-/// How much far-end sound AEC3 takes to be new to a room. Twice the library's: at 2.5 s the echo
-/// comes up again for a second (measured).
-const INITIAL_STATE_S: f32 = 5.0;
-
 /// Where in the reference AEC3's filter of 52 ms begins: 4 ms before the strongest echo, since weaker
 /// ones may come before it. Measured at 8, 12 and 16 ms: see the ADR.
 const REFERENCE_DELAY_MS: i32 = 16;
@@ -51,7 +47,7 @@ impl Apm {
         // SAFETY: takes nothing; the result is plain data.
         let mut aec3 = unsafe { ffi::create_aec3_config() };
         aec3.delay.use_external_delay_estimator = true;
-        aec3.filter.initial_state_seconds = INITIAL_STATE_S;
+        suit_to_a_network(&mut aec3);
         let apm = Self::create(channels, config, &mut aec3)?;
         // SAFETY: `handle` is live.
         unsafe { ffi::set_stream_delay_ms(apm.handle.as_ptr(), REFERENCE_DELAY_MS) };
@@ -147,6 +143,27 @@ impl Drop for Apm {
         // SAFETY: `handle` came from `create_audio_processing` and is not used after this.
         unsafe { ffi::delete_audio_processing(self.handle.as_ptr()) }
     }
+}
+
+/// What is other than the library's defaults, which are made for a device. There the echo path is still
+/// and nothing is lost on it; here packets are concealed and jitter buffers move, and filters that were
+/// right are wrong for a while. Each was measured: see the ADR.
+fn suit_to_a_network(aec3: &mut ffi::EchoCanceller3Config) {
+    // How much far-end sound is taken to be new to a room: at 2.5 s the echo comes up again for a second.
+    aec3.filter.initial_state_seconds = 5.0;
+    // While a room is new, a filter that diverged forgets twice as fast.
+    // The filter may miss the echo altogether, so what it leaves counts as all of the echo that it
+    // predicts, not as a quarter.
+    aec3.erle.max_l = 1.0;
+    aec3.erle.max_h = 1.0;
+    // The suppressor opens by this factor per 4 ms: at 2 single syllables come through, which were most
+    // of what was left of an echo through Opus.
+    aec3.suppressor.normal_tuning.max_inc_factor = 1.3;
+    // After a move of a jitter buffer what is left looks like a voice for up to 100 ms. What lasts for
+    // 30 blocks of 4 ms is a voice, and remains one for 100 blocks; the suppressor opens faster for it.
+    aec3.suppressor.dominant_nearend_detection.trigger_threshold = 30;
+    aec3.suppressor.dominant_nearend_detection.hold_duration = 100;
+    aec3.suppressor.nearend_tuning.max_inc_factor = 8.0;
 }
 
 /// White noise at -120 dBFS (RMS), always the same.

@@ -22,8 +22,14 @@ const BELIEVED_SLOW_HEIGHT: f32 = 14.0;
 /// ... if so many frames in a row show it in one place.
 const FRAMES_TO_BELIEVE: u32 = 2;
 
+/// A known echo moves as jitter buffers adapt, in many small steps that never let a peak grow high. So
+/// within 150 ms of it, where few peaks are by chance, a lower one is believed, in more frames.
+const NEAR_LAGS: usize = 1200;
+const BELIEVED_NEAR_HEIGHT: f32 = 9.0;
+const FRAMES_TO_MOVE: u32 = 3;
+
 /// A new peak takes over if the old one, in what was heard lately, is lower by this factor.
-const JUMP_RATIO: f32 = 1.3;
+const JUMP_RATIO: f32 = 1.8;
 
 /// No frame counts for more than this times the usual rms of one: so that a single sound which
 /// happens to be alike (a vowel of the same pitch) makes no peak, only several at one delay do.
@@ -111,7 +117,7 @@ impl EchoDelay {
             self.judge();
         }
         if self.correlator.push(far, microphone) {
-            let lags = self.shift_samples / DECIMATION as i32;
+            let lags = self.pending_lags();
             if lags != 0 {
                 self.shift_samples -= lags * DECIMATION as i32;
                 self.fast.shift(lags);
@@ -123,7 +129,12 @@ impl EchoDelay {
 
     fn judge(&mut self) {
         let (fast, slow) = (self.fast.take_peak(), self.slow.take_peak());
-        let peak = if fast.height > BELIEVED_FAST_HEIGHT {
+        let known_lag = self
+            .delay_samples
+            .map(|delay| (delay / DECIMATION as f32 - self.pending_lags() as f32).round() as usize);
+        let is_near = known_lag.is_some_and(|known| fast.lag.abs_diff(known) <= NEAR_LAGS);
+        let believed = if is_near { BELIEVED_NEAR_HEIGHT } else { BELIEVED_FAST_HEIGHT };
+        let peak = if fast.height > believed {
             fast
         } else if slow.height > BELIEVED_SLOW_HEIGHT {
             slow
@@ -136,34 +147,40 @@ impl EchoDelay {
         }
         self.candidate_lag = peak.lag;
         self.candidate_frames += 1;
-        match self.delay_samples {
+        match known_lag {
             None if self.candidate_frames >= FRAMES_TO_BELIEVE => self.settle(),
-            Some(delay) => {
-                let lag = (delay / DECIMATION as f32).round() as usize;
-                if peak.lag.abs_diff(lag) <= SAME_PEAK_LAGS {
-                    self.follow(delay);
-                } else if self.candidate_frames >= FRAMES_TO_BELIEVE
-                    && self.fast.at(peak.lag) > JUMP_RATIO * self.fast.at(lag)
-                {
-                    self.settle();
-                }
+            Some(known) if peak.lag.abs_diff(known) <= SAME_PEAK_LAGS => self.follow(),
+            Some(known)
+                if self.candidate_frames >= FRAMES_TO_MOVE
+                    && self.fast.at(peak.lag) > JUMP_RATIO * self.fast.at(known) =>
+            {
+                self.settle();
             }
-            None => {}
+            _ => {}
         }
+    }
+
+    /// By how much the correlation lies before the microphone's signal, until a frame is full.
+    fn pending_lags(&self) -> i32 {
+        self.shift_samples / DECIMATION as i32
+    }
+
+    fn delay_samples_at(&self, lag: f32) -> f32 {
+        ((lag + self.pending_lags() as f32) * DECIMATION as f32).max(0.0)
     }
 
     /// Takes the candidate, and forgets what was before it.
     fn settle(&mut self) {
-        self.delay_samples = Some(self.fast.refined(self.candidate_lag) * DECIMATION as f32);
+        self.delay_samples = Some(self.delay_samples_at(self.fast.refined(self.candidate_lag)));
         self.slow.copy_from(&self.fast);
     }
 
-    fn follow(&mut self, delay: f32) {
-        let found = self.slow.refined(self.candidate_lag) * DECIMATION as f32;
-        let error = found - delay;
+    fn follow(&mut self) {
+        let found = self.delay_samples_at(self.slow.refined(self.candidate_lag));
+        let Some(delay) = &mut self.delay_samples else { return };
+        let error = found - *delay;
         if error.abs() > 2.0 * DRIFT_STEP_SAMPLES {
-            let step = error.clamp(-DRIFT_STEP_SAMPLES, DRIFT_STEP_SAMPLES);
-            self.delay_samples = Some(delay + step);
+            *delay += error.clamp(-DRIFT_STEP_SAMPLES, DRIFT_STEP_SAMPLES);
         }
     }
 }

@@ -88,17 +88,44 @@ fn a_delay_is_kept_while_nothing_is_heard_of_it() {
 }
 
 #[test]
-fn what_the_jitter_buffer_inserts_is_added_at_once() {
+fn what_the_jitter_buffer_inserts_is_added_at_once_and_kept() {
     let far = speech_like(5, -26.0, 8.0);
-    let at = samples(4.0);
-    let mut finder = EchoDelay::new();
-    push_all(&mut finder, &far[..at], &echo(&far, 250.0)[..at]);
-    finder.shift(1440);
     let later = echo(&far, 280.0);
-    for (far, heard) in far[at..].as_chunks().0.iter().zip(later[at..].as_chunks().0) {
-        assert!(finder.samples().is_some_and(|delay| delay.abs_diff(13_440) <= 48));
-        finder.push(far, heard);
+    // At the beginning of a frame of the correlation, and within one.
+    for at in [4.0, 4.03, 4.06] {
+        let at = samples(at);
+        let mut finder = EchoDelay::new();
+        push_all(&mut finder, &far[..at], &echo(&far, 250.0)[..at]);
+        finder.shift(1440);
+        for (far, heard) in far[at..].as_chunks().0.iter().zip(later[at..].as_chunks().0) {
+            assert!(finder.samples().is_some_and(|delay| delay.abs_diff(13_440) <= 48));
+            finder.push(far, heard);
+        }
     }
+}
+
+#[test]
+fn an_echo_that_moves_all_the_time_is_followed() {
+    let far = speech_like(2, -26.0, 12.0);
+    // From 4 s on it comes 8 ms later every 400 ms, ten times, as of a jitter buffer that grows.
+    let delay_ms = |second: f64| 300.0 + 8.0 * ((second - 4.0) / 0.4).floor().clamp(0.0, 10.0);
+    let blocks = samples(0.4);
+    let heard: Vec<f32> = (0..far.len() / blocks)
+        .flat_map(|n| {
+            let echo = echo(&far, delay_ms(0.4 * n as f64 + 0.2));
+            echo[n * blocks..(n + 1) * blocks].to_vec()
+        })
+        .collect();
+    let mut finder = EchoDelay::new();
+    let mut lost_blocks = 0;
+    let both = far.as_chunks().0.iter().zip(heard.as_chunks().0);
+    for (n, (far, heard)) in both.enumerate() {
+        finder.push(far, heard);
+        let expected = (48.0 * delay_ms(n as f64 / 100.0)) as usize;
+        let is_within = finder.samples().is_some_and(|delay| delay.abs_diff(expected) <= 960);
+        lost_blocks += u32::from(n > 400 && !is_within);
+    }
+    assert!(lost_blocks < 80, "{lost_blocks} of 800 blocks more than 20 ms away");
 }
 
 #[test]

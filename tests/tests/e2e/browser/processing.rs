@@ -8,12 +8,12 @@ fn chain(stages: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_that_is_chosen_the_browser_cancels_echo_only_while_the_chain_does_not() {
+async fn the_browser_cancels_echo_only_while_the_chain_does_not() {
     let cancels = chain("{ kind = \"echo-cancel\" }, { kind = \"mix\" }");
     let does_not = chain("{ kind = \"mix\" }");
     let server = Server::start(&cancels).await;
     let page = Browser::with_microphone(vec![0.0; 48_000]).await;
-    page.open(&server.url("/?ec=auto&ns=off&agc=off")).await;
+    page.open(&server.url("/?ns=off&agc=off")).await;
     page.enter("room", "Ann").await;
     expect_canceller(&page, false).await;
 

@@ -7,7 +7,7 @@
 #![no_main]
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use arbitrary::{Arbitrary, Unstructured};
@@ -16,7 +16,7 @@ use foldback_fuzz::browser::{
 };
 use foldback_fuzz::edits::{ByteEdits, TextEdit, word_of};
 use foldback_fuzz::origin;
-use foldback_peer::{EchoStrings, OutgoingFrame, Peer, stun_ufrag};
+use foldback_peer::{EchoStrings, MixedPacket, OutgoingFrame, Payloads, Peer, stun_ufrag};
 use libfuzzer_sys::fuzz_target;
 use str0m::ice::{StunMessageBuilder, TransId};
 
@@ -196,22 +196,23 @@ impl Session {
                 self.peer.handle_timeout(self.now, &mut self.outlet);
             }
             Act::Send { rtp_time, bytes } => {
-                let frame = OutgoingFrame {
+                let packet = MixedPacket {
                     rtp_time: *rtp_time,
-                    payload: Arc::from(vec![*bytes; usize::from(*bytes)]),
+                    payload: &vec![*bytes; usize::from(*bytes)],
                     marker: false,
                     copy: None,
-                    contributors: Arc::from([]),
                     captured: None,
                 };
-                self.peer.send(self.now, &frame, &mut self.outlet);
+                let (mut frame, mut payloads) = (OutgoingFrame::default(), Payloads::default());
+                frame.set(packet, std::iter::empty(), &mut payloads);
+                self.peer.send(self.now, &mut frame, &mut payloads, &mut self.outlet);
             }
             Act::Close => self.peer.close(self.now, &mut self.outlet),
         }
     }
 
     fn receive(&mut self, from: u8, datagram: &[u8]) {
-        let _ = stun_ufrag(datagram);
+        let _ = stun_ufrag(datagram, str::len);
         let (source, to) = match from % 8 {
             0..4 => (browser_address(), server_address()),
             4 => (SocketAddr::from(([198, 51, 100, 9], 5001)), server_address()),

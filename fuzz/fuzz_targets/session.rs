@@ -4,7 +4,6 @@
 
 #![no_main]
 
-use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use arbitrary::Arbitrary;
@@ -15,7 +14,9 @@ use foldback_fuzz::edits::{ByteEdits, TextEdit};
 use foldback_fuzz::listener::Listener;
 use foldback_fuzz::opus::{self, Payload};
 use foldback_fuzz::origin;
-use foldback_peer::{Captured, Contributor, EchoStrings, OutgoingFrame, Peer, ReceivedFrame};
+use foldback_peer::{
+    Captured, Contributor, EchoStrings, MixedPacket, OutgoingFrame, Payloads, Peer, ReceivedFrame,
+};
 use foldback_room::{CaptureTime, EncodedFrame, LatencyProfile};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use str0m::rtp::{AbsCaptureTime, ExtensionValues, RtpWrite};
@@ -125,6 +126,8 @@ fuzz_target!(init: {
     let mut call = Call {
         browser,
         peer,
+        frame: OutgoingFrame::default(),
+        payloads: Payloads::default(),
         outlet,
         now,
         listener,
@@ -143,6 +146,8 @@ fuzz_target!(init: {
 struct Call {
     browser: Browser,
     peer: Peer,
+    frame: OutgoingFrame,
+    payloads: Payloads,
     outlet: Outlet,
     now: Instant,
     listener: Listener,
@@ -179,20 +184,19 @@ impl Call {
             Act::Mix { rtp_time, payload, copy, heard, captured } => {
                 let payload = payload.bytes(self.count);
                 let contributor = |n: u8| Contributor { source: n.into(), level_minus_dbov: n };
-                let frame = OutgoingFrame {
+                let copy = copy.map(|(byte, earlier)| (vec![byte; usize::from(byte) * 4], earlier));
+                let packet = MixedPacket {
                     rtp_time: *rtp_time,
-                    copy: copy.map(|(byte, earlier)| {
-                        (Arc::from(vec![byte; usize::from(byte) * 4]), earlier)
-                    }),
-                    contributors: (0..heard % 32).map(contributor).collect(),
+                    payload: &payload,
+                    marker: false,
+                    copy: copy.as_ref().map(|(copy, earlier)| (&copy[..], *earlier)),
                     captured: captured.map(|(s, ns)| Captured {
                         since_epoch: Duration::from_secs((s % (1 << 31)).into()),
                         clock_offset_ns: Some(ns),
                     }),
-                    marker: false,
-                    payload,
                 };
-                self.peer.send(self.now, &frame, &mut self.outlet);
+                self.frame.set(packet, (0..heard % 32).map(contributor), &mut self.payloads);
+                self.peer.send(self.now, &mut self.frame, &mut self.payloads, &mut self.outlet);
             }
             Act::Leave => self.peer.close(self.now, &mut self.outlet),
         }

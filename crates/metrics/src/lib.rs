@@ -75,6 +75,14 @@ pub struct Counters<T> {
     pub ticks_skipped: T,
     /// Stages taken out of a running chain (panic, or samples that are no numbers).
     pub stage_faults: T,
+    /// Datagrams that came to the media port.
+    pub datagrams_received: T,
+    /// System calls that read them.
+    pub receive_calls: T,
+    /// Datagrams that the operating system took.
+    pub datagrams_sent: T,
+    /// System calls that sent them.
+    pub send_calls: T,
     /// Datagrams on the media port that belonged to nobody.
     pub datagrams_unknown: T,
     /// Datagrams that the operating system did not take.
@@ -191,6 +199,7 @@ impl Metrics {
             counted: Counters::default(),
             last_gauges: Gauges::default(),
             recent_us: Vec::with_capacity(RECENT),
+            sorted_us: Vec::with_capacity(RECENT),
             next_recent: 0,
             shared: self.clone(),
         }
@@ -303,6 +312,8 @@ pub struct WorkerMetrics {
     counted: Counters<u64>,
     last_gauges: Gauges<i64>,
     recent_us: Vec<u32>,
+    /// Where they are sorted.
+    sorted_us: Vec<u32>,
     next_recent: usize,
     shared: Metrics,
 }
@@ -370,10 +381,11 @@ impl WorkerMetrics {
     }
 
     /// Median and 95th percentile of the latest server latencies; `None` before the first.
-    /// Allocates.
     #[must_use]
-    pub fn recent_latency(&self) -> Option<(Duration, Duration)> {
-        let mut sorted = self.recent_us.clone();
+    pub fn recent_latency(&mut self) -> Option<(Duration, Duration)> {
+        let sorted = &mut self.sorted_us;
+        sorted.clear();
+        sorted.extend_from_slice(&self.recent_us);
         sorted.sort_unstable();
         let at = |share: f64| {
             let index = (sorted.len().checked_sub(1)? as f64 * share).round() as usize;
@@ -403,6 +415,10 @@ impl WorkerMetrics {
         shared.ticks.inc_by(new.ticks);
         shared.ticks_skipped.inc_by(new.ticks_skipped);
         shared.stage_faults.inc_by(new.stage_faults);
+        shared.datagrams_received.inc_by(new.datagrams_received);
+        shared.receive_calls.inc_by(new.receive_calls);
+        shared.datagrams_sent.inc_by(new.datagrams_sent);
+        shared.send_calls.inc_by(new.send_calls);
         shared.datagrams_unknown.inc_by(new.datagrams_unknown);
         shared.datagrams_unsent.inc_by(new.datagrams_unsent);
         // Workers add up: each gives the difference to what it gave before.
@@ -476,6 +492,22 @@ impl Maker<'_> {
             stage_faults: self.counter(
                 "foldback_stage_faults_total",
                 "Stages taken out of a running chain (panic, or samples that are no numbers).",
+            ),
+            datagrams_received: self.counter(
+                "foldback_datagrams_received_total",
+                "Datagrams that came to a media port.",
+            ),
+            receive_calls: self.counter(
+                "foldback_receive_calls_total",
+                "System calls that read datagrams; each reads as many as there are, up to a bound.",
+            ),
+            datagrams_sent: self.counter(
+                "foldback_datagrams_sent_total",
+                "Datagrams that the operating system took.",
+            ),
+            send_calls: self.counter(
+                "foldback_send_calls_total",
+                "System calls that sent datagrams; each sends as many as there are, up to a bound.",
             ),
             datagrams_unknown: self.counter(
                 "foldback_datagrams_unknown_total",

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use str0m::rtp::{AbsCaptureTime, Extension, ExtensionSerializer, ExtensionValues, RtpPacket};
 
-use crate::peer::{Captured, OutgoingFrame};
+use crate::outgoing::{MAX_SOURCES, OutgoingFrame};
+use crate::peer::Captured;
 
 /// Levels of contributing sources (RFC 6465).
 pub(crate) const CSRC_LEVELS_URI: &str = "urn:ietf:params:rtp-hdrext:csrc-audio-level";
@@ -38,19 +39,20 @@ pub(crate) fn captured_in(packet: &RtpPacket, sender_ahead_ns: Option<i64>) -> O
 
 /// What a packet out says of who is heard in it. str0m leaves out what was not negotiated.
 pub(crate) fn header_extensions(frame: &OutgoingFrame, names_levels: bool) -> ExtensionValues {
-    let loudest = frame.contributors.first().map_or(127, |c| c.level_minus_dbov.min(127));
+    let levels = frame.levels.as_slice();
+    let loudest = levels.first().copied().unwrap_or(127);
     let mut values = ExtensionValues {
         // RFC 6464: browsers show it as the level of each contributing source.
         audio_level: Some(-(loudest as i8)),
-        voice_activity: Some(!frame.contributors.is_empty()),
+        voice_activity: Some(!levels.is_empty()),
         abs_capture_time: frame.captured.map(|captured| AbsCaptureTime {
             capture_time: SystemTime::UNIX_EPOCH + captured.since_epoch,
             clock_offset: captured.clock_offset_ns.map(ns_to_q32),
         }),
         ..ExtensionValues::default()
     };
-    if names_levels && !frame.contributors.is_empty() {
-        values.user_values.set_arc(Arc::new(Levels::of(frame)));
+    if names_levels && !levels.is_empty() {
+        values.user_values.set_arc(Arc::clone(&frame.levels));
     }
     values
 }
@@ -66,20 +68,27 @@ fn q32_to_ns(q32: i64) -> i64 {
 }
 
 /// Levels in the order of the CSRCs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Levels {
     count: usize,
-    minus_dbov: [u8; 15],
+    minus_dbov: [u8; MAX_SOURCES],
 }
 
 impl Levels {
-    fn of(frame: &OutgoingFrame) -> Self {
-        let mut levels = Self { count: 0, minus_dbov: [127; 15] };
-        for (level, contributor) in levels.minus_dbov.iter_mut().zip(frame.contributors.iter()) {
-            *level = contributor.level_minus_dbov.min(127);
-            levels.count += 1;
+    pub(crate) fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    /// Adds one; there is room for as many as there may be CSRCs.
+    pub(crate) fn push(&mut self, minus_dbov: u8) {
+        if let Some(free) = self.minus_dbov.get_mut(self.count) {
+            *free = minus_dbov.min(127);
+            self.count += 1;
         }
-        levels
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.minus_dbov[..self.count]
     }
 }
 
@@ -89,17 +98,15 @@ struct CsrcLevels;
 impl ExtensionSerializer for CsrcLevels {
     fn write_to(&self, buffer: &mut [u8], values: &ExtensionValues) -> usize {
         let Some(levels) = values.user_values.get::<Levels>() else { return 0 };
-        let Some(space) = buffer.get_mut(..levels.count) else { return 0 };
-        space.copy_from_slice(&levels.minus_dbov[..levels.count]);
-        levels.count
+        let levels = levels.as_slice();
+        let Some(space) = buffer.get_mut(..levels.len()) else { return 0 };
+        space.copy_from_slice(levels);
+        levels.len()
     }
 
     fn parse_value(&self, buffer: &[u8], values: &mut ExtensionValues) -> bool {
-        let mut levels = Levels { count: 0, minus_dbov: [127; 15] };
-        for (level, byte) in levels.minus_dbov.iter_mut().zip(buffer) {
-            *level = byte & 0x7f;
-            levels.count += 1;
-        }
+        let mut levels = Levels::default();
+        buffer.iter().for_each(|byte| levels.push(*byte & 0x7f));
         values.user_values.set(levels);
         true
     }
@@ -120,14 +127,15 @@ mod tests {
     #[test]
     fn levels_are_written_and_read_in_their_order() {
         let mut values = ExtensionValues::default();
-        let mut levels = Levels { count: 3, minus_dbov: [127; 15] };
-        levels.minus_dbov[..3].copy_from_slice(&[20, 35, 127]);
-        values.user_values.set(levels.clone());
+        let mut levels = Levels::default();
+        [20, 35, 127].into_iter().for_each(|level| levels.push(level));
+        let levels = Arc::new(levels);
+        values.user_values.set_arc(Arc::clone(&levels));
         let mut buffer = [0; 16];
         assert_eq!(CsrcLevels.write_to(&mut buffer, &values), 3);
         let mut read = ExtensionValues::default();
         assert!(CsrcLevels.parse_value(&buffer[..3], &mut read));
-        assert_eq!(read.user_values.get::<Levels>(), Some(&levels));
+        assert_eq!(read.user_values.get::<Levels>(), Some(&*levels));
         assert_eq!(CsrcLevels.write_to(&mut buffer[..2], &values), 0, "no room: left out");
     }
 

@@ -14,14 +14,15 @@
 mod answer;
 mod extensions;
 mod offer;
+mod outgoing;
+mod payloads;
 mod peer;
 mod red;
 
 pub use offer::{CandidateError, OfferError, PeerOptions, stun_ufrag};
-pub use peer::{
-    Captured, Closed, Contributor, EchoStrings, NetworkReport, OutgoingFrame, Peer, ReceivedFrame,
-    Sink,
-};
+pub use outgoing::{Contributor, MixedPacket, OutgoingFrame};
+pub use payloads::Payloads;
+pub use peer::{Captured, Closed, EchoStrings, NetworkReport, Peer, ReceivedFrame, Sink};
 
 /// Installs the process-wide crypto provider and makes one session to warm it up: the first of a
 /// process costs 30 to 90 ms, later ones about 1 ms. Call once at start; further calls do nothing.

@@ -161,14 +161,13 @@ impl fmt::Display for CandidateError {
 
 impl std::error::Error for CandidateError {}
 
-/// The local user name in a STUN request (`local:remote`, RFC 8445 section 7.2.2): which session a
-/// datagram is for, before its address is known. `None` if it is no such request.
-#[must_use]
-pub fn stun_ufrag(datagram: &[u8]) -> Option<String> {
+/// Gives `find` the local user name in a STUN request (`local:remote`, RFC 8445 section 7.2.2):
+/// which session a datagram is for, wherever it comes from. `None` if it is no such request.
+pub fn stun_ufrag<R>(datagram: &[u8], find: impl FnOnce(&str) -> R) -> Option<R> {
     // The two highest bits of STUN are zero (RFC 7983), which tells it from all other traffic.
     if *datagram.first()? > 3 {
         return None;
     }
     let message = StunMessage::parse(datagram).ok()?;
-    message.split_username().map(|(local, _)| local.to_owned())
+    message.split_username().map(|(local, _)| find(local))
 }

@@ -13,15 +13,14 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 
 use crate::extensions::{captured_in, header_extensions};
 use crate::offer::{AudioLine, CandidateError, OfferError, PeerOptions, accept};
-use crate::red::{Received, with_copy};
+use crate::outgoing::OutgoingFrame;
+use crate::payloads::Payloads;
+use crate::red::Received;
 
 /// Round trips below which lost packets are asked for again, and above which no longer. str0m looks
 /// for holes every 33 ms: what is asked for comes a round trip and up to that later.
 const ASK_BELOW: Duration = Duration::from_millis(60);
 const STOP_ASKING_ABOVE: Duration = Duration::from_millis(90);
-
-/// CSRCs that an RTP header has room for.
-const MAX_SOURCES: usize = 15;
 
 /// The label of data channels that are foldback's own; strings on others can be echoed.
 const OWN_CHANNEL: &str = "foldback";
@@ -74,33 +73,6 @@ pub struct Captured {
     /// How far that clock is ahead of the sender's (of what is received: of this server's), in ns,
     /// if known.
     pub clock_offset_ns: Option<i64>,
-}
-
-/// One who is heard in a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Contributor {
-    /// Names it, as a CSRC (RFC 3550, section 5.1).
-    pub source: u32,
-    /// How loud, in -dBov: 0 is the loudest, 127 silence (RFC 6465).
-    pub level_minus_dbov: u8,
-}
-
-/// One Opus packet to send.
-#[derive(Clone, Debug)]
-pub struct OutgoingFrame {
-    /// RTP time at 48 kHz of its first sample.
-    pub rtp_time: u32,
-    /// The Opus packet; shared by all listeners that hear the same mix.
-    pub payload: Arc<[u8]>,
-    /// The first packet after a silence (RTP marker bit, RFC 7587 section 4.2).
-    pub marker: bool,
-    /// The packet before it, sent along as a copy where the browser takes such (RFC 2198), and by
-    /// how much it is earlier in RTP time.
-    pub copy: Option<(Arc<[u8]>, u32)>,
-    /// Who is heard in it, the loudest first; of more than 15 the first 15 are named.
-    pub contributors: Arc<[Contributor]>,
-    /// When what the loudest says in it was captured.
-    pub captured: Option<Captured>,
 }
 
 /// Why a session is over.
@@ -295,29 +267,27 @@ impl Peer {
         }
     }
 
-    /// Sends one frame, if connected and the browser wants audio.
-    pub fn send(&mut self, now: Instant, frame: &OutgoingFrame, sink: &mut impl Sink) {
+    /// Sends one frame, if connected and the browser wants audio. If it takes copies, memory for
+    /// them comes from `payloads`, once per frame.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        frame: &mut OutgoingFrame,
+        payloads: &mut Payloads,
+        sink: &mut impl Sink,
+    ) {
         let Some(audio) = self.audio.filter(|line| line.direction.is_sending()) else { return };
         if self.closed || !self.connected {
             return;
         }
         let seq = self.next_seq;
-        let (pt, payload) = match (audio.red, &frame.copy) {
-            (Some(red), Some((copy, earlier))) => {
-                (red, with_copy(*audio.opus, &frame.payload, copy, *earlier))
-            }
-            _ => (audio.opus, Arc::clone(&frame.payload)),
-        };
+        let red = audio.red.and_then(|red| Some((red, frame.with_copy(*audio.opus, payloads)?)));
+        let (pt, payload) = red.unwrap_or_else(|| (audio.opus, Arc::clone(&frame.payload)));
         let mut api = self.rtc.direct_api();
         let Some(stream) = api.stream_tx_by_mid(audio.mid, None) else { return };
-        let mut sources = [0; MAX_SOURCES];
-        let count = frame.contributors.len().min(MAX_SOURCES);
-        for (source, contributor) in sources.iter_mut().zip(frame.contributors.iter()) {
-            *source = contributor.source;
-        }
         let write = RtpWrite::new(pt, seq.into(), frame.rtp_time, now, payload)
             .marker(frame.marker)
-            .csrc(&sources[..count])
+            .csrc(frame.sources())
             .ext_vals(header_extensions(frame, audio.names_levels));
         stream.write_rtp(write);
         self.next_seq += 1;

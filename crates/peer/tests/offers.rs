@@ -84,7 +84,7 @@ fn candidates_are_checked_and_names_of_mdns_let_pass() {
 #[test]
 fn what_is_no_stun_request_names_no_session() {
     for datagram in [&[][..], &[0], &[22, 254, 253, 0], &[128, 111, 0, 1], &[0; 20], &[1; 200]] {
-        assert_eq!(stun_ufrag(datagram), None);
+        assert_eq!(stun_ufrag(datagram, str::to_owned), None);
     }
 }
 

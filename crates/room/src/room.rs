@@ -1,5 +1,6 @@
 //! The room and its tick.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -87,6 +88,8 @@ pub struct PlayedPacket {
 pub struct Room {
     spec: RoomSpec,
     participants: Vec<Participant>,
+    /// Where each of them is: every packet that comes in asks.
+    places: HashMap<ParticipantId, usize>,
     /// As many as participants: the most that can be distinct.
     mixes: Vec<Mix>,
     talkers: Talkers,
@@ -114,6 +117,7 @@ impl Room {
         Ok(Self {
             spec,
             participants: Vec::new(),
+            places: HashMap::new(),
             mixes: Vec::new(),
             talkers: Talkers::new(max_talkers),
             bus: MixBus::new(),
@@ -153,6 +157,7 @@ impl Room {
             }
         };
         self.mixes[hears].listeners += 1;
+        self.places.insert(id, self.participants.len());
         self.participants.push(Participant::new(id, receiver, chain, input, hears));
     }
 
@@ -162,6 +167,8 @@ impl Room {
         let index = self.find(id)?;
         self.fade_out(index);
         let participant = self.participants.remove(index);
+        self.places.remove(&id);
+        self.places.values_mut().filter(|place| **place > index).for_each(|place| *place -= 1);
         self.release_mix(participant.hears);
         let free = self.free_mix();
         let mix = self.mixes.swap_remove(free);
@@ -625,7 +632,7 @@ impl Room {
     }
 
     fn find(&self, id: ParticipantId) -> Option<usize> {
-        self.participants.iter().position(|p| p.id == id)
+        self.places.get(&id).copied()
     }
 }
 

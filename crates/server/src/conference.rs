@@ -228,6 +228,7 @@ impl Conference {
         }
         if !state.rooms.contains_key(name) {
             let room = self.open_room(&mut state, chain)?;
+            state.names.insert(room.key, name.to_owned());
             state.rooms.insert(name.to_owned(), room);
         }
         // From 1 on: as a CSRC, 0 could be taken for none.
@@ -274,7 +275,7 @@ impl Conference {
             chains: RoomChains::new(chain),
             turn: Arc::default(),
             answer: None,
-            readings: Vec::new(),
+            figures: None,
             people: BTreeMap::new(),
         })
     }
@@ -297,6 +298,7 @@ impl Conference {
         }
         if empty {
             state.rooms.remove(&name);
+            state.names.remove(&key);
             if self.command(worker, Command::CloseRoom(key)).is_err() {
                 tracing::error!(room = %name, "the worker takes no command");
             }

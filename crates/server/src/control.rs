@@ -38,7 +38,7 @@ impl Conference {
                 ChainView::of_room(&configured, &info, &[])
             };
             let view = |open: &RoomState| {
-                ChainView::of_room(open.chains.chain(), &open.info, &open.readings)
+                ChainView::of_room(open.chains.chain(), &open.info, open.readings())
             };
             return Ok(open.map_or_else(closed, view));
         };
@@ -46,7 +46,7 @@ impl Conference {
         let open = open.ok_or_else(|| not_here(room, Some(id)))?;
         let (chain, own) = (open.chains.chain_of(id), open.chains.own_name(id));
         let info = open.own.get(&id).unwrap_or(&open.info);
-        Ok(ChainView::of_participant(open.chains.chain(), chain, info, own, id, &open.readings))
+        Ok(ChainView::of_participant(open.chains.chain(), chain, info, own, id, open.readings()))
     }
 
     /// Another of the configured chains, as it is configured, for a room, or for the part before

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use foldback_metrics::StageReading;
 use foldback_room::Level;
-use foldback_worker::{Event, LeaveReason, ParticipantStats, Readings, RoomKey};
+use foldback_worker::{Event, Figures, LeaveReason, Readings, Recycled, RoomKey};
 
 use crate::chain_view::means;
 use crate::conference::Conference;
 use crate::message::{LatencyInfo, LeftReason, LevelInfo, ServerMessage};
 use crate::report::{ParticipantReport, tenths};
+use crate::roster::RoomState;
 
 impl Conference {
     /// Takes in what a worker has to tell.
@@ -29,7 +30,7 @@ impl Conference {
             Event::ChainChanged { room, taken, remains } => {
                 drop(remains);
                 let mut state = self.state();
-                let waits = state.rooms.values_mut().find(|open| open.key == room);
+                let waits = state.room_by_key(room);
                 if let Some(answer) = waits.and_then(|open| open.answer.take()) {
                     // Whoever asked waits for it.
                     let _ = answer.try_send(taken);
@@ -41,15 +42,15 @@ impl Conference {
                 drop(room);
             }
             Event::Levels(key, levels) => self.tell_levels(key, &levels),
-            Event::Stats { room, server_latency, participants, readings } => {
-                self.tell_stats(room, server_latency, &participants, readings);
+            Event::Stats { room, server_latency, figures } => {
+                self.tell_stats(room, server_latency, figures);
             }
         }
     }
 
     fn tell_levels(&self, key: RoomKey, levels: &[Level]) {
         let mut state = self.state();
-        let Some(room) = state.rooms.values_mut().find(|room| room.key == key) else { return };
+        let Some(room) = state.room_by_key(key) else { return };
         let levels = levels.iter().map(|level| LevelInfo {
             id: level.id.0,
             level_dbfs: tenths(level.level_dbfs.min(0.0)),
@@ -62,14 +63,13 @@ impl Conference {
         &self,
         key: RoomKey,
         latency: Option<(Duration, Duration)>,
-        participants: &[ParticipantStats],
-        readings: Vec<Readings>,
+        figures: Recycled<Figures>,
     ) {
         let ms = |time: Duration| tenths(time.as_secs_f32() * 1e3);
         let mut state = self.state();
-        let Some(room) = state.rooms.values_mut().find(|room| room.key == key) else { return };
+        let Some(room) = state.room_by_key(key) else { return };
         let is_of = |side: &&Readings, id| side.id.is_none_or(|of| of == id);
-        for stats in participants {
+        for stats in &figures.participants {
             let Some(member) = room.people.get_mut(&stats.id) else { continue };
             let report = ParticipantReport::from(stats);
             member.report = Some(report);
@@ -82,11 +82,11 @@ impl Conference {
                 round_trip_ms: stats.round_trip.map(ms),
                 packets_received: report.inbound.packets_received,
                 packets_lost: report.inbound.packets_lost,
-                readings: means(readings.iter().filter(|side| is_of(side, stats.id))),
+                readings: means(figures.readings().iter().filter(|side| is_of(side, stats.id))),
                 report: Box::new(report),
             });
         }
-        room.readings = readings;
+        room.figures = Some(figures);
     }
 
     /// Means of what stages read, over all chains that run them now: by chain, stage and reading;
@@ -96,7 +96,7 @@ impl Conference {
         let each = self.running().config.metrics.participant_readings;
         let state = self.state();
         let mut by_chain: BTreeMap<&str, Vec<&Readings>> = BTreeMap::new();
-        for side in state.rooms.values().flat_map(|room| &room.readings) {
+        for side in state.rooms.values().flat_map(RoomState::readings) {
             by_chain.entry(&side.chain.name).or_default().push(side);
         }
         let mut all = Vec::new();
@@ -111,7 +111,7 @@ impl Conference {
                 }));
             }
         }
-        let sides = state.rooms.values().flat_map(|room| &room.readings).filter(|_| each);
+        let sides = state.rooms.values().flat_map(RoomState::readings).filter(|_| each);
         for (side, id) in sides.filter_map(|side| Some((side, side.id?))) {
             all.extend(side.iter().map(|(stage, reading)| StageReading {
                 participant: Some(id.0),

@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 
 use axum::extract::ws::Utf8Bytes;
 use foldback_room::ParticipantId;
-use foldback_worker::{Readings, RoomKey};
+use foldback_worker::{Figures, Readings, Recycled, RoomKey};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::Sender;
 
@@ -22,6 +22,8 @@ pub type Outbox = Sender<Utf8Bytes>;
 pub(crate) struct State {
     pub(crate) rooms: HashMap<String, RoomState>,
     pub(crate) rooms_of: HashMap<ParticipantId, String>,
+    /// The rooms' names by how workers know them.
+    pub(crate) names: HashMap<RoomKey, String>,
     pub(crate) next_room: u64,
     pub(crate) last_participant: u64,
 }
@@ -41,8 +43,8 @@ pub(crate) struct RoomState {
     pub(crate) info: ChainInfo,
     /// The chains of those who have stages of their own.
     pub(crate) own: BTreeMap<ParticipantId, ChainInfo>,
-    /// What stages read in the last second.
-    pub(crate) readings: Vec<Readings>,
+    /// Of the last second, once there was one.
+    pub(crate) figures: Option<Recycled<Figures>>,
     pub(crate) people: BTreeMap<ParticipantId, Member>,
 }
 
@@ -65,6 +67,11 @@ impl State {
         Ok((name, room))
     }
 
+    /// The room that workers know as `key`, unless it was closed meanwhile.
+    pub(crate) fn room_by_key(&mut self, key: RoomKey) -> Option<&mut RoomState> {
+        self.rooms.get_mut(self.names.get(&key)?)
+    }
+
     /// The room of that name, if it is still the one of that key.
     pub(crate) fn open(&mut self, name: &str, key: RoomKey) -> Option<&mut RoomState> {
         self.rooms.get_mut(name).filter(|open| open.key == key)
@@ -72,6 +79,11 @@ impl State {
 }
 
 impl RoomState {
+    /// What stages read in the last second.
+    pub(crate) fn readings(&self) -> &[Readings] {
+        self.figures.as_ref().map_or(&[], |figures| figures.readings())
+    }
+
     /// Those who have brought an offer: the worker knows them, or soon will.
     pub(crate) fn media(&self) -> Vec<ParticipantId> {
         let people = self.people.iter().filter(|(_, member)| member.media);

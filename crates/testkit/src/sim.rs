@@ -14,15 +14,13 @@ use audiopus::coder::{Decoder, Encoder};
 use audiopus::packet::Packet;
 use audiopus::{Application, Bitrate, Channels, MutSignals, SampleRate};
 use foldback_chain::{ChainSpec, NoProbe};
-use foldback_peer::{
-    Closed, EchoStrings, NetworkReport, OutgoingFrame, Peer, PeerOptions, ReceivedFrame, Sink,
-};
+use foldback_peer::{Closed, EchoStrings, NetworkReport, Peer, PeerOptions, ReceivedFrame, Sink};
 use foldback_room::{
     Admission, ChainChange, InputChange, LatencyProfile, OpusSettings, ParticipantId, Room,
     RoomSpec, TICK,
 };
 use foldback_stage::BLOCK_SAMPLES;
-use foldback_worker::{encoded, outgoing};
+use foldback_worker::{Fanout, encoded};
 use str0m::change::SdpPendingOffer;
 use str0m::media::{Direction, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
@@ -70,6 +68,7 @@ pub struct SimConference {
     link: LinkSpec,
     room: Room,
     peers: BTreeMap<ParticipantId, Peer>,
+    fanout: Fanout,
     clients: BTreeMap<ParticipantId, SimClient>,
     left: Vec<(ParticipantId, Closed)>,
     losses: Vec<(ParticipantId, f32)>,
@@ -111,6 +110,7 @@ impl SimConference {
             link,
             room: Room::new(RoomSpec { chain, opus, latency }).expect("a room"),
             peers: BTreeMap::new(),
+            fanout: Fanout::default(),
             clients: BTreeMap::new(),
             left: Vec::new(),
             losses: Vec::new(),
@@ -369,13 +369,13 @@ impl SimConference {
     }
 
     fn send_packets(&mut self, now: Instant) {
-        let mut frames: BTreeMap<usize, OutgoingFrame> = BTreeMap::new();
+        self.fanout.begin();
         let samples = self.room.spec().latency.blocks_per_packet() * BLOCK_SAMPLES;
         for packet in self.room.packets() {
-            let frame = frames.entry(packet.mix).or_insert_with(|| outgoing(&packet, samples));
             if let Some(peer) = self.peers.get_mut(&packet.to) {
+                let (frame, payloads) = self.fanout.frame(&packet, samples);
                 let mut sink = Outputs::new(now, packet.to, &mut self.network, None);
-                peer.send(now, frame, &mut sink);
+                peer.send(now, frame, payloads, &mut sink);
                 self.left.extend(sink.closed.map(|why| (packet.to, why)));
                 self.losses.append(&mut sink.losses);
             }

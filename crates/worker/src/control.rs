@@ -9,8 +9,12 @@ use std::time::Duration;
 
 use foldback_chain::{ChainSpec, Change};
 use foldback_peer::Peer;
-use foldback_room::{Admission, ChainChange, Departed, Level, ParticipantId, ReceiverStats, Room};
+use foldback_room::{
+    Admission, ChainChange, ChainReadings, Departed, Level, ParticipantId, ReceiverStats, Room,
+};
 use foldback_stage::{Reading, StageReport};
+
+use crate::recycle::Recycled;
 
 /// Names a room within the server for as long as it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,18 +84,35 @@ pub enum Event {
     /// A room was given up as asked; freed here.
     RoomClosed(RoomKey, Box<Room>),
     /// How loud everybody in a room is; ten times a second.
-    Levels(RoomKey, Vec<Level>),
+    Levels(RoomKey, Recycled<Vec<Level>>),
     /// Figures of everybody in a room; once a second.
     Stats {
         /// The room.
         room: RoomKey,
         /// Median and 95th percentile of the worker's latest server latencies.
         server_latency: Option<(Duration, Duration)>,
-        /// One entry for each participant.
-        participants: Vec<ParticipantStats>,
-        /// What the stages that run read.
-        readings: Vec<Readings>,
+        /// The rest.
+        figures: Recycled<Figures>,
     },
+}
+
+/// Figures of a room.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// One entry for each participant.
+    pub participants: Vec<ParticipantStats>,
+    /// What stages read, and behind that the memory of more of it.
+    pub(crate) readings: Vec<Readings>,
+    /// For how many sides of chains that is.
+    pub(crate) sides: usize,
+}
+
+impl Figures {
+    /// What the stages that run read.
+    #[must_use]
+    pub fn readings(&self) -> &[Readings] {
+        &self.readings[..self.sides]
+    }
 }
 
 /// The live values of the stages of one side of a chain.
@@ -106,6 +127,18 @@ pub struct Readings {
 }
 
 impl Readings {
+    pub(crate) fn of(side: &ChainReadings<'_>) -> Self {
+        Self { id: side.id, chain: Arc::clone(side.chain), reports: side.reports().collect() }
+    }
+
+    /// As [`Self::of`], in the memory that is there.
+    pub(crate) fn set(&mut self, side: &ChainReadings<'_>) {
+        self.id = side.id;
+        self.chain = Arc::clone(side.chain);
+        self.reports.clear();
+        self.reports.extend(side.reports());
+    }
+
     /// The live values by the names of their stages.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Reading)> {
         let stages = if self.id.is_some() { &self.chain.input } else { &self.chain.output };

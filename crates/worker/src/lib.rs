@@ -9,16 +9,32 @@
 //! (start + n * 10 ms). A late tick catches up, up to a bound, beyond which ticks are skipped and
 //! counted.
 
+mod batch;
+mod commands;
 mod control;
+mod demux;
+mod figures;
 mod frames;
 mod media;
 mod member;
+mod outbox;
+mod recycle;
+mod sessions;
 mod socket;
+#[cfg(test)]
+mod steady;
+mod timers;
 
 pub use control::{
-    Command, Event, Join, LeaveReason, ParticipantStats, QueueFull, Readings, Remains, RoomKey,
-    WorkerHandle,
+    Command, Event, Figures, Join, LeaveReason, ParticipantStats, QueueFull, Readings, Remains,
+    RoomKey, WorkerHandle,
 };
-pub use frames::{encoded, outgoing};
+pub use frames::{Fanout, encoded};
 pub use media::{WorkerConfig, spawn};
-pub use socket::{BindError, MediaSocket};
+pub use outbox::Outbox;
+pub use recycle::Recycled;
+pub use socket::{BindError, MediaSocket, Read, ReceiveBuffers};
+
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: foldback_allocations::CountingAllocator = foldback_allocations::CountingAllocator;

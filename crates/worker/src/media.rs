@@ -1,37 +1,32 @@
-//! The media thread.
+//! The media thread: its loop and its tick.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use foldback_chain::{ChainSpec, Probe, StageSpec};
-use foldback_metrics::{ChainHandle, Gauges, LatencyParts, WorkerMetrics};
-use foldback_peer::{Closed, OutgoingFrame, Peer, stun_ufrag};
-use foldback_room::{ChainChange, ParticipantId, Room, RoomProbe, TICK};
-use foldback_stage::BLOCK_SAMPLES;
+use foldback_chain::Probe;
+use foldback_metrics::{ChainHandle, Gauges, WorkerMetrics};
+use foldback_peer::Peer;
+use foldback_room::{ParticipantId, Room, RoomProbe, TICK};
 use tokio::sync::mpsc::Sender;
 
-use crate::control::{
-    Command, Event, Join, LeaveReason, ParticipantStats, Readings, Remains, RoomKey, WorkerHandle,
-};
-use crate::frames::outgoing;
-use crate::member::{Member, Outputs};
+use crate::control::{Command, Event, LeaveReason, RoomKey, WorkerHandle};
+use crate::demux::Demux;
+use crate::figures::Reports;
+use crate::frames::Fanout;
+use crate::member::Member;
+use crate::outbox::Outbox;
 use crate::socket::{MediaSocket, ReceiveBuffers};
+use crate::timers::Timers;
 
 /// Commands that may wait.
 const QUEUE: usize = 1024;
 /// A worker that was held up plays at most so many ticks at once; older ones are skipped.
 const MAX_CATCH_UP: u32 = 5;
-/// Addresses that one browser may come from at a time: its interfaces, and those of relays.
-const MAX_ADDRESSES: usize = 16;
-/// An address that was heard of so lately is still its session's.
-const ADDRESS_IN_USE: Duration = Duration::from_secs(1);
-const LEVELS_EVERY_TICKS: u64 = 10;
-const STATS_EVERY_TICKS: u64 = 100;
+pub(crate) const LEVELS_EVERY_TICKS: u64 = 10;
+pub(crate) const STATS_EVERY_TICKS: u64 = 100;
 
 /// What a worker is made of.
 #[derive(Debug)]
@@ -65,34 +60,37 @@ pub fn spawn(config: WorkerConfig) -> io::Result<WorkerHandle> {
     Ok(WorkerHandle { commands, candidates, thread })
 }
 
-struct Worker {
-    /// Shared with nobody else; counted so that it can be read from while `self` is changed.
-    socket: Arc<MediaSocket>,
-    metrics: WorkerMetrics,
-    events: Sender<Event>,
-    commands: Receiver<Command>,
-    rooms: BTreeMap<RoomKey, OpenRoom>,
-    members: BTreeMap<ParticipantId, Member>,
-    /// Demultiplexing: by address once known, before that by the user name in STUN.
-    by_address: HashMap<SocketAddr, ParticipantId>,
-    by_ufrag: HashMap<String, ParticipantId>,
+pub(crate) struct Worker {
+    /// Shared with the outbox.
+    pub(crate) socket: Arc<MediaSocket>,
+    pub(crate) outbox: Outbox,
+    pub(crate) metrics: WorkerMetrics,
+    pub(crate) events: Sender<Event>,
+    pub(crate) commands: Receiver<Command>,
+    pub(crate) rooms: BTreeMap<RoomKey, OpenRoom>,
+    pub(crate) members: HashMap<ParticipantId, Member>,
+    pub(crate) demux: Demux,
+    /// When each member is to be looked at, whether it was heard of or not.
+    pub(crate) timers: Timers,
+    /// Those whose time has come in this tick.
+    pub(crate) due: Vec<ParticipantId>,
+    pub(crate) fanout: Fanout,
+    pub(crate) reports: Reports,
     /// Departures that did not fit into the queue.
-    unsent: VecDeque<Event>,
-    /// This tick's packets by mix: what all listeners of one share.
-    frames: Vec<Option<OutgoingFrame>>,
-    ticks: u64,
-    shutdown: bool,
+    pub(crate) unsent: VecDeque<Event>,
+    pub(crate) ticks: u64,
+    pub(crate) shutdown: bool,
 }
 
-struct OpenRoom {
-    room: Box<Room>,
+pub(crate) struct OpenRoom {
+    pub(crate) room: Box<Room>,
     /// Where the times of its stages after `mix` are recorded.
-    output: ChainHandle,
-    faults: u64,
+    pub(crate) output: ChainHandle,
+    pub(crate) faults: u64,
 }
 
 impl OpenRoom {
-    fn count_faults(&mut self, metrics: &mut WorkerMetrics) {
+    pub(crate) fn count_faults(&mut self, metrics: &mut WorkerMetrics) {
         let faults = self.room.faults();
         metrics.count().stage_faults += faults.saturating_sub(self.faults);
         self.faults = faults;
@@ -100,28 +98,34 @@ impl OpenRoom {
 }
 
 impl Worker {
-    fn new(config: WorkerConfig, commands: Receiver<Command>) -> Self {
+    pub(crate) fn new(config: WorkerConfig, commands: Receiver<Command>) -> Self {
+        let socket = Arc::new(config.socket);
         Self {
-            socket: Arc::new(config.socket),
+            outbox: Outbox::new(Arc::clone(&socket)),
+            socket,
             metrics: config.metrics,
             events: config.events,
             commands,
             rooms: BTreeMap::new(),
-            members: BTreeMap::new(),
-            by_address: HashMap::new(),
-            by_ufrag: HashMap::new(),
+            members: HashMap::new(),
+            demux: Demux::default(),
+            timers: Timers::default(),
+            due: Vec::new(),
+            fanout: Fanout::default(),
+            reports: Reports::default(),
             unsent: VecDeque::new(),
-            frames: Vec::new(),
             ticks: 0,
             shutdown: false,
         }
     }
 
     fn run(mut self) {
-        let mut buffers = ReceiveBuffers::new();
+        let mut buffers = ReceiveBuffers::default();
         let mut deadline = Instant::now() + TICK;
         while !self.shutdown {
-            self.socket.wait(deadline.saturating_duration_since(Instant::now()));
+            self.outbox.flush(self.metrics.count());
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.socket.wait(left, !self.outbox.is_empty());
             self.take_commands();
             self.receive(&mut buffers, deadline);
             let now = Instant::now();
@@ -142,168 +146,11 @@ impl Worker {
             self.say_goodbye(id);
             self.remove(id, LeaveReason::Asked);
         }
+        self.outbox.flush(self.metrics.count());
         self.metrics.flush(Gauges::default());
     }
 
-    fn take_commands(&mut self) {
-        while let Ok(command) = self.commands.try_recv() {
-            match command {
-                Command::OpenRoom(key, room) => self.open(key, room),
-                Command::ChangeChain(key, change) => self.change_chain(key, *change),
-                Command::CloseRoom(key) => self.close(key),
-                Command::Join(join) => self.join(*join),
-                Command::Leave(id) => {
-                    self.say_goodbye(id);
-                    self.remove(id, LeaveReason::Asked);
-                }
-                Command::Mute(id, muted) => {
-                    let room = self.members.get(&id).map(|member| member.room);
-                    if let Some(open) = room.and_then(|key| self.rooms.get_mut(&key)) {
-                        open.room.set_muted(id, muted);
-                    }
-                }
-                Command::RemoteCandidate(id, candidate) => {
-                    let now = Instant::now();
-                    self.with_member(id, |member, outputs| {
-                        if let Err(error) =
-                            member.peer.add_remote_candidate(&candidate, now, outputs)
-                        {
-                            tracing::debug!(%id, %error, "candidate ignored");
-                        }
-                    });
-                }
-                Command::Shutdown => self.shutdown = true,
-            }
-        }
-    }
-
-    fn open(&mut self, key: RoomKey, room: Box<Room>) {
-        let chain = &room.spec().chain;
-        let output = resolve(&mut self.metrics, chain, &chain.output);
-        self.rooms.insert(key, OpenRoom { room, output, faults: 0 });
-    }
-
-    fn change_chain(&mut self, key: RoomKey, change: ChainChange) {
-        self.send_stages_out();
-        let result = self.try_to_change(key, change).or_else(|refused| {
-            // So many are under way that the first must be over at once.
-            if let Some(open) = self.rooms.get_mut(&key) {
-                open.room.settle_changes();
-            }
-            self.send_stages_out();
-            self.try_to_change(key, refused)
-        });
-        if let Some(open) = self.rooms.get_mut(&key).filter(|_| result.is_ok()) {
-            let chain = &open.room.spec().chain;
-            open.output = resolve(&mut self.metrics, chain, &chain.output);
-            for (id, member) in self.members.iter_mut().filter(|(_, member)| member.room == key) {
-                if let Some(chain) = open.room.chain_of(*id) {
-                    member.input = resolve(&mut self.metrics, chain, &chain.input);
-                }
-            }
-        }
-        let taken = result.is_ok();
-        let remains = Box::new(result.unwrap_or_else(|refused| refused));
-        self.tell_surely(Event::ChainChanged { room: key, taken, remains });
-    }
-
-    #[allow(clippy::result_large_err, reason = "what is refused must be freed elsewhere")]
-    fn try_to_change(
-        &mut self,
-        key: RoomKey,
-        change: ChainChange,
-    ) -> Result<ChainChange, ChainChange> {
-        match self.rooms.get_mut(&key) {
-            Some(open) => open.room.change_chain(change),
-            None => Err(change),
-        }
-    }
-
-    fn close(&mut self, key: RoomKey) {
-        let inside = self.members.iter().filter(|(_, member)| member.room == key);
-        let inside: Vec<_> = inside.map(|(id, _)| *id).collect();
-        for id in inside {
-            self.say_goodbye(id);
-            self.remove(id, LeaveReason::Asked);
-        }
-        if let Some(open) = self.rooms.remove(&key) {
-            self.tell_surely(Event::RoomClosed(key, open.room));
-        }
-    }
-
-    fn join(&mut self, join: Join) {
-        let Join { room, id, peer, admission, muted } = join;
-        let Some(open) = self.rooms.get_mut(&room) else {
-            let remains = Remains(None, Some(Box::new(peer)));
-            self.tell_surely(Event::Left { id, reason: LeaveReason::Failed, remains });
-            return;
-        };
-        let chain = admission.chain();
-        let input = resolve(&mut self.metrics, chain, &chain.input);
-        open.room.join(id, admission);
-        open.room.set_muted(id, muted);
-        self.by_ufrag.insert(peer.local_ufrag().to_owned(), id);
-        self.members.insert(id, Member::new(room, input, peer));
-        let now = Instant::now();
-        self.with_member(id, |member, outputs| member.peer.handle_timeout(now, outputs));
-    }
-
-    /// Reads what is there, but no longer than to `deadline`: a flood must not hold up the tick.
-    fn receive(&mut self, buffers: &mut ReceiveBuffers, deadline: Instant) {
-        let socket = Arc::clone(&self.socket);
-        let mut read = || {
-            socket.receive(buffers, |arrival, source, destination, bytes| {
-                self.datagram(arrival, source, destination, bytes);
-            })
-        };
-        while read() > 0 && Instant::now() < deadline {}
-    }
-
-    fn datagram(
-        &mut self,
-        arrival: Instant,
-        source: SocketAddr,
-        destination: SocketAddr,
-        bytes: &[u8],
-    ) {
-        let by_ufrag = || stun_ufrag(bytes).and_then(|ufrag| self.by_ufrag.get(&ufrag).copied());
-        // A STUN request names its session; an address may have passed to another one.
-        let Some(id) = by_ufrag().or_else(|| self.by_address.get(&source).copied()) else {
-            self.metrics.count().datagrams_unknown += 1;
-            return;
-        };
-        let mut accepted = false;
-        self.with_member(id, |member, outputs| {
-            accepted = member.peer.receive(arrival, source, destination, bytes, outputs);
-        });
-        // Only what the session took (for STUN: whose integrity is right) tells of an address.
-        if accepted {
-            self.learn_address(arrival, source, id);
-        }
-    }
-
-    /// Notes that `source` speaks for `id`. An address passes to another session only once the
-    /// one before has fallen silent: a forged source must not cut somebody off.
-    fn learn_address(&mut self, now: Instant, source: SocketAddr, id: ParticipantId) {
-        let before = self.by_address.get(&source).copied();
-        let in_use = before.and_then(|before| self.members.get(&before)).is_some_and(|member| {
-            now.saturating_duration_since(member.peer.last_received()) < ADDRESS_IN_USE
-        });
-        if before == Some(id) || in_use {
-            return;
-        }
-        let Some(member) = self.members.get_mut(&id) else { return };
-        if member.addresses.len() == MAX_ADDRESSES {
-            let oldest = member.addresses.remove(0);
-            if self.by_address.get(&oldest) == Some(&id) {
-                self.by_address.remove(&oldest);
-            }
-        }
-        member.addresses.push(source);
-        self.by_address.insert(source, id);
-    }
-
-    fn tick(&mut self, deadline: Instant) {
+    pub(crate) fn tick(&mut self, deadline: Instant) {
         let begun = Instant::now();
         self.ticks += 1;
         for open in self.rooms.values_mut() {
@@ -335,218 +182,12 @@ impl Worker {
         self.metrics.count().ticks_skipped += ticks;
         self.rooms.values_mut().for_each(|open| open.room.skip(ticks));
     }
-
-    fn send_packets(&mut self, deadline: Instant, begun: Instant) {
-        let now = Instant::now();
-        let mut closed = Vec::new();
-        for open in self.rooms.values() {
-            self.frames.clear();
-            let samples = open.room.spec().latency.blocks_per_packet() * BLOCK_SAMPLES;
-            for packet in open.room.packets() {
-                let Some(member) = self.members.get_mut(&packet.to) else { continue };
-                if self.frames.len() <= packet.mix {
-                    self.frames.resize(packet.mix + 1, None);
-                }
-                let shared = &mut self.frames[packet.mix];
-                let frame = shared.get_or_insert_with(|| outgoing(&packet, samples));
-                let mut outputs = Outputs::new(&self.socket, &mut self.metrics, None, packet.to);
-                let sent = guarded(|| member.peer.send(now, frame, &mut outputs));
-                member.learn(outputs.report);
-                if sent.is_none() || outputs.closed.is_some() {
-                    closed.push((packet.to, outputs.closed));
-                }
-            }
-            let sent_at = Instant::now();
-            for packet in open.room.played() {
-                let quantum = TICK * open.room.spec().latency.blocks_per_packet() as u32;
-                let encode = open.room.encode_time() + (sent_at - now);
-                let computing = (now - begun).saturating_sub(open.room.encode_time());
-                self.metrics.server_latency(LatencyParts::of(
-                    sent_at.saturating_duration_since(packet.arrival),
-                    waited_for_tick(packet.arrival, deadline, quantum) + (begun - deadline),
-                    packet.chain_delay + computing,
-                    encode,
-                ));
-            }
-        }
-        for (id, why) in closed {
-            self.remove(id, reason_of(why));
-        }
-    }
-
-    fn timeouts(&mut self, now: Instant) {
-        let due = |m: &Member| m.peer.timeout().is_some_and(|at| at <= now) || m.is_gone(now);
-        let due = self.members.iter().filter(|(_, member)| due(member));
-        let due: Vec<_> = due.map(|(id, member)| (*id, member.is_gone(now))).collect();
-        for (id, gone) in due {
-            if gone {
-                self.say_goodbye(id);
-                self.remove(id, LeaveReason::Timeout);
-            } else {
-                self.with_member(id, |member, outputs| member.peer.handle_timeout(now, outputs));
-            }
-        }
-    }
-
-    /// Runs `act` on a member and follows up on what came of it.
-    fn with_member(&mut self, id: ParticipantId, act: impl FnOnce(&mut Member, &mut Outputs<'_>)) {
-        let Some(member) = self.members.get_mut(&id) else { return };
-        let mut outputs = Outputs::new(
-            &self.socket,
-            &mut self.metrics,
-            self.rooms.get_mut(&member.room).map(|open| &mut *open.room),
-            id,
-        );
-        let done = guarded(|| act(member, &mut outputs));
-        let (connected, closed, report) = (outputs.connected, outputs.closed, outputs.report);
-        member.learn(report);
-        if connected {
-            self.tell_surely(Event::Connected(id));
-        }
-        if done.is_none() || closed.is_some() {
-            self.remove(id, reason_of(closed));
-        }
-    }
-
-    fn say_goodbye(&mut self, id: ParticipantId) {
-        let Some(member) = self.members.get_mut(&id) else { return };
-        let mut outputs = Outputs::new(&self.socket, &mut self.metrics, None, id);
-        let now = Instant::now();
-        guarded(|| member.peer.close(now, &mut outputs));
-    }
-
-    fn remove(&mut self, id: ParticipantId, reason: LeaveReason) {
-        let Some(mut member) = self.members.remove(&id) else { return };
-        self.by_ufrag.remove(member.peer.local_ufrag());
-        for address in &member.addresses {
-            if self.by_address.get(address) == Some(&id) {
-                self.by_address.remove(address);
-            }
-        }
-        let open = self.rooms.get_mut(&member.room);
-        let departed = open.and_then(|open| {
-            open.count_faults(&mut self.metrics);
-            let departed = open.room.leave(id)?;
-            // Those that left are no longer in the sum.
-            open.faults = open.room.faults();
-            Some(departed)
-        });
-        if let Some(departed) = &departed {
-            member.count(departed.stats, &mut self.metrics);
-        }
-        let remains = Remains(departed.map(Box::new), Some(member.peer));
-        self.tell_surely(Event::Left { id, reason, remains });
-    }
-
-    /// Sends away what running chains have no more use for.
-    fn send_stages_out(&mut self) {
-        for open in self.rooms.values_mut() {
-            while let Some(change) = open.room.take_over() {
-                self.unsent.push_back(Event::StagesOut(change));
-            }
-        }
-        self.send_unsent();
-    }
-
-    fn tell_levels(&self) {
-        for (key, open) in &self.rooms {
-            // Levels are only of use while they are new: a full queue drops them.
-            let _ = self.events.try_send(Event::Levels(*key, open.room.levels().collect()));
-        }
-    }
-
-    fn tell_stats(&mut self) {
-        let server_latency = self.metrics.recent_latency();
-        let mut now = Gauges {
-            rooms: i64::try_from(self.rooms.len()).unwrap_or(i64::MAX),
-            ..Gauges::default()
-        };
-        for (key, open) in &mut self.rooms {
-            let mut participants = Vec::with_capacity(open.room.len());
-            for (id, receiver) in open.room.receivers() {
-                let Some(member) = self.members.get_mut(&id) else { continue };
-                let stats = receiver.stats();
-                member.count(stats, &mut self.metrics);
-                let jitter_buffer_ms = receiver.jitter_buffer_ms();
-                if stats.packets_received > 0 {
-                    let delay = Duration::from_secs_f32(jitter_buffer_ms.max(0.0) / 1e3);
-                    self.metrics.jitter_buffer_delay(delay);
-                }
-                participants.push(ParticipantStats {
-                    id,
-                    received: stats,
-                    jitter_buffer_ms,
-                    clock_drift_ppm: receiver.drift_ppm(),
-                    round_trip: member.report.round_trip,
-                    fraction_lost: member.report.loss,
-                });
-            }
-            for stats in &participants {
-                let member = self.members.get_mut(&stats.id);
-                if let Some(loss) = member.and_then(|member| member.loss_news.take()) {
-                    open.room.report(stats.id, loss);
-                }
-            }
-            open.count_faults(&mut self.metrics);
-            now.participants += i64::try_from(open.room.len()).unwrap_or(0);
-            now.encoders += i64::try_from(open.room.encoders_at_work()).unwrap_or(0);
-            let readings = open.room.readings().map(|side| Readings {
-                id: side.id,
-                chain: Arc::clone(side.chain),
-                reports: side.reports().collect(),
-            });
-            let readings = readings.collect();
-            let event = Event::Stats { room: *key, server_latency, participants, readings };
-            let _ = self.events.try_send(event);
-        }
-        self.metrics.flush(now);
-    }
-
-    fn tell_surely(&mut self, event: Event) {
-        self.unsent.push_back(event);
-        self.send_unsent();
-    }
-
-    fn send_unsent(&mut self) {
-        while let Some(event) = self.unsent.pop_front() {
-            if let Err(tokio::sync::mpsc::error::TrySendError::Full(event)) =
-                self.events.try_send(event)
-            {
-                self.unsent.push_front(event);
-                return;
-            }
-        }
-    }
-}
-
-/// The series that these stages of a chain are recorded in.
-fn resolve(metrics: &mut WorkerMetrics, chain: &ChainSpec, stages: &[StageSpec]) -> ChainHandle {
-    metrics.chain(&chain.name, stages.iter().map(|stage| stage.name.as_str()))
-}
-
-/// How long the first tick that closed a packet after `arrival` was to come; they are `quantum`
-/// apart, and `tick` is one of them.
-fn waited_for_tick(arrival: Instant, tick: Instant, quantum: Duration) -> Duration {
-    let since = tick.saturating_duration_since(arrival).as_nanos() % quantum.as_nanos();
-    Duration::from_nanos(u64::try_from(since).unwrap_or_default())
-}
-
-/// Runs code of a session; a panic there (a bug, here or in a library) costs that session only.
-fn guarded<R>(act: impl FnOnce() -> R) -> Option<R> {
-    catch_unwind(AssertUnwindSafe(act)).ok()
-}
-
-fn reason_of(closed: Option<Closed>) -> LeaveReason {
-    match closed {
-        Some(Closed::ByPeer) => LeaveReason::ByPeer,
-        Some(Closed::Failed) | None => LeaveReason::Failed,
-    }
 }
 
 struct StageProbe<'a> {
     epoch: Instant,
     metrics: &'a mut WorkerMetrics,
-    members: &'a BTreeMap<ParticipantId, Member>,
+    members: &'a HashMap<ParticipantId, Member>,
     /// The room's stages after `mix`.
     output: ChainHandle,
     /// The stages that are told of now.

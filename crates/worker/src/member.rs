@@ -9,7 +9,7 @@ use foldback_room::{ParticipantId, ReceiverStats, Room};
 
 use crate::control::RoomKey;
 use crate::frames::encoded;
-use crate::socket::MediaSocket;
+use crate::outbox::Outbox;
 
 /// ICE consent alone takes 30 s to notice that a browser is gone; somebody who talks sends 50
 /// packets a second, somebody who only listens a few each second.
@@ -22,7 +22,6 @@ pub(crate) struct Member {
     /// Where the times of its stages before `mix` are recorded.
     pub(crate) input: ChainHandle,
     pub(crate) peer: Box<Peer>,
-    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) counted: ReceiverStats,
     pub(crate) report: NetworkReport,
     /// A share of lost packets that the room was not told yet.
@@ -35,16 +34,26 @@ impl Member {
             room,
             input,
             peer: Box::new(peer),
-            addresses: Vec::new(),
             counted: ReceiverStats::default(),
             report: NetworkReport::default(),
             loss_news: None,
         }
     }
 
+    /// Whether nothing was heard of it for too long.
     pub(crate) fn is_gone(&self, now: Instant) -> bool {
+        self.gone_at() <= now
+    }
+
+    /// When it is to be looked at, should nothing come of it until then.
+    pub(crate) fn deadline(&self) -> Instant {
+        let gone_at = self.gone_at();
+        self.peer.timeout().map_or(gone_at, |timeout| timeout.min(gone_at))
+    }
+
+    fn gone_at(&self) -> Instant {
         let limit = if self.peer.is_connected() { SILENT_TIMEOUT } else { CONNECT_TIMEOUT };
-        now.saturating_duration_since(self.peer.last_received()) > limit
+        self.peer.last_received() + limit
     }
 
     /// Takes note of what the browser reported.
@@ -69,10 +78,10 @@ impl Member {
     }
 }
 
-/// Where a session's outputs go: datagrams to the socket, frames to the room, the rest into
+/// Where a session's outputs go: datagrams to the outbox, frames to the room, the rest into
 /// fields that the worker reads right after.
 pub(crate) struct Outputs<'a> {
-    pub(crate) socket: &'a MediaSocket,
+    pub(crate) outbox: &'a mut Outbox,
     pub(crate) metrics: &'a mut WorkerMetrics,
     pub(crate) room: Option<&'a mut Room>,
     pub(crate) id: ParticipantId,
@@ -83,21 +92,19 @@ pub(crate) struct Outputs<'a> {
 
 impl<'a> Outputs<'a> {
     pub(crate) fn new(
-        socket: &'a MediaSocket,
+        outbox: &'a mut Outbox,
         metrics: &'a mut WorkerMetrics,
         room: Option<&'a mut Room>,
         id: ParticipantId,
     ) -> Self {
         let report = NetworkReport::default();
-        Self { socket, metrics, room, id, connected: false, closed: None, report }
+        Self { outbox, metrics, room, id, connected: false, closed: None, report }
     }
 }
 
 impl Sink for Outputs<'_> {
     fn transmit(&mut self, source: SocketAddr, destination: SocketAddr, datagram: &[u8]) {
-        if !self.socket.send(source, destination, datagram) {
-            self.metrics.count().datagrams_unsent += 1;
-        }
+        self.outbox.push(source, destination, datagram, self.metrics.count());
     }
 
     fn frame(&mut self, frame: ReceivedFrame) {

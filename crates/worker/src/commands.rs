@@ -1,0 +1,121 @@
+//! What the control side asks for, done on the media thread.
+
+use std::time::Instant;
+
+use foldback_chain::{ChainSpec, StageSpec};
+use foldback_metrics::{ChainHandle, WorkerMetrics};
+use foldback_room::{ChainChange, Room};
+
+use crate::control::{Command, Event, Join, LeaveReason, Remains, RoomKey};
+use crate::media::{OpenRoom, Worker};
+use crate::member::Member;
+
+impl Worker {
+    pub(crate) fn take_commands(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::OpenRoom(key, room) => self.open(key, room),
+                Command::ChangeChain(key, change) => self.change_chain(key, *change),
+                Command::CloseRoom(key) => self.close(key),
+                Command::Join(join) => self.join(*join),
+                Command::Leave(id) => {
+                    self.say_goodbye(id);
+                    self.remove(id, LeaveReason::Asked);
+                }
+                Command::Mute(id, muted) => {
+                    let room = self.members.get(&id).map(|member| member.room);
+                    if let Some(open) = room.and_then(|key| self.rooms.get_mut(&key)) {
+                        open.room.set_muted(id, muted);
+                    }
+                }
+                Command::RemoteCandidate(id, candidate) => {
+                    let now = Instant::now();
+                    self.with_member(id, |member, outputs| {
+                        if let Err(error) =
+                            member.peer.add_remote_candidate(&candidate, now, outputs)
+                        {
+                            tracing::debug!(%id, %error, "candidate ignored");
+                        }
+                    });
+                }
+                Command::Shutdown => self.shutdown = true,
+            }
+        }
+    }
+
+    fn open(&mut self, key: RoomKey, room: Box<Room>) {
+        let chain = &room.spec().chain;
+        let output = resolve(&mut self.metrics, chain, &chain.output);
+        self.rooms.insert(key, OpenRoom { room, output, faults: 0 });
+    }
+
+    fn change_chain(&mut self, key: RoomKey, change: ChainChange) {
+        self.send_stages_out();
+        let result = self.try_to_change(key, change).or_else(|refused| {
+            // So many are under way that the first must be over at once.
+            if let Some(open) = self.rooms.get_mut(&key) {
+                open.room.settle_changes();
+            }
+            self.send_stages_out();
+            self.try_to_change(key, refused)
+        });
+        if let Some(open) = self.rooms.get_mut(&key).filter(|_| result.is_ok()) {
+            let chain = &open.room.spec().chain;
+            open.output = resolve(&mut self.metrics, chain, &chain.output);
+            for (id, member) in self.members.iter_mut().filter(|(_, member)| member.room == key) {
+                if let Some(chain) = open.room.chain_of(*id) {
+                    member.input = resolve(&mut self.metrics, chain, &chain.input);
+                }
+            }
+        }
+        let taken = result.is_ok();
+        let remains = Box::new(result.unwrap_or_else(|refused| refused));
+        self.tell_surely(Event::ChainChanged { room: key, taken, remains });
+    }
+
+    #[allow(clippy::result_large_err, reason = "what is refused must be freed elsewhere")]
+    fn try_to_change(
+        &mut self,
+        key: RoomKey,
+        change: ChainChange,
+    ) -> Result<ChainChange, ChainChange> {
+        match self.rooms.get_mut(&key) {
+            Some(open) => open.room.change_chain(change),
+            None => Err(change),
+        }
+    }
+
+    fn close(&mut self, key: RoomKey) {
+        let inside = self.members.iter().filter(|(_, member)| member.room == key);
+        let inside: Vec<_> = inside.map(|(id, _)| *id).collect();
+        for id in inside {
+            self.say_goodbye(id);
+            self.remove(id, LeaveReason::Asked);
+        }
+        if let Some(open) = self.rooms.remove(&key) {
+            self.tell_surely(Event::RoomClosed(key, open.room));
+        }
+    }
+
+    fn join(&mut self, join: Join) {
+        let Join { room, id, peer, admission, muted } = join;
+        let Some(open) = self.rooms.get_mut(&room) else {
+            let remains = Remains(None, Some(Box::new(peer)));
+            self.tell_surely(Event::Left { id, reason: LeaveReason::Failed, remains });
+            return;
+        };
+        let chain = admission.chain();
+        let input = resolve(&mut self.metrics, chain, &chain.input);
+        open.room.join(id, admission);
+        open.room.set_muted(id, muted);
+        self.demux.add(id, peer.local_ufrag());
+        self.members.insert(id, Member::new(room, input, peer));
+        let now = Instant::now();
+        self.with_member(id, |member, outputs| member.peer.handle_timeout(now, outputs));
+    }
+}
+
+/// The series that these stages of a chain are recorded in.
+fn resolve(metrics: &mut WorkerMetrics, chain: &ChainSpec, stages: &[StageSpec]) -> ChainHandle {
+    metrics.chain(&chain.name, stages.iter().map(|stage| stage.name.as_str()))
+}

@@ -1,0 +1,123 @@
+//! What the control side is told of the rooms: levels, figures, what stages read, what is over.
+
+use std::time::Duration;
+
+use foldback_metrics::Gauges;
+use foldback_room::{ChainReadings, Level};
+
+use crate::control::{Event, Figures, ParticipantStats, Readings};
+use crate::media::Worker;
+use crate::recycle::Recycler;
+
+/// Reports kept for use again: a room has a handful of them under way, if the control side is slow.
+const KEPT: usize = 1024;
+
+/// Memory of reports, which comes back from the control side.
+pub(crate) struct Reports {
+    levels: Recycler<Vec<Level>>,
+    figures: Recycler<Figures>,
+}
+
+impl Default for Reports {
+    fn default() -> Self {
+        Self { levels: Recycler::new(KEPT), figures: Recycler::new(KEPT) }
+    }
+}
+
+impl Worker {
+    /// Sends away what running chains have no more use for.
+    pub(crate) fn send_stages_out(&mut self) {
+        for open in self.rooms.values_mut() {
+            while let Some(change) = open.room.take_over() {
+                self.unsent.push_back(Event::StagesOut(change));
+            }
+        }
+        self.send_unsent();
+    }
+
+    pub(crate) fn tell_levels(&self) {
+        for (key, open) in &self.rooms {
+            let levels = self.reports.levels.fill(|levels| {
+                levels.clear();
+                levels.extend(open.room.levels());
+            });
+            // Levels are only of use while they are new: a full queue drops them.
+            let _ = self.events.try_send(Event::Levels(*key, levels));
+        }
+    }
+
+    pub(crate) fn tell_stats(&mut self) {
+        let server_latency = self.metrics.recent_latency();
+        let mut now = Gauges {
+            rooms: i64::try_from(self.rooms.len()).unwrap_or(i64::MAX),
+            ..Gauges::default()
+        };
+        for (key, open) in &mut self.rooms {
+            let figures = self.reports.figures.fill(|figures| {
+                figures.participants.clear();
+                for (id, receiver) in open.room.receivers() {
+                    let Some(member) = self.members.get_mut(&id) else { continue };
+                    let stats = receiver.stats();
+                    member.count(stats, &mut self.metrics);
+                    let jitter_buffer_ms = receiver.jitter_buffer_ms();
+                    if stats.packets_received > 0 {
+                        let delay = Duration::from_secs_f32(jitter_buffer_ms.max(0.0) / 1e3);
+                        self.metrics.jitter_buffer_delay(delay);
+                    }
+                    figures.participants.push(ParticipantStats {
+                        id,
+                        received: stats,
+                        jitter_buffer_ms,
+                        clock_drift_ppm: receiver.drift_ppm(),
+                        round_trip: member.report.round_trip,
+                        fraction_lost: member.report.loss,
+                    });
+                }
+                figures.read(open.room.readings());
+            });
+            for stats in &figures.participants {
+                let member = self.members.get_mut(&stats.id);
+                if let Some(loss) = member.and_then(|member| member.loss_news.take()) {
+                    open.room.report(stats.id, loss);
+                }
+            }
+            open.count_faults(&mut self.metrics);
+            now.participants += i64::try_from(open.room.len()).unwrap_or(0);
+            now.encoders += i64::try_from(open.room.encoders_at_work()).unwrap_or(0);
+            let event = Event::Stats { room: *key, server_latency, figures };
+            let _ = self.events.try_send(event);
+        }
+        self.metrics.flush(now);
+    }
+
+    pub(crate) fn tell_surely(&mut self, event: Event) {
+        self.unsent.push_back(event);
+        self.send_unsent();
+    }
+
+    pub(crate) fn send_unsent(&mut self) {
+        while let Some(event) = self.unsent.pop_front() {
+            if let Err(tokio::sync::mpsc::error::TrySendError::Full(event)) =
+                self.events.try_send(event)
+            {
+                self.unsent.push_front(event);
+                return;
+            }
+        }
+    }
+}
+
+impl Figures {
+    /// Takes down what the stages read, in the memory of what they read before.
+    fn read<'a>(&mut self, sides: impl Iterator<Item = ChainReadings<'a>>) {
+        self.sides = 0;
+        for side in sides {
+            if self.readings.len() == self.sides {
+                self.readings.push(Readings::of(&side));
+            } else {
+                self.readings[self.sides].set(&side);
+            }
+            self.sides += 1;
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What a whole worker allocates while everybody stays as they are: what str0m does for each
+//! packet, and nothing else.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use foldback_allocations::of_this_thread;
+use foldback_chain::{ChainSpec, MixSpec};
+use foldback_metrics::Metrics;
+use foldback_peer::{EchoStrings, Peer, PeerOptions, install_crypto};
+use foldback_room::{Admission, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec, TICK};
+use str0m::change::SdpAnswer;
+use str0m::media::{Direction, MediaKind, Mid, Pt};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::RtpWrite;
+use str0m::{Candidate, Event as ClientEvent, Input, Output, Rtc};
+use tokio::sync::mpsc::{self, Receiver};
+
+use crate::control::{Command, Event, Join, RoomKey};
+use crate::media::{LEVELS_EVERY_TICKS, STATS_EVERY_TICKS, Worker, WorkerConfig};
+use crate::socket::{MediaSocket, ReceiveBuffers};
+
+const PARTICIPANTS: u64 = 4;
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Opus that says "silence" in 20 ms.
+const PAYLOAD: [u8; 3] = [0xf8, 0xff, 0xfe];
+/// What str0m 0.25 with aws-lc-rs allocates for a packet out (the encrypted datagram), and for one
+/// in (decrypted, and its payload).
+const OUT: i64 = 1;
+const IN: i64 = 2;
+
+#[test]
+fn a_worker_allocates_for_packets_what_str0m_does_and_nothing_else() {
+    let mut bench = Bench::new();
+    bench.connect();
+    let (mut quiet, mut packets, mut levels, mut figures, mut received) =
+        (vec![], vec![], vec![], vec![], vec![]);
+    for number in 0..12 * STATS_EVERY_TICKS {
+        let sent = bench.speak();
+        let (of_receive, of_tick) = (bench.receive(), bench.tick());
+        if number < 2 * STATS_EVERY_TICKS {
+            continue;
+        }
+        received.push(of_receive - sent * IN);
+        let closes_packet = bench.worker.ticks.is_multiple_of(2);
+        let of_us = of_tick - i64::from(closes_packet) * PARTICIPANTS as i64 * OUT;
+        match bench.worker.ticks {
+            ticks if ticks.is_multiple_of(STATS_EVERY_TICKS) => figures.push(of_us),
+            ticks if ticks.is_multiple_of(LEVELS_EVERY_TICKS) => levels.push(of_us),
+            _ if closes_packet => packets.push(of_us),
+            _ => quiet.push(of_us),
+        }
+    }
+    assert_eq!(bench.worker.members.len() as u64, PARTICIPANTS);
+    for (what, mut counts) in [
+        ("without packets", quiet),
+        ("with packets", packets),
+        ("with levels", levels),
+        ("with figures", figures),
+        ("receiving", received),
+    ] {
+        counts.sort_unstable();
+        // Now and then a session has more to do: reports, checks of consent.
+        assert_eq!(counts[counts.len() / 2], 0, "{what}: {counts:?}");
+    }
+}
+
+/// A worker that this thread runs, and browsers that it runs too.
+struct Bench {
+    worker: Worker,
+    commands: SyncSender<Command>,
+    events: Receiver<Event>,
+    buffers: ReceiveBuffers,
+    clients: Vec<Client>,
+    deadline: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        install_crypto(Instant::now());
+        let socket = MediaSocket::bind(0, &[LOCALHOST], &[LOCALHOST]).expect("a free port");
+        let candidates = socket.candidates().to_vec();
+        let (commands, queue) = sync_channel(64);
+        let (sender, events) = mpsc::channel(64);
+        let metrics = Metrics::default().for_worker();
+        let config = WorkerConfig { index: 0, socket, metrics, events: sender, on_start: || {} };
+        let mut bench = Self {
+            worker: Worker::new(config, queue),
+            commands,
+            events,
+            buffers: ReceiveBuffers::default(),
+            clients: Vec::new(),
+            deadline: Instant::now(),
+        };
+        let mix = Some(MixSpec { max_talkers: 8 });
+        let chain = ChainSpec { name: "clean".into(), input: vec![], mix, output: vec![] };
+        let spec = RoomSpec {
+            chain: Arc::new(chain),
+            opus: OpusSettings::default(),
+            latency: LatencyProfile::Balanced,
+        };
+        let room = Room::new(spec.clone()).expect("a room");
+        bench.command(Command::OpenRoom(RoomKey(1), Box::new(room)));
+        for id in 1..=PARTICIPANTS {
+            let (client, peer) = Client::new(candidates[0]);
+            bench.clients.push(client);
+            bench.command(Command::Join(Box::new(Join {
+                room: RoomKey(1),
+                id: ParticipantId(id),
+                peer,
+                admission: Admission::build(&spec).expect("an admission"),
+                muted: false,
+            })));
+        }
+        bench
+    }
+
+    fn command(&mut self, command: Command) {
+        self.commands.try_send(command).expect("there is room");
+        self.worker.take_commands();
+    }
+
+    fn connect(&mut self) {
+        let begun = Instant::now();
+        while !self.clients.iter().all(|client| client.connected)
+            || !self.worker.members.values().all(|member| member.peer.is_connected())
+        {
+            assert!(begun.elapsed() < Duration::from_secs(20), "they connect");
+            self.clients.iter_mut().for_each(Client::pass);
+            self.receive();
+            self.tick();
+        }
+    }
+
+    /// Lets each client send a packet and read what it was sent; says how many packets there were.
+    fn speak(&mut self) -> i64 {
+        self.clients.iter_mut().for_each(Client::speak);
+        self.clients.len() as i64
+    }
+
+    /// Allocations of reading what came.
+    fn receive(&mut self) -> i64 {
+        let before = of_this_thread();
+        self.worker.receive(&mut self.buffers, Instant::now() + TICK);
+        (of_this_thread() - before) as i64
+    }
+
+    /// Allocations of a tick. What it tells is read at once.
+    fn tick(&mut self) -> i64 {
+        self.deadline += TICK;
+        let before = of_this_thread();
+        self.worker.tick(self.deadline);
+        self.worker.outbox.flush(self.worker.metrics.count());
+        let allocations = (of_this_thread() - before) as i64;
+        while let Ok(event) = self.events.try_recv() {
+            assert!(!matches!(event, Event::Left { .. }), "{event:?}");
+        }
+        allocations
+    }
+}
+
+struct Client {
+    rtc: Rtc,
+    socket: UdpSocket,
+    address: SocketAddr,
+    server: SocketAddr,
+    mid: Mid,
+    opus: Pt,
+    connected: bool,
+    packets: u32,
+}
+
+impl Client {
+    /// One that is about to call `server`, and its session there.
+    fn new(server: SocketAddr) -> (Self, Peer) {
+        let now = Instant::now();
+        let socket = UdpSocket::bind((LOCALHOST, 0)).expect("a free port");
+        socket.set_nonblocking(true).expect("a socket");
+        let address = socket.local_addr().expect("bound");
+        let mut rtc =
+            Rtc::builder().set_rtp_mode(true).clear_codecs().enable_opus(true, false).build(now);
+        rtc.add_local_candidate(Candidate::host(address, "udp").expect("valid"));
+        let mut api = rtc.sdp_api();
+        let mid = api.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
+        let (offer, pending) = api.apply().expect("something was added");
+        let (offer, options) = (offer.to_sdp_string(), PeerOptions::at(vec![server]));
+        let (peer, answer) = Peer::accept(&offer, &options, EchoStrings::No, now).expect("good");
+        let answer = SdpAnswer::from_sdp_string(&answer).expect("an answer");
+        rtc.sdp_api().accept_answer(pending, answer).expect("it fits");
+        let opus = rtc.codec_config().params().first().expect("Opus was negotiated").pt();
+        (Self { rtc, socket, address, server, mid, opus, connected: false, packets: 0 }, peer)
+    }
+
+    fn speak(&mut self) {
+        self.packets += 1;
+        let (seq, time) = (u64::from(self.packets), self.packets * 960);
+        let write = RtpWrite::new(self.opus, seq.into(), time, Instant::now(), PAYLOAD.as_slice());
+        let mut api = self.rtc.direct_api();
+        api.stream_tx_by_mid(self.mid, None).expect("a sending stream").write_rtp(write);
+        self.pass();
+    }
+
+    fn pass(&mut self) {
+        let mut buffer = [0; 2000];
+        self.rtc.handle_input(Input::Timeout(Instant::now())).expect("time passes");
+        self.drain();
+        loop {
+            match self.socket.recv(&mut buffer) {
+                Ok(length) => {
+                    let (from, to) = (self.server, self.address);
+                    let receive = Receive::new(Protocol::Udp, from, to, &buffer[..length]);
+                    let input = Input::Receive(Instant::now(), receive.expect("WebRTC"));
+                    self.rtc.handle_input(input).expect("the datagram is good");
+                    self.drain();
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.rtc.poll_output().expect("the session lives") {
+                Output::Timeout(_) => return,
+                Output::Transmit(t) => {
+                    self.socket.send_to(&t.contents, t.destination).expect("there is room");
+                }
+                Output::Event(ClientEvent::Connected) => self.connected = true,
+                Output::Event(_) => {}
+            }
+        }
+    }
+}

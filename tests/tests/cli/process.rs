@@ -48,9 +48,9 @@ fn other_rates_keep_their_rate_length_and_place() {
 fn an_echo_goes_where_the_far_end_is_given_and_its_known_delay_followed() {
     let files = Files::new();
     let chain = files.chain(r#"{ kind = "echo-cancel" }, { kind = "mix" }"#);
-    let far_end = speech_like(5, -26.0, 6.0);
-    // Later than AEC3 hears an echo by itself.
-    let mut echo = vec![0.0; 48 * 800];
+    let far_end = speech_like(5, -26.0, 8.0);
+    // Later than the stage looks for an echo.
+    let mut echo = vec![0.0; 48 * 2500];
     echo.extend(far_end.iter().map(|sample| 0.3 * sample));
     echo.truncate(far_end.len());
     let (input, far) = (files.path("mic.wav"), files.path("far.wav"));
@@ -61,12 +61,12 @@ fn an_echo_goes_where_the_far_end_is_given_and_its_known_delay_followed() {
         let all = [&["process", "--config", &chain, "--force", &input, &output], options].concat();
         let done = run(&all);
         assert!(done.status.success(), "{}", stderr(&done));
-        rms_dbfs(&read_wav(Path::new(&output)).0[4 * 48_000..])
+        rms_dbfs(&read_wav(Path::new(&output)).0[6 * 48_000..])
     };
     let far_end = ["--far-end", &far];
     let untouched = residual_dbfs(&[]);
     let late = residual_dbfs(&far_end);
-    let followed = residual_dbfs(&[&far_end[..], &["--delay-ms", "780"]].concat());
+    let followed = residual_dbfs(&[&far_end[..], &["--delay-ms", "2480"]].concat());
     assert!(followed < untouched - 20.0, "{followed} dBFS, {untouched} without far end");
     assert!(followed < late - 10.0, "{followed} dBFS, {late} without the delay");
 }

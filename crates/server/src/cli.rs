@@ -15,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::bench::{self, BenchOptions};
 use crate::config_file::{self, ConfigSource};
+use crate::load::{self, LoadOptions};
 use crate::new_stage::{self, NewStageOptions};
 use crate::process::{self, ProcessOptions};
 use crate::serve;
@@ -72,6 +73,11 @@ enum Command {
     /// Prints times per block of 10 ms, the share of these 10 ms, the algorithmic delay, and the
     /// allocations that should be 0.
     Bench(BenchOptions),
+    /// Load a server with WebRTC clients, and measure what they get.
+    ///
+    /// Prints how fast they joined, what was lost, how long sound took from mouth to ear, and with
+    /// --server-pid what the server spent on it. docs/load.md says what each figure means.
+    Load(LoadOptions),
     /// Lay out the crate of a new stage, to be loaded from a library of its own.
     ///
     /// What it makes is a stage that works, with its tests: docs/writing-a-stage.md goes on from
@@ -120,6 +126,7 @@ pub fn main() -> ExitCode {
         }),
         Command::Process(options) => process::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Load(options) => load::run(&options),
         Command::NewStage(options) => new_stage::run(&options),
     };
     match done {

@@ -15,6 +15,7 @@ mod control;
 mod control_api;
 pub mod http;
 mod live;
+mod load;
 pub mod message;
 pub mod names;
 mod new_stage;

@@ -23,7 +23,7 @@ async fn everybody_joins_and_markers_are_heard_in_time() {
         &server,
         &["--rooms", "2", "--participants", "4", "--talkers", "2", "--seconds", "3"]
             .into_iter()
-            .chain(["--ramp", "50", "--decode-percent", "50", "--json", "--server-pid", &pid])
+            .chain(["--ramp", "100", "--decode-percent", "50", "--json", "--server-pid", &pid])
             .collect::<Vec<_>>(),
     );
     assert!(done, "{errors}");
@@ -31,18 +31,20 @@ async fn everybody_joins_and_markers_are_heard_in_time() {
     let figure = |path: &str| report.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN);
     assert_eq!(figure("/joining/joined"), 8.0, "{json}");
     assert!(figure("/joining/first_media/median_ms") < 3_000.0, "{json}");
+    assert_eq!(figure("/joining/broken_off"), 0.0, "{json}");
     assert_eq!(figure("/packets/lost"), 0.0, "{json}");
-    // Four talkers for 4 s at 50 packets a second, and eight who hear somebody.
-    assert!((800.0..1_000.0).contains(&figure("/packets/sent")), "{json}");
-    assert!((1_500.0..1_700.0).contains(&figure("/packets/received")), "{json}");
+    // Four talkers for 3 s at 50 packets a second, and eight who hear somebody; more where the
+    // machine lets it take longer.
+    assert!(figure("/packets/sent") >= 580.0, "{json}");
+    assert!(figure("/packets/received") >= 1_100.0, "{json}");
     assert_eq!(figure("/mouth_to_ear/listeners"), 4.0, "{json}");
-    assert!(figure("/mouth_to_ear/markers_expected") >= 4.0, "{json}");
+    assert!(figure("/mouth_to_ear/markers_expected") >= 2.0, "{json}");
     let found = figure("/mouth_to_ear/markers_found");
     assert_eq!(found, figure("/mouth_to_ear/markers_expected"), "{json}");
     let delay_ms = figure("/mouth_to_ear/delay/median_ms");
     assert!((20.0..120.0).contains(&delay_ms), "{json}");
     assert!(figure("/server/cpu_ms_per_participant") > 0.0, "{json}");
-    assert!(figure("/server/ticks") > 300.0, "{json}");
+    assert!(figure("/server/ticks") >= 250.0, "{json}");
     assert!(errors.contains("joined") && errors.contains("measuring"), "{errors}");
 }
 

@@ -210,9 +210,12 @@ impl Client {
     /// Says goodbye.
     pub(crate) fn close(&mut self, now: Instant) {
         self.reception.finish(now);
-        if !self.progress.ended && self.rtc.close().is_ok() {
+        let ended = self.progress.ended;
+        if !ended && self.rtc.close().is_ok() {
             self.drain(now);
         }
+        // Ended by us, that is as it should be.
+        self.progress.ended = ended;
     }
 
     fn send(&mut self, now: Instant, due: Instant) {

@@ -271,7 +271,7 @@ mod tests {
 
     impl Listening {
         fn new() -> Self {
-            let mut plan = plan();
+            let mut plan = plan().clients;
             plan.voices = vec![(0..96_000).map(|n| 0.1 * (n as f32 * 0.04).sin()).collect()];
             let voice = Voices::new(&plan).and_then(|mut voices| voices.talker(0, true));
             let voice = voice.expect("encodes");
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn silence_where_somebody_talks_is_a_hole_and_counted_once() {
         let listening = Listening::new();
-        let plan = plan();
+        let plan = plan().clients;
         let silence = Voices::new(&plan).expect("encodes").silence();
         let silence = silence.packet(0).expect("sent");
         listening.hear_voice(0..60);

@@ -2,7 +2,8 @@
 //!
 //! [`run`] joins participants to rooms, has some of them talk, and gives a [`Report`]: how fast
 //! they joined, what was lost, how long sound took from mouth to ear, where it broke off, and what
-//! the server spent on it. `docs/load.md` says what each figure means.
+//! the server spent on it. [`capacity`](fn@capacity) finds the largest load that a server carries. `docs/load.md` says what each
+//! figure means.
 //!
 //! ```text
 //! run        joins the clients one after the other, measures, gathers
@@ -13,6 +14,7 @@
 //! ears       a thread that decodes what some of the clients got, and looks for markers in it
 //! ```
 
+mod capacity;
 mod client;
 mod ears;
 mod engine;
@@ -28,7 +30,8 @@ mod statistics;
 mod system;
 mod voice;
 
-pub use plan::{LoadPlan, Signalling};
+pub use capacity::{Bounds, CapacityReport, Carried, Limit, Step, capacity};
+pub use plan::{ClientPlan, LoadPlan, Signalling};
 pub use report::{Bottleneck, ClientSide, Joining, MouthToEar, Packets, Report, ServerSide};
-pub use run::{Moment, Phase, run};
+pub use run::{Moment, Phase, is_ready, run};
 pub use statistics::Summary;

@@ -21,6 +21,15 @@ pub struct LoadPlan {
     pub joins_per_s: f64,
     /// How long is measured, after everybody joined.
     pub seconds: f64,
+    /// How each of the clients is.
+    pub clients: ClientPlan,
+    /// The server's process, if it runs on this machine.
+    pub server_pid: Option<u32>,
+}
+
+/// How clients are.
+#[derive(Clone, Debug)]
+pub struct ClientPlan {
     /// What talkers say, mono at 48 kHz, again and again; each takes the next one. Not empty.
     pub voices: Vec<Vec<f32>>,
     /// Talkers send nothing in pauses but a packet every 400 ms (Opus DTX).
@@ -31,8 +40,6 @@ pub struct LoadPlan {
     pub decode_percent: f64,
     /// Threads of the clients' media.
     pub threads: usize,
-    /// The server's process, if it runs on this machine.
-    pub server_pid: Option<u32>,
 }
 
 /// How clients join.
@@ -81,7 +88,8 @@ impl LoadPlan {
         else {
             return false;
         };
-        let wanted = (self.everybody() as f64 * self.decode_percent / 100.0).ceil() as usize;
+        let wanted =
+            (self.everybody() as f64 * self.clients.decode_percent / 100.0).ceil() as usize;
         let wanted = wanted.min(others);
         // From the last one, who is a listener where there is any.
         let from_end = others - 1 - place;
@@ -103,11 +111,13 @@ pub(crate) mod tests {
             talkers: 1,
             joins_per_s: 10.0,
             seconds: 1.0,
-            voices: vec![vec![0.1; 960]],
-            dtx: false,
-            listeners_send_silence: false,
-            decode_percent: 5.0,
-            threads: 1,
+            clients: ClientPlan {
+                voices: vec![vec![0.1; 960]],
+                dtx: false,
+                listeners_send_silence: false,
+                decode_percent: 5.0,
+                threads: 1,
+            },
             server_pid: None,
         }
     }
@@ -132,7 +142,8 @@ pub(crate) mod tests {
         for (rooms, participants, percent, expected) in
             [(1, 500, 5.0, 25), (1, 4, 5.0, 1), (100, 4, 5.0, 20), (2, 2, 100.0, 2), (1, 9, 0.0, 0)]
         {
-            let plan = LoadPlan { rooms, participants, decode_percent: percent, ..plan() };
+            let mut plan = LoadPlan { rooms, participants, ..plan() };
+            plan.clients.decode_percent = percent;
             let decoded: Vec<_> = (0..plan.everybody()).filter(|p| plan.is_decoded(*p)).collect();
             assert_eq!(decoded.len(), expected, "{rooms} rooms of {participants}: {decoded:?}");
             assert!(decoded.iter().all(|place| *place >= rooms), "{decoded:?}");

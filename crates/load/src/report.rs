@@ -15,7 +15,7 @@ const BUSY_PERCENT: f64 = 90.0;
 const MACHINE_BUSY_PERCENT: f64 = 97.0;
 
 /// The result of a load.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// Rooms.
     pub rooms: usize,

@@ -64,9 +64,12 @@ pub fn run(plan: &LoadPlan, tell: &mut dyn FnMut(Moment)) -> Result<Report, Stri
     plan.server_pid.map(system::process_cpu_time).transpose()?;
     system::raise_file_limit();
     foldback_peer::install_crypto(Instant::now());
+    event_loop()?.block_on(async { Load::new(plan, url).await?.run(tell).await })
+}
+
+fn event_loop() -> Result<tokio::runtime::Runtime, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("no event loop can be had: {error}"))?;
-    runtime.block_on(async { Load::new(plan, url).await?.run(tell).await })
+    runtime.map_err(|error| format!("no event loop can be had: {error}"))
 }
 
 struct Load<'a> {
@@ -87,7 +90,8 @@ impl<'a> Load<'a> {
         let address = own_address(&url).await?;
         let thread = |error| format!("no thread can be had: {error}");
         let counts = Arc::new(Counts::default());
-        let engines = (0..plan.threads.max(1)).map(|n| Engine::spawn(n, Arc::clone(&counts)));
+        let engines =
+            (0..plan.clients.threads.max(1)).map(|n| Engine::spawn(n, Arc::clone(&counts)));
         let engines = engines.collect::<Result<_, _>>().map_err(thread)?;
         let provider = str0m::crypto::from_feature_flags().dtls_provider;
         let certificate = provider.generate_certificate().ok_or("no certificate can be made")?;
@@ -132,7 +136,7 @@ impl<'a> Load<'a> {
 
     /// Returns what keeps those in who joined.
     async fn join_all(&mut self, tell: &mut dyn FnMut(Moment)) -> Result<Vec<Membership>, String> {
-        let mut voices = Voices::new(self.plan)?;
+        let mut voices = Voices::new(&self.plan.clients)?;
         for number in 0..self.plan.rooms {
             self.rooms.push(Arc::new(self.room(number, &mut voices)?));
         }
@@ -246,6 +250,14 @@ impl<'a> Load<'a> {
             client,
         })
     }
+}
+
+/// Whether a server is there and takes participants. Blocks until it has answered.
+#[must_use]
+pub fn is_ready(url: &str) -> bool {
+    let answer =
+        event_loop().map(|runtime| runtime.block_on(reqwest::get(format!("{url}/readyz"))));
+    matches!(answer, Ok(Ok(answer)) if answer.status().is_success())
 }
 
 /// What is needed to join.

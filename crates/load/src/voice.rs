@@ -8,7 +8,7 @@ use audiopus::coder::Encoder;
 use audiopus::{Application, Bitrate, Channels, SampleRate};
 
 use crate::marker;
-use crate::plan::LoadPlan;
+use crate::plan::ClientPlan;
 
 /// Of each packet.
 pub(crate) const PACKET_TIME: Duration = Duration::from_millis(20);
@@ -97,13 +97,13 @@ fn level_minus_dbov(block: &[f32]) -> u8 {
 
 /// All that a plan needs, each encoded when it is first asked for.
 pub(crate) struct Voices<'a> {
-    plan: &'a LoadPlan,
+    plan: &'a ClientPlan,
     encoded: BTreeMap<(usize, bool), Arc<Voice>>,
     silence: Arc<Voice>,
 }
 
 impl<'a> Voices<'a> {
-    pub(crate) fn new(plan: &'a LoadPlan) -> Result<Self, String> {
+    pub(crate) fn new(plan: &'a ClientPlan) -> Result<Self, String> {
         let silence = Voice::silence(!plan.listeners_send_silence).map_err(cannot_encode)?;
         Ok(Self { plan, encoded: BTreeMap::new(), silence: Arc::new(silence) })
     }

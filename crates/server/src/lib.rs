@@ -6,6 +6,7 @@
 
 pub mod addresses;
 mod bench;
+mod capacity;
 pub mod chain_view;
 pub mod cli;
 pub mod conference;

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use foldback_load::{LoadPlan, Moment, Phase, Signalling};
+use foldback_load::{ClientPlan, LoadPlan, Moment, Phase, Signalling};
 use foldback_stage::SAMPLE_RATE_HZ;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -104,11 +104,7 @@ pub(crate) fn run(options: &LoadOptions) -> Result<(), String> {
         talkers: options.talkers as usize,
         joins_per_s: f64::from(options.ramp),
         seconds: f64::from(options.seconds),
-        voices: options.clients.voices()?,
-        dtx: options.clients.dtx,
-        listeners_send_silence: options.clients.listeners_send,
-        decode_percent: options.clients.decode_percent,
-        threads: options.clients.threads as usize,
+        clients: options.clients.plan()?,
         server_pid: options.server_pid,
     };
     let mut progress = Progress::new(plan.seconds);
@@ -123,6 +119,17 @@ pub(crate) fn run(options: &LoadOptions) -> Result<(), String> {
 }
 
 impl ClientOptions {
+    /// Reads the files.
+    pub(crate) fn plan(&self) -> Result<ClientPlan, String> {
+        Ok(ClientPlan {
+            voices: self.voices()?,
+            dtx: self.dtx,
+            listeners_send_silence: self.listeners_send,
+            decode_percent: self.decode_percent,
+            threads: self.threads as usize,
+        })
+    }
+
     /// Mono at 48 kHz.
     fn voices(&self) -> Result<Vec<Vec<f32>>, String> {
         const MADE_UP_S: usize = 12;

@@ -69,3 +69,35 @@ fn a_server_that_is_not_there_is_told() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(errors.contains("http://127.0.0.1:1/ cannot be reached"), "{errors}");
 }
+
+#[test]
+fn capacity_starts_a_server_of_its_own_and_loads_it() {
+    let output = Command::new(foldback())
+        .args(["capacity", "--room-size", "2", "--max-rooms", "1", "--seconds", "1", "--json"])
+        .args(["--max-lateness-ms", "1000"])
+        .output()
+        .expect("the command runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let step = &found["steps"][0];
+    assert_eq!(step["report"]["joining"]["joined"], 2, "{found}");
+    // A machine that is busy with other things may not even have time for two clients.
+    match found["limit"].as_str() {
+        Some("asked") => assert_eq!(found["carried"]["participants"], 2, "{found}"),
+        _ => assert_eq!(found["carried"], Value::Null, "{found}"),
+    }
+    assert!(errors.contains("1 rooms, 2 participants: "), "{errors}");
+}
+
+#[test]
+fn a_server_that_cannot_start_is_told_with_its_own_mistake() {
+    let output = Command::new(foldback())
+        .args(["capacity", "--config", "/nowhere.toml"])
+        .output()
+        .expect("the command runs");
+    assert!(!output.status.success());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("/nowhere.toml"), "{errors}");
+    assert!(errors.contains("the server does not start"), "{errors}");
+}

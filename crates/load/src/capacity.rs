@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::report::{Bottleneck, Report};
+use crate::report::Report;
 use crate::statistics::rounded;
 
 /// Ticks that may be skipped, of all: more than that is heard.
@@ -73,11 +73,9 @@ impl Step {
         self.exceeded.is_empty()
     }
 
-    /// Whether its figures tell of the clients. A busy machine is none of their faults: it is what
-    /// is looked for.
+    /// Whether its figures tell of the clients.
     fn is_of_clients(&self) -> bool {
-        let bottlenecks = &self.report.client.bottlenecks;
-        bottlenecks.iter().any(|bottleneck| *bottleneck != Bottleneck::BusyMachine)
+        !self.report.client.bottlenecks.is_empty()
     }
 }
 
@@ -226,7 +224,7 @@ impl fmt::Display for CapacityReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{ClientSide, Joining, Packets, ServerSide};
+    use crate::report::{Bottleneck, ClientSide, Joining, Packets, ServerSide};
 
     const BOUNDS: Bounds = Bounds { tick_lateness_ms: 5.0, lost_percent: 0.1 };
 

@@ -11,7 +11,7 @@ use crate::statistics::Summary;
 const LATE_MS: f64 = 10.0;
 /// A thread that computes for a larger share of the time, in percent, is.
 const BUSY_PERCENT: f64 = 90.0;
-/// So is a machine that leaves less than that.
+/// A machine that is busier has nothing left, in percent.
 const MACHINE_BUSY_PERCENT: f64 = 97.0;
 
 /// The result of a load.
@@ -139,8 +139,6 @@ pub enum Bottleneck {
     BusyThread,
     /// Sockets were full.
     DroppedDatagrams,
-    /// The machine had nothing left: server and clients were in each other's way.
-    BusyMachine,
 }
 
 impl ClientSide {
@@ -151,7 +149,6 @@ impl ClientSide {
             (late, Bottleneck::LateSending),
             (self.busiest_thread_percent > BUSY_PERCENT, Bottleneck::BusyThread),
             (self.dropped_datagrams > 0, Bottleneck::DroppedDatagrams),
-            (self.machine_percent > MACHINE_BUSY_PERCENT, Bottleneck::BusyMachine),
         ]
         .into_iter()
         .filter_map(|(found, bottleneck)| found.then_some(bottleneck))
@@ -166,7 +163,6 @@ impl Bottleneck {
             Self::LateSending => "its packets were sent more than 10 ms late",
             Self::BusyThread => "one of its threads was busy all the time (see --threads)",
             Self::DroppedDatagrams => "its sockets were full and lost datagrams",
-            Self::BusyMachine => "the machine had nothing left for either side",
         }
     }
 }
@@ -268,6 +264,9 @@ impl fmt::Display for ClientSide {
             }
         };
         writeln!(f, "this side        {kept_up}")?;
+        if self.machine_percent > MACHINE_BUSY_PERCENT {
+            writeln!(f, "                 the machine was at its limit: all on it waited")?;
+        }
         writeln!(f, "sent late by     {}", text(self.lateness))?;
         writeln!(
             f,
@@ -307,12 +306,11 @@ mod tests {
         let busy = ClientSide {
             lateness: Some(late),
             busiest_thread_percent: 99.0,
-            machine_percent: 100.0,
             dropped_datagrams: 3,
             ..ClientSide::default()
         }
         .judge();
-        assert_eq!(busy.bottlenecks.len(), 4);
+        assert_eq!(busy.bottlenecks.len(), 3);
         let text = busy.to_string();
         assert!(text.contains("WAS THE BOTTLENECK: its packets were sent more than 10 ms late; "));
         let json = serde_json::to_value(&busy).expect("serialises");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use foldback_load::{Bounds, LoadPlan, Report, Signalling, capacity, is_ready};
 
-use crate::load::ClientOptions;
+use crate::load::{ClientOptions, Progress};
 
 /// A server that does not answer by then does not start.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -66,7 +66,10 @@ pub(crate) fn run(options: &CapacityOptions) -> Result<(), String> {
     let load = |rooms: usize| -> Result<Report, String> {
         std::thread::sleep(BETWEEN_STEPS);
         plan.rooms = rooms;
-        foldback_load::run(&plan, &mut |_| {})
+        let mut progress = Progress::new(plan.seconds);
+        let report = foldback_load::run(&plan, &mut |moment| progress.show(&moment));
+        progress.finish();
+        report
     };
     let found = capacity(options.max_rooms as usize, bounds, load, |step| eprintln!("{step}"))?;
     match options.json {

@@ -143,7 +143,7 @@ impl ClientOptions {
 }
 
 /// A bar on the terminal; where there is none, a line now and then.
-struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
     seconds: f64,
     told: Option<(Phase, f64)>,
@@ -152,21 +152,22 @@ struct Progress {
 impl Progress {
     const LINE_EVERY_S: f64 = 5.0;
 
-    fn new(seconds: f64) -> Self {
+    pub(crate) fn new(seconds: f64) -> Self {
         let bar = ProgressBar::new(0);
         let style = ProgressStyle::with_template("{msg} {wide_bar} {percent:>3} %");
         Self { bar: style.map_or(bar.clone(), |style| bar.with_style(style)), seconds, told: None }
     }
 
     #[allow(clippy::print_stderr, reason = "this is the command line")]
-    fn show(&mut self, moment: &Moment) {
+    pub(crate) fn show(&mut self, moment: &Moment) {
         let Moment { phase, connected, failed, wanted, elapsed_s } = *moment;
-        let done = match phase {
-            Phase::Joining => format!("joined {connected} of {wanted}"),
-            Phase::Measuring => format!("measuring, {elapsed_s:.0} of {} s", self.seconds),
-        };
-        let failed = if failed > 0 { format!(", {failed} could not join") } else { String::new() };
-        let text = done + &failed;
+        let mut text = format!("joined {connected} of {wanted}");
+        if failed > 0 {
+            text += &format!(", {failed} could not");
+        }
+        if phase == Phase::Measuring {
+            text += &format!("; measuring, {elapsed_s:.0} of {} s", self.seconds);
+        }
         if std::io::stderr().is_terminal() {
             let (position, length) = match phase {
                 Phase::Joining => (connected as u64, wanted as u64),
@@ -186,7 +187,7 @@ impl Progress {
         }
     }
 
-    fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }

@@ -12,7 +12,7 @@ use audiopus::{Channels, MutSignals, SampleRate};
 
 use crate::marker::{self, Finder, SEARCH_RATE_HZ};
 use crate::reception::GAP;
-use crate::room::{HEARD_WITHIN, Room};
+use crate::room::Room;
 use crate::system;
 
 /// RTP time of Opus is at 48 kHz whatever is decoded to.
@@ -21,6 +21,9 @@ const RTP_PER_SAMPLE: u64 = 48_000 / SEARCH_RATE_HZ as u64;
 const KEPT: Duration = Duration::from_secs(2);
 /// Below is a hole, if there was something to hear.
 const SILENCE_RMS: f32 = 3e-4;
+/// How long before it is heard somebody must have begun, and until when gone on, for a silence to be
+/// a hole in what they said.
+const HEARD_WITHIN: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(20));
 
 /// What the ears are told.
 #[derive(Debug)]

@@ -25,13 +25,6 @@ enum Command {
     Finish,
 }
 
-/// How far the clients of all engines came.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    /// Clients whose session is up.
-    pub(crate) connected: AtomicUsize,
-}
-
 /// What an engine hands back.
 pub(crate) struct EngineReport {
     /// All its clients, closed.
@@ -50,13 +43,13 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts the thread.
-    pub(crate) fn spawn(number: usize, counts: Arc<Counts>) -> io::Result<Self> {
+    /// Starts the thread. It counts the sessions that are up into `connected`.
+    pub(crate) fn spawn(number: usize, connected: Arc<AtomicUsize>) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let (commands, queue) = channel();
         let builder = std::thread::Builder::new().name(format!("load-{number}"));
-        let thread = builder.spawn(move || Running::new(poll, queue, counts).run())?;
+        let thread = builder.spawn(move || Running::new(poll, queue, connected).run())?;
         Ok(Self { commands, waker, thread })
     }
 
@@ -86,7 +79,7 @@ impl Engine {
 struct Running {
     poll: Poll,
     commands: Receiver<Command>,
-    counts: Arc<Counts>,
+    connected: Arc<AtomicUsize>,
     clients: Vec<Client>,
     /// When which client is to run: for each client the earliest entry is the one that counts.
     deadlines: BinaryHeap<Reverse<(Instant, usize)>>,
@@ -97,11 +90,11 @@ struct Running {
 }
 
 impl Running {
-    fn new(poll: Poll, commands: Receiver<Command>, counts: Arc<Counts>) -> Self {
+    fn new(poll: Poll, commands: Receiver<Command>, connected: Arc<AtomicUsize>) -> Self {
         Self {
             poll,
             commands,
-            counts,
+            connected,
             clients: Vec::new(),
             deadlines: BinaryHeap::new(),
             scheduled: Vec::new(),
@@ -169,7 +162,7 @@ impl Running {
         let was_connected = client.progress.connected.is_some();
         act(client);
         if !was_connected && client.progress.connected.is_some() {
-            self.counts.connected.fetch_add(1, Ordering::Relaxed);
+            self.connected.fetch_add(1, Ordering::Relaxed);
         }
         let Some(deadline) = client.deadline() else { return };
         if self.scheduled[number].is_none_or(|scheduled| deadline < scheduled) {
@@ -186,7 +179,11 @@ impl Running {
     fn finish(mut self) -> EngineReport {
         let (cpu_time, dropped) = self.used();
         let now = Instant::now();
-        self.clients.iter_mut().for_each(|client| client.close(now));
+        for client in &mut self.clients {
+            client.close(now);
+            // The ears end when nobody can tell them anything more.
+            client.role.ears = None;
+        }
         EngineReport {
             clients: self.clients,
             cpu_time: cpu_time.saturating_sub(self.before.0),

@@ -18,6 +18,7 @@ mod capacity;
 mod client;
 mod ears;
 mod engine;
+mod gather;
 mod marker;
 mod plan;
 mod reception;

@@ -1,7 +1,7 @@
 //! Who says what in a room and when: what is to be heard there.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::marker;
 use crate::voice::{PACKET_TIME, Voice};
@@ -81,8 +81,3 @@ impl Room {
         talkers.filter(move |(number, _)| *number != participant).map(|(_, talker)| talker)
     }
 }
-
-/// How long before it is heard what is audible must have begun, and until when it must have
-/// lasted, for silence to be a hole in it.
-pub(crate) const HEARD_WITHIN: (Duration, Duration) =
-    (Duration::from_millis(300), Duration::from_millis(20));

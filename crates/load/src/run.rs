@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,18 +14,17 @@ use tokio::task::JoinSet;
 
 use crate::client::{Client, Offering, Role};
 use crate::ears::{self, Heard, HeardReport};
-use crate::engine::{Counts, Engine, EngineReport};
+use crate::engine::{Engine, EngineReport};
+use crate::gather::{Usage, gather};
 use crate::plan::{LoadPlan, Signalling};
-use crate::report::{ClientSide, Joining, MouthToEar, Packets, Report, ServerSide};
+use crate::report::Report;
 use crate::room::{Room, Talker};
-use crate::server::Ticks;
 use crate::signalling::{self, Membership};
-use crate::statistics::{Summary, rounded};
-use crate::system::{self, MachineTime};
+use crate::system;
 use crate::voice::Voices;
 
 /// A server that has not answered, or a session that is not up, by then failed.
-const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// Jitter buffers and levels settle before it is measured.
 const SETTLING: Duration = Duration::from_secs(1);
 const TELL_EVERY: Duration = Duration::from_millis(250);
@@ -81,7 +80,8 @@ struct Load<'a> {
     rooms: Vec<Arc<Room>>,
     engines: Vec<Engine>,
     ears: (Sender<Heard>, JoinHandle<HeardReport>),
-    counts: Arc<Counts>,
+    /// Sessions that are up.
+    connected: Arc<AtomicUsize>,
     failures: BTreeMap<String, usize>,
 }
 
@@ -89,9 +89,9 @@ impl<'a> Load<'a> {
     async fn new(plan: &'a LoadPlan, url: Url) -> Result<Self, String> {
         let address = own_address(&url).await?;
         let thread = |error| format!("no thread can be had: {error}");
-        let counts = Arc::new(Counts::default());
+        let connected = Arc::new(AtomicUsize::new(0));
         let engines =
-            (0..plan.clients.threads.max(1)).map(|n| Engine::spawn(n, Arc::clone(&counts)));
+            (0..plan.clients.threads.max(1)).map(|n| Engine::spawn(n, Arc::clone(&connected)));
         let engines = engines.collect::<Result<_, _>>().map_err(thread)?;
         let provider = str0m::crypto::from_feature_flags().dtls_provider;
         let certificate = provider.generate_certificate().ok_or("no certificate can be made")?;
@@ -105,7 +105,7 @@ impl<'a> Load<'a> {
             rooms: Vec::new(),
             engines,
             ears,
-            counts,
+            connected,
             failures,
         })
     }
@@ -121,14 +121,14 @@ impl<'a> Load<'a> {
         let began = Instant::now();
         // The ears end last.
         let _ = self.ears.0.send(Heard::Measure(began));
-        let before = Usage::now(self.plan.server_pid, &self.url).await?;
+        let before = Usage::now(self.plan.server_pid, &self.url).await;
         while let left = self.plan.seconds - began.elapsed().as_secs_f64()
             && left > 0.0
         {
             tell(self.moment(Phase::Measuring, began));
             tokio::time::sleep(Duration::from_secs_f64(left).min(TELL_EVERY)).await;
         }
-        let after = Usage::now(self.plan.server_pid, &self.url).await?;
+        let after = Usage::now(self.plan.server_pid, &self.url).await;
         let report = self.finish(&before, &after);
         drop(memberships);
         report
@@ -209,7 +209,7 @@ impl<'a> Load<'a> {
     }
 
     fn connected(&self) -> usize {
-        self.counts.connected.load(Ordering::Relaxed)
+        self.connected.load(Ordering::Relaxed)
     }
 
     fn moment(&self, phase: Phase, began: Instant) -> Moment {
@@ -223,32 +223,11 @@ impl<'a> Load<'a> {
     }
 
     fn finish(self, before: &Usage, after: &Usage) -> Result<Report, String> {
-        let engines =
-            self.engines.into_iter().map(Engine::finish).collect::<Result<Vec<_>, _>>()?;
-        let clients: Vec<&Client> = engines.iter().flat_map(|engine| &engine.clients).collect();
-        let seconds = (after.at - before.at).as_secs_f64();
-        let joining = joining(self.plan, &clients, self.failures);
-        let (joined, rooms) = (joining.joined, self.plan.rooms);
-        let talkers = clients.iter().filter(|client| is_up(client) && client.role.talks()).count();
-        let packets = packets(&clients);
-        let client = client_side(&engines, &clients, seconds);
-        drop(engines);
+        let engines = self.engines.into_iter().map(Engine::finish);
+        let engines = engines.collect::<Result<Vec<EngineReport>, _>>()?;
         drop(self.ears.0);
         let heard = self.ears.1.join().map_err(|_| "the listening thread panicked".to_owned())?;
-        let machine = after.machine.zip(before.machine);
-        let machine = machine.map_or(0.0, |(after, before)| after.busy_since(&before));
-        let client = ClientSide { machine_percent: percent(machine), ..client }.judge();
-        Ok(Report {
-            rooms,
-            participants_per_room: self.plan.participants,
-            talkers_per_room: self.plan.talkers,
-            seconds: rounded(seconds),
-            joining,
-            packets,
-            mouth_to_ear: mouth_to_ear(heard),
-            server: server_side(before, after, joined, talkers),
-            client,
-        })
+        Ok(gather(self.plan, self.failures, &engines, heard, (before, after)))
     }
 }
 
@@ -298,115 +277,4 @@ async fn own_address(url: &Url) -> Result<IpAddr, String> {
     // Sends nothing: the operating system looks for the way.
     socket.connect(server).map_err(|error| cannot(&error))?;
     Ok(socket.local_addr().map_err(|error| cannot(&error))?.ip())
-}
-
-/// What was used up until an instant.
-struct Usage {
-    at: Instant,
-    machine: Option<MachineTime>,
-    server_cpu: Option<Duration>,
-    server_memory_bytes: Option<u64>,
-    ticks: Option<Ticks>,
-}
-
-impl Usage {
-    async fn now(server_pid: Option<u32>, url: &Url) -> Result<Self, String> {
-        let ticks = Ticks::of(url).await;
-        let server_cpu = server_pid.map(system::process_cpu_time).transpose()?;
-        Ok(Self {
-            at: Instant::now(),
-            machine: MachineTime::now(),
-            server_cpu,
-            server_memory_bytes: server_pid.and_then(system::process_memory_bytes),
-            ticks,
-        })
-    }
-}
-
-fn is_up(client: &&Client) -> bool {
-    client.progress.connected.is_some()
-}
-
-fn joining(plan: &LoadPlan, clients: &[&Client], mut failures: BTreeMap<String, usize>) -> Joining {
-    let up: Vec<_> = clients.iter().copied().filter(is_up).collect();
-    if up.len() < clients.len() {
-        let reason = format!("ICE and DTLS were not up after {} s", JOIN_TIMEOUT.as_secs());
-        failures.insert(reason, clients.len() - up.len());
-    }
-    let after = |at: fn(&Client) -> Option<Instant>| {
-        let waits = up.iter().filter_map(|client| Some(at(client)? - client.progress.began));
-        Summary::of(waits)
-    };
-    Joining {
-        wanted: plan.everybody(),
-        joined: up.len(),
-        failures,
-        broken_off: up.iter().filter(|client| client.progress.ended).count(),
-        connected: after(|client| client.progress.connected),
-        first_media: after(|client| {
-            client.progress.first_media.filter(|_| client.progress.found_talking)
-        }),
-    }
-}
-
-fn packets(clients: &[&Client]) -> Packets {
-    let received: u64 = clients.iter().map(|client| client.reception.received).sum();
-    let lost: u64 = clients.iter().map(|client| client.reception.lost()).sum();
-    let longest = clients.iter().map(|client| client.reception.longest).max();
-    Packets {
-        sent: clients.iter().map(|client| client.sent).sum(),
-        received,
-        lost,
-        lost_percent: percent(lost as f64 / (received + lost).max(1) as f64),
-        gaps: clients.iter().map(|client| client.reception.gaps).sum(),
-        clients_with_gaps: clients.iter().filter(|client| client.reception.gaps > 0).count(),
-        longest_gap_ms: rounded(longest.unwrap_or_default().as_secs_f64() * 1e3),
-    }
-}
-
-fn mouth_to_ear(heard: HeardReport) -> MouthToEar {
-    MouthToEar {
-        listeners: heard.listeners,
-        markers_expected: heard.markers_expected,
-        markers_found: heard.delays.len() as u64,
-        delay: Summary::of(heard.delays),
-        holes: heard.holes,
-        undecodable: heard.undecodable,
-    }
-}
-
-fn server_side(before: &Usage, after: &Usage, joined: usize, talkers: usize) -> ServerSide {
-    let seconds = (after.at - before.at).as_secs_f64();
-    let cpu_s = after.server_cpu.zip(before.server_cpu);
-    let cpu_share = cpu_s.map(|(after, before)| (after - before).as_secs_f64() / seconds);
-    let by = |count: usize| cpu_share.map(|share| rounded(share * 1e3 / count.max(1) as f64));
-    let ticks = after.ticks.as_ref().zip(before.ticks.as_ref());
-    let ticks = ticks.map(|(after, before)| after.since(before));
-    let lateness = ticks.and_then(|ticks| ticks.p99_lateness);
-    let mib = |bytes: u64| rounded(bytes as f64 / f64::from(1 << 20));
-    ServerSide {
-        cpu_percent: cpu_share.map(percent),
-        cpu_ms_per_participant: by(joined),
-        cpu_ms_per_talker: by(talkers).filter(|_| talkers > 0),
-        memory_mib: after.server_memory_bytes.map(mib),
-        tick_lateness_p99_ms: lateness.map(|lateness| rounded(lateness.as_secs_f64() * 1e3)),
-        ticks: ticks.map(|ticks| ticks.ran),
-        ticks_skipped: ticks.map(|ticks| ticks.skipped),
-    }
-}
-
-fn client_side(engines: &[EngineReport], clients: &[&Client], seconds: f64) -> ClientSide {
-    let share = |engine: &EngineReport| engine.cpu_time.as_secs_f64() / seconds;
-    ClientSide {
-        lateness: Summary::of(clients.iter().flat_map(|client| client.lateness.iter().copied())),
-        busiest_thread_percent: percent(engines.iter().map(share).fold(0.0, f64::max)),
-        cpu_percent: percent(engines.iter().map(share).sum()),
-        dropped_datagrams: engines.iter().map(|engine| engine.dropped).sum(),
-        unsent_datagrams: clients.iter().map(|client| client.unsent).sum(),
-        ..ClientSide::default()
-    }
-}
-
-fn percent(share: f64) -> f64 {
-    rounded(share * 100.0)
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::task::AbortHandle;
 use tokio_tungstenite::MaybeTlsStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::plan::Signalling;
 
@@ -72,7 +72,13 @@ async fn over_websocket(
     let mut url = server.join("/ws").map_err(|error| error.to_string())?;
     url.set_scheme("ws").map_err(|()| format!("{url} is no address of a WebSocket"))?;
     let connected = tokio_tungstenite::connect_async(url.as_str()).await;
-    let (mut socket, _) = connected.map_err(|error| format!("{url}: {error}"))?;
+    let (mut socket, _) = connected.map_err(|error| {
+        match &error {
+            Error::Http(response) => refusal(response.body().as_deref().unwrap_or_default()),
+            _ => None,
+        }
+        .unwrap_or_else(|| format!("{url}: {error}"))
+    })?;
     let join = json!({ "type": "join", "room": room, "name": name });
     let offer = json!({ "type": "offer", "sdp": offer });
     let broken = |error| format!("{url} broke off: {error}");
@@ -106,25 +112,29 @@ async fn by_offer(server: &Url, room: &str, name: &str, offer: &str) -> Result<J
     struct Answer {
         sdp: String,
     }
-    let mut url = server.join("/offer").map_err(|error| error.to_string())?;
-    url.query_pairs_mut().append_pair("room", room).append_pair("name", name);
+    let url = server.join("/offer").map_err(|error| error.to_string())?;
+    let mut whose = url.clone();
+    whose.query_pairs_mut().append_pair("room", room).append_pair("name", name);
     let offer = json!({ "type": "offer", "sdp": offer });
-    let sent = reqwest::Client::new().post(url.clone()).json(&offer).send().await;
-    let response = sent.map_err(|error| format!("{url}: {error}"))?;
+    let sent = reqwest::Client::new().post(whose).json(&offer).send().await;
+    // Without the name, so that those who failed alike are counted together.
+    let broken = |error: reqwest::Error| format!("{url}: {}", error.without_url());
+    let response = sent.map_err(broken)?;
     let status = response.status();
-    let body = response.text().await.map_err(|error| format!("{url} broke off: {error}"))?;
+    let body = response.bytes().await.map_err(broken)?;
     if !status.is_success() {
         return Err(refusal(&body).unwrap_or_else(|| format!("{url} answers {status}")));
     }
-    let answer = serde_json::from_str::<Answer>(&body);
+    let answer = serde_json::from_slice::<Answer>(&body);
     let answer = answer.map_err(|error| format!("{url} answers what is no answer: {error}"))?;
     Ok(Joined { answer: answer.sdp, membership: Membership(None) })
 }
 
-fn refusal(body: &str) -> Option<String> {
+/// The sentence in the body of a refusal.
+fn refusal(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Refusal {
         message: String,
     }
-    serde_json::from_str(body).ok().map(|Refusal { message }| message)
+    serde_json::from_slice(body).ok().map(|Refusal { message }| message)
 }

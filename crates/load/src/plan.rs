@@ -17,7 +17,7 @@ pub struct LoadPlan {
     pub participants: usize,
     /// Of these, those who talk.
     pub talkers: usize,
-    /// Joins per second, over all rooms.
+    /// Joins per second, over all rooms; more than 0.
     pub joins_per_s: f64,
     /// How long is measured, after everybody joined.
     pub seconds: f64,
@@ -30,7 +30,8 @@ pub struct LoadPlan {
 /// How clients are.
 #[derive(Clone, Debug)]
 pub struct ClientPlan {
-    /// What talkers say, mono at 48 kHz, again and again; each takes the next one. Not empty.
+    /// What talkers say, mono at 48 kHz, again and again; each takes the next one.
+    /// Not empty, and neither is any of them.
     pub voices: Vec<Vec<f32>>,
     /// Talkers send nothing in pauses but a packet every 400 ms (Opus DTX).
     pub dtx: bool,

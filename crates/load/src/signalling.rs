@@ -138,3 +138,52 @@ fn refusal(body: &[u8]) -> Option<String> {
     }
     serde_json::from_slice(body).ok().map(|Refusal { message }| message)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Answers every request with these bytes.
+    async fn server(answer: &'static str) -> Url {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        Url::parse(&format!("http://{address}")).expect("a URL")
+    }
+
+    async fn refused(signalling: Signalling, answer: &'static str) -> String {
+        let server = server(answer).await;
+        let joined = join(signalling, &server, "room", "name", "v=0").await;
+        let error = joined.expect_err("refused");
+        error
+            .replace(server.as_str(), "http://server/")
+            .replace(&server.as_str().replace("http", "ws"), "ws://server/")
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_hears_the_reason_of_the_server_whichever_way_they_came() {
+        let full = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 39\r\n\
+                    Connection: close\r\n\r\n{\"code\":\"full\",\"message\":\"It is full.\"}\n";
+        for signalling in [Signalling::WebSocket, Signalling::Offer] {
+            assert_eq!(refused(signalling, full).await, "It is full.", "{signalling:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_foldback_is_told_by_what_it_answers() {
+        let other = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let error = refused(Signalling::WebSocket, other).await;
+        assert_eq!(error, "ws://server/ws: HTTP error: 404 Not Found");
+        let error = refused(Signalling::Offer, other).await;
+        assert_eq!(error, "http://server/offer answers 404 Not Found");
+    }
+}

@@ -14,8 +14,10 @@ use foldback_config::{
 use tracing_subscriber::EnvFilter;
 
 use crate::bench::{self, BenchOptions};
+use crate::capacity::{self, CapacityOptions};
 use crate::clock;
 use crate::config_file::{self, ConfigSource};
+use crate::load::{self, LoadOptions};
 use crate::new_stage::{self, NewStageOptions};
 use crate::operator::TOKEN_VARIABLE;
 use crate::process::{self, ProcessOptions};
@@ -74,6 +76,16 @@ enum Command {
     /// Prints times per block of 10 ms, the share of these 10 ms, the algorithmic delay, and the
     /// allocations that should be 0.
     Bench(BenchOptions),
+    /// Load a server with WebRTC clients, and measure what they get.
+    ///
+    /// Prints how fast they joined, what was lost, how long sound took from mouth to ear, and with
+    /// --server-pid what the server spent on it. docs/load.md says what each figure means.
+    Load(LoadOptions),
+    /// Find out how much of a conference this machine carries.
+    ///
+    /// Starts a server of its own, and loads it with more and more rooms of the same kind until its
+    /// ticks are late or packets are lost. Clients and server share the machine.
+    Capacity(CapacityOptions),
     /// Lay out the crate of a new stage, to be loaded from a library of its own.
     ///
     /// What it makes is a stage that works, with its tests: docs/writing-a-stage.md goes on from
@@ -126,6 +138,8 @@ pub fn main() -> ExitCode {
         }),
         Command::Process(options) => process::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Load(options) => load::run(&options),
+        Command::Capacity(options) => capacity::run(&options),
         Command::NewStage(options) => new_stage::run(&options),
     };
     match done {

@@ -11,6 +11,7 @@ use foldback_config::{
     ServerConfig, Variable, check_listen, check_public_address, describe_chain, describe_kinds,
     environment_variables, json_schema,
 };
+use foldback_room::Economies;
 use tracing_subscriber::EnvFilter;
 
 use crate::bench::{self, BenchOptions};
@@ -102,6 +103,14 @@ struct ServeOptions {
     /// --listen 0.0.0.0:8443 another device can join, after it accepted the unknown certificate.
     #[arg(long)]
     dev_tls: bool,
+    /// Give each listener an output chain and an encoder of their own: to measure what sharing
+    /// them saves (docs/measurements.md).
+    #[arg(long, hide = true)]
+    no_sharing: bool,
+    /// Decode everybody, run everybody's chain and encode every mix, silent or not: to measure what
+    /// it saves not to.
+    #[arg(long, hide = true)]
+    no_silence_skipping: bool,
 }
 
 /// Runs the command line of this process.
@@ -134,6 +143,8 @@ pub fn main() -> ExitCode {
 fn run_server(options: ServeOptions) -> Result<(), String> {
     start_log();
     let dev_tls = options.dev_tls;
+    let economies =
+        Economies { share_mixes: !options.no_sharing, skip_silence: !options.no_silence_skipping };
     let source = ConfigSource::new(options.config.clone(), move |config| {
         config.set_from_environment(|variable| std::env::var_os(variable))?;
         options.set(&mut config.server);
@@ -141,7 +152,7 @@ fn run_server(options: ServeOptions) -> Result<(), String> {
     });
     let loaded = source.read()?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    let served = runtime.block_on(serve::serve(source, loaded, dev_tls));
+    let served = runtime.block_on(serve::serve(source, loaded, dev_tls, economies));
     served.map_err(|error| format!("error: {error}"))
 }
 

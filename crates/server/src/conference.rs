@@ -10,7 +10,7 @@ use foldback_config::{Config, LatencyMode};
 use foldback_metrics::StageReading;
 use foldback_peer::{EchoStrings, OfferError, Peer, PeerOptions};
 use foldback_room::{
-    Admission, LatencyProfile, Level, OpusSettings, ParticipantId, Room, RoomSpec,
+    Admission, Economies, LatencyProfile, Level, OpusSettings, ParticipantId, Room, RoomSpec,
 };
 use foldback_worker::{
     Command, Event, Join, LeaveReason, ParticipantStats, Readings, RoomKey, WorkerHandle,
@@ -32,6 +32,7 @@ pub struct Conference {
     pub(crate) running: RwLock<Arc<Running>>,
     opus: OpusSettings,
     latency: LatencyProfile,
+    economies: Economies,
     workers: Vec<WorkerHandle>,
     state: Mutex<State>,
     echoes: AtomicU64,
@@ -85,7 +86,7 @@ pub struct RoomInfo {
 impl Conference {
     /// A conference without rooms on `workers` (at least one).
     #[must_use]
-    pub fn new(config: Config, workers: Vec<WorkerHandle>) -> Arc<Self> {
+    pub fn new(config: Config, workers: Vec<WorkerHandle>, economies: Economies) -> Arc<Self> {
         let opus = OpusSettings {
             bitrate_bps: i32::try_from(config.opus.bitrate_bps).unwrap_or(i32::MAX),
             complexity: u8::try_from(config.opus.complexity).unwrap_or(u8::MAX),
@@ -101,11 +102,16 @@ impl Conference {
             running: RwLock::new(Running::new(config)),
             opus,
             latency,
+            economies,
             workers,
             state: Mutex::default(),
             echoes: AtomicU64::new(0),
             ending: watch::Sender::new(false),
         })
+    }
+
+    fn spec(&self, chain: Arc<ChainSpec>) -> RoomSpec {
+        RoomSpec { chain, opus: self.opus, latency: self.latency, economies: self.economies }
     }
 
     /// What the room of that name is, or would be once somebody joins it.
@@ -174,7 +180,7 @@ impl Conference {
             member.media = true;
             let chain = Arc::clone(room.chains.chain_of(id));
             let echo = if chain.mix.is_none() { EchoStrings::Yes } else { EchoStrings::No };
-            (room.worker, RoomSpec { chain, opus: self.opus, latency: self.latency }, echo)
+            (room.worker, self.spec(chain), echo)
         };
         let candidates = self.workers[worker].candidates().to_vec();
         // Making a session and its stages takes some milliseconds of computing.
@@ -355,8 +361,7 @@ impl Conference {
         let worker = (0..self.workers.len()).min_by_key(|worker| people_on(*worker)).unwrap_or(0);
         let key = RoomKey(state.next_room);
         state.next_room += 1;
-        let spec = RoomSpec { chain: Arc::clone(&chain), opus: self.opus, latency: self.latency };
-        let room = Room::new(spec).map_err(|error| {
+        let room = Room::new(self.spec(Arc::clone(&chain))).map_err(|error| {
             tracing::error!(%error, "a room could not be made");
             ErrorMessage::internal()
         })?;

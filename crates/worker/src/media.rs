@@ -232,6 +232,7 @@ impl Worker {
         };
         open.room.join(id, admission);
         open.room.set_muted(id, muted);
+        open.room.set_dtx(id, peer.wants_dtx());
         self.by_ufrag.insert(peer.local_ufrag().to_owned(), id);
         self.members.insert(id, Member::new(room, peer));
         let now = Instant::now();

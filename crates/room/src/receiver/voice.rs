@@ -43,12 +43,14 @@ pub(super) struct Voice {
     beginning: bool,
     /// The last block was not silence: what comes next must not begin with a step.
     sounding: bool,
+    /// What the sender says to be silence is not decoded.
+    spares_silence: bool,
     /// For how long the sender has claimed to be silent.
     silent_for: u32,
 }
 
 impl Voice {
-    pub(super) fn new() -> Result<Self, CodecError> {
+    pub(super) fn new(spares_silence: bool) -> Result<Self, CodecError> {
         Ok(Self {
             fifo: SampleFifo::new(),
             decoder: OpusDecoder::new()?,
@@ -60,6 +62,7 @@ impl Voice {
             in_dtx: false,
             beginning: false,
             sounding: false,
+            spares_silence,
             silent_for: 0,
         })
     }
@@ -88,7 +91,7 @@ impl Voice {
 
     /// Whether the sender says that it is silent, and has done so for a while.
     pub(super) fn claims_silence(&self) -> bool {
-        self.silent_for >= IDLE_AFTER_SAMPLES
+        self.spares_silence && self.silent_for >= IDLE_AFTER_SAMPLES
     }
 
     /// A block of sound was given out.

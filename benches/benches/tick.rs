@@ -8,7 +8,7 @@ use std::time::Duration;
 use foldback_benches::Meeting;
 use foldback_chain::ChainSpec;
 use foldback_config::Config;
-use foldback_room::Economies;
+use foldback_room::{Economies, OpusSettings};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Packets before the measuring, and in it: 2 and 6 s.
@@ -68,7 +68,7 @@ struct Cost {
 }
 
 fn measure(chain: &Arc<ChainSpec>, n: u64, talkers: u64, economies: Economies) -> Cost {
-    let mut meeting = Meeting::new(chain, n, talkers, economies);
+    let mut meeting = Meeting::new(chain, n, talkers, OpusSettings::default(), economies);
     for _ in 0..SETTLING {
         meeting.receive();
         meeting.close_packets();

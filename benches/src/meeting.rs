@@ -32,11 +32,12 @@ impl Meeting {
         chain: &Arc<ChainSpec>,
         participants: u64,
         talkers: u64,
+        opus: OpusSettings,
         economies: Economies,
     ) -> Self {
         let spec = RoomSpec {
             chain: Arc::clone(chain),
-            opus: OpusSettings::default(),
+            opus,
             latency: LatencyProfile::default(),
             economies,
         };

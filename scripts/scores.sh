@@ -2,7 +2,7 @@
 # Scores what chains make of the developers' audio set, beside what the bare libraries make of it.
 #
 #   scripts/scores.sh             all tables
-#   scripts/scores.sh noise aec   these: noise, clean, aec, plc
+#   scripts/scores.sh noise aec   these: noise, clean, aec, plc, switches
 #
 # The set is not part of the repository: it is looked for in the folder that FOLDBACK_SHARED names,
 # else in `shared` beside the repository. Where it is not, there is nothing to do. The sounds and
@@ -19,7 +19,7 @@ main() {
         echo "scores: skipped: no audio set in $SET (FOLDBACK_SHARED)"
         return
     fi
-    local known=(noise clean aec plc) part
+    local known=(noise clean aec plc switches) part
     for part in "$@"; do
         [[ " ${known[*]} " == *" $part "* ]] || fail "no table '$part': there are ${known[*]}"
     done
@@ -82,6 +82,28 @@ for key, echo in json.load(open(sys.argv[1]))["echo"].items(): print(key, echo["
 plc() {
     target/release/playout-score "$SET" "$OUT/plc" >"$OUT/plc/delays.txt"
     score plc "$SET" "$OUT"/plc/{bare,foldback}-{conceal,fec,red1}
+}
+
+# What a listener hears who talks now and then, against one who never does: `score.py` has no such table.
+switches() {
+    target/release/switch-score "$SET" "$OUT/switches"
+    "$PYTHON" - "$SET/clean" "$OUT"/switches/*/ <<'END'
+import os, sys
+import numpy, pesq, scipy.signal, soundfile
+clean, systems = sys.argv[1], [os.path.normpath(folder) for folder in sys.argv[2:]]
+def at_16_khz(file):
+    return scipy.signal.resample_poly(soundfile.read(file)[0], 1, 3)
+def aligned(reference, sound):
+    lags = scipy.signal.correlation_lags(len(sound), len(reference))
+    lag = lags[numpy.argmax(scipy.signal.correlate(sound, reference))]
+    sound = sound[max(lag, 0):]
+    return reference[:len(sound)], sound[:len(reference)]
+print('| system | PESQ, mean | least |\n| --- | --- | --- |')
+for folder in systems:
+    scores = [pesq.pesq(16000, *aligned(at_16_khz(f'{clean}/{key[:-4]}.flac'), at_16_khz(f'{folder}/{key}')), 'wb')
+              for key in sorted(os.listdir(folder))]
+    print(f'| {os.path.basename(folder)} | {numpy.mean(scores):.3f} | {min(scores):.3f} |')
+END
 }
 
 # bare KIND: what the libraries make of the noise or of the echo

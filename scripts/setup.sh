@@ -2,7 +2,7 @@
 # Installs what foldback needs on Debian 12 and 13 and Ubuntu 24.04, from a machine with Rust and git.
 #
 #   scripts/setup.sh build    what `cargo build` needs
-#   scripts/setup.sh test     that, and what the tests need: Chromium, espeak-ng, cargo-nextest (default)
+#   scripts/setup.sh test     that, and what the tests need: Chromium, espeak-ng, valgrind, cargo-nextest (default)
 #
 # Idempotent, and quick when nothing is missing. Without the right to install system packages it
 # prints the commands for somebody who has it, and exits with 1.
@@ -27,7 +27,7 @@ main() {
     local packages
     mapfile -t packages < <(build_packages)
     if [[ $scope == test ]]; then
-        mapfile -t -O "${#packages[@]}" packages < <(browser_packages; echo espeak-ng)
+        mapfile -t -O "${#packages[@]}" packages < <(browser_packages; printf "%s\n" espeak-ng valgrind)
     fi
     install_packages "${packages[@]}"
     install_meson

@@ -109,7 +109,7 @@ export class Call {
     await pc.setLocalDescription();
     // Candidates found until here stand in the description; set with the sending in one go, so none is told twice or lost.
     pc.onicecandidate = ({ candidate }) => this.#send({ type: "candidate", candidate: candidate && candidate.candidate ? candidate.toJSON() : null });
-    this.#send({ type: "offer", sdp: pc.localDescription.sdp });
+    this.#send({ type: "offer", sdp: withoutPacketsInSilence(pc.localDescription.sdp) });
     this.#applyMute();
     if (this.#muted) this.#send({ type: "mute", muted: true });
   }
@@ -155,6 +155,13 @@ export class Call {
 
 function stopAll(stream) {
   for (const track of stream.getTracks()) track.stop();
+}
+
+// In SDP a receiver says how it wants to be sent to: this asks for no packets while there is nothing to hear (RFC 7587). What the
+// browser itself sends is as before, since it takes that from the answer.
+function withoutPacketsInSilence(sdp) {
+  const opus = /^a=rtpmap:(\d+) opus\//im.exec(sdp)?.[1];
+  return sdp.replace(new RegExp(`^(a=fmtp:${opus} .*)$`, "m"), "$1;usedtx=1");
 }
 
 // When a packet was captured is told only if the page asks for it; browsers that cannot be asked are not.

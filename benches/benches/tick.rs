@@ -1,90 +1,102 @@
-//! What a packet's worth of a room costs (two ticks: 20 ms), by participants and chain, three of
-//! them talking. `cargo bench -p foldback-benches --bench tick`
+//! What a room costs, by participants and talkers, and what it would without sharing mixes and
+//! without skipping silence: tables of computing time, as the operating system counts it for this
+//! thread. `cargo bench -p foldback-benches --bench tick`
 
-#![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
-
-use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use foldback_benches::encoded_voice;
-use foldback_chain::{ChainSpec, NoProbe};
+use foldback_benches::Meeting;
+use foldback_chain::ChainSpec;
 use foldback_config::Config;
-use foldback_room::{
-    Admission, EncodedFrame, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec, TICK,
-};
+use foldback_room::{Economies, OpusSettings};
+use rustix::time::{ClockId, clock_gettime};
 
-const TALKERS: u64 = 3;
+/// Packets before the measuring, and in it: 2 and 6 s.
+const SETTLING: u64 = 100;
+const MEASURED: u64 = 300;
 
-fn ticks(c: &mut Criterion) {
+fn main() {
     let registry = foldback_server::plugins::registry();
     let conference = Arc::clone(&Config::built_in(&registry).chains[0]);
-    let clean = Config::parse("[chain.clean]\nstages = [{ kind = \"mix\" }]", "", &registry);
-    let clean = Arc::clone(&clean.expect("valid").chains[0]);
-    let mut group = c.benchmark_group("tick_20ms_3_talkers");
-    for (name, chain) in [("clean", clean), ("conference", conference)] {
-        for participants in [3, 10, 50, 200] {
-            group.bench_function(BenchmarkId::new(name, participants), |b| {
-                let mut bench = Bench::new(Arc::clone(&chain), participants);
-                b.iter(|| bench.packet());
-            });
+    let clean = Meeting::clean_chain();
+    let all = Economies::default();
+    println!("| chain | participants | talkers | CPU of all | of each | tick, median | 99 % |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    for (chain, counts) in [(&clean, &[10, 50, 200, 500, 1000][..]), (&conference, &[10, 50, 200])]
+    {
+        for (participants, talkers) in counts.iter().flat_map(|n| [1, 3, 10].map(|k| (*n, k))) {
+            let cost = measure(chain, participants, talkers, all);
+            let Cost { of_all, median, late } = cost;
+            println!(
+                "| {} | {participants} | {talkers} | {of_all:.2} ms/s | {:.4} ms/s | {:.3} ms | \
+                 {:.3} ms |",
+                chain.name,
+                of_all / participants as f64,
+                ms(median),
+                ms(late),
+            );
         }
     }
-    group.finish();
-}
-
-struct Bench {
-    room: Room,
-    voices: Vec<Arc<[u8]>>,
-    now: Instant,
-    seq: u64,
-}
-
-impl Bench {
-    fn new(chain: Arc<ChainSpec>, participants: u64) -> Self {
-        let spec =
-            RoomSpec { chain, opus: OpusSettings::default(), latency: LatencyProfile::default() };
-        let mut room = Room::new(spec).expect("a room");
-        for id in 0..participants {
-            let admission = Admission::build(room.spec()).expect("a participant");
-            room.join(ParticipantId(id), admission);
-        }
-        let mut bench = Self { room, voices: encoded_voice(), now: Instant::now(), seq: 0 };
-        (0..100).for_each(|_| bench.packet());
-        bench
-    }
-
-    fn packet(&mut self) {
-        for id in 0..TALKERS {
-            let payload = Arc::clone(&self.voices[(self.seq + id) as usize % self.voices.len()]);
-            let frame = EncodedFrame {
-                ssrc: 1,
-                captured: None,
-                copy_distance: 0,
-                seq: self.seq,
-                rtp_time: self.seq * 960,
-                level_minus_dbov: None,
-                payload,
-                arrival: self.now,
-            };
-            self.room.push(ParticipantId(id), frame);
-        }
-        self.seq += 1;
-        for _ in 0..2 {
-            self.now += TICK;
-            self.room.tick(self.now, &mut NoProbe);
-        }
-        black_box(self.room.packets().count());
+    println!("\n| 200 participants, 3 talkers, `clean` | CPU of all | of each listener | factor |");
+    println!("| --- | --- | --- | --- |");
+    // What the talkers cost is not the listeners'.
+    let talkers = |economies| measure(&clean, 3, 3, economies).of_all;
+    let listener = |of_all: f64| (of_all - talkers(all)) / 197.0;
+    let mut least = None;
+    for (name, share_mixes, skip_silence) in [
+        ("as it is", true, true),
+        ("silence not skipped", true, false),
+        ("mixes not shared", false, true),
+        ("neither", false, false),
+    ] {
+        let economies = Economies { share_mixes, skip_silence };
+        let of_all = measure(&clean, 200, 3, economies).of_all;
+        let each = listener(of_all);
+        let factor = each / *least.get_or_insert(each);
+        println!("| {name} | {of_all:.1} ms/s | {each:.4} ms/s | {factor:.0} |");
     }
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_secs(1))
-        .measurement_time(Duration::from_secs(3))
-        .sample_size(20);
-    targets = ticks
+/// What was measured.
+struct Cost {
+    /// Computing time in ms for each second of conference.
+    of_all: f64,
+    /// Of the ticks that close packets.
+    median: Duration,
+    /// 99 of 100 take no longer.
+    late: Duration,
 }
-criterion_main!(benches);
+
+fn measure(chain: &Arc<ChainSpec>, n: u64, talkers: u64, economies: Economies) -> Cost {
+    let mut meeting = Meeting::new(chain, n, talkers, OpusSettings::default(), economies);
+    for _ in 0..SETTLING {
+        meeting.receive();
+        meeting.close_packets();
+    }
+    let begun = cpu_time();
+    let mut ticks: Vec<_> = (0..MEASURED)
+        .map(|_| {
+            meeting.receive();
+            let begun = cpu_time();
+            meeting.close_packets();
+            cpu_time() - begun
+        })
+        .collect();
+    let computed = cpu_time() - begun;
+    ticks.sort_unstable();
+    Cost {
+        of_all: ms(computed) / (MEASURED as f64 * 0.02),
+        median: ticks[ticks.len() / 2],
+        late: ticks[ticks.len() * 99 / 100],
+    }
+}
+
+/// What this thread has computed so far.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}

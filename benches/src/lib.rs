@@ -1,10 +1,14 @@
 //! Benchmarks over several crates stand in `benches/`; here is what they share.
 
+mod meeting;
+
 use std::f32::consts::TAU;
 use std::sync::Arc;
 
 use audiopus::coder::Encoder;
 use audiopus::{Application, Channels, SampleRate};
+
+pub use meeting::Meeting;
 
 /// A second of voice-like sound as a client sends it: 50 packets of 20 ms.
 ///

@@ -44,6 +44,8 @@ pub(crate) struct AudioLine {
     pub(crate) nack: bool,
     /// The levels of contributors were negotiated (RFC 6465).
     pub(crate) names_levels: bool,
+    /// The browser prefers packets to stop in silence (`usedtx`, RFC 7587, section 6.1).
+    pub(crate) wants_dtx: bool,
 }
 
 /// Accepts `offer` as an ICE-lite answerer.
@@ -55,6 +57,7 @@ pub(crate) fn accept(
     let offer = SdpOffer::from_sdp_string(offer).map_err(|e| OfferError::new(&e.to_string()))?;
     let text = offer.to_sdp_string();
     let nack = opus_has_nack(&text);
+    let wants_dtx = opus_asks_for_dtx(&text);
     let mut config = extensions::register(Rtc::builder())
         .set_ice_lite(true)
         .set_rtp_mode(true)
@@ -81,7 +84,7 @@ pub(crate) fn accept(
     let answer = rtc.sdp_api().accept_offer(offer).map_err(|e| OfferError::new(&e.to_string()))?;
     let audio = mids.into_iter().find_map(|mid| audio_line(&mut rtc, mid));
     let answer = answer::finish(&answer.to_sdp_string(), options.packet_ms);
-    Ok((rtc, answer, audio.map(|line| AudioLine { nack, ..line })))
+    Ok((rtc, answer, audio.map(|line| AudioLine { nack, wants_dtx, ..line })))
 }
 
 /// The mids of the offer in order. They are read from its text since str0m tells of new media
@@ -94,13 +97,26 @@ fn audio_mids(text: &str) -> Vec<Mid> {
 /// Whether the offer has generic NACK for Opus (`a=rtcp-fb:111 nack`), which browsers add for audio
 /// only if their page asks for it.
 fn opus_has_nack(text: &str) -> bool {
-    let opus = text.lines().find_map(|line| {
-        let (pt, codec) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
-        codec.to_ascii_lowercase().starts_with("opus/").then_some(pt)
-    });
-    opus.is_some_and(|pt| {
+    opus_number(text).is_some_and(|pt| {
         let wanted = format!("a=rtcp-fb:{pt} nack");
         text.lines().any(|line| line.trim_end() == wanted)
+    })
+}
+
+/// Whether the offer has `usedtx=1` for Opus: in SDP a receiver says how it wants to be sent to.
+fn opus_asks_for_dtx(text: &str) -> bool {
+    opus_number(text).is_some_and(|pt| {
+        let prefix = format!("a=fmtp:{pt} ");
+        let parameters = text.lines().find_map(|line| line.strip_prefix(&prefix));
+        parameters.is_some_and(|list| list.split(';').any(|one| one.trim() == "usedtx=1"))
+    })
+}
+
+/// The payload type of Opus in an offer.
+fn opus_number(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| {
+        let (pt, codec) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
+        codec.to_ascii_lowercase().starts_with("opus/").then_some(pt)
     })
 }
 
@@ -120,7 +136,7 @@ fn audio_line(rtc: &mut Rtc, mid: Mid) -> Option<AudioLine> {
     let (opus, red) = (opus.pt(), opus.red());
     let extensions = rtc.media(mid)?.remote_extmap();
     let names_levels = extensions.iter().any(|(_, e)| e.as_uri() == CSRC_LEVELS_URI);
-    Some(AudioLine { mid, opus, red, direction, names_levels, nack: false })
+    Some(AudioLine { mid, opus, red, direction, names_levels, nack: false, wants_dtx: false })
 }
 
 /// Why an offer could not be answered: a sentence.

@@ -196,6 +196,12 @@ impl Peer {
         self.audio.is_some()
     }
 
+    /// Whether the browser asked for packets to stop in silence (`usedtx=1` in its offer).
+    #[must_use]
+    pub fn wants_dtx(&self) -> bool {
+        self.audio.is_some_and(|line| line.wants_dtx)
+    }
+
     /// When a datagram of this session last came in (at first: when it was made).
     #[must_use]
     pub fn last_received(&self) -> Instant {

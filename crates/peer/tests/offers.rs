@@ -39,6 +39,23 @@ fn copies_and_repetition_are_agreed_on_where_the_offer_has_them() {
 }
 
 #[test]
+fn silence_may_be_left_out_where_the_offer_asks_for_it() {
+    let plain = offer(|api| {
+        api.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
+    });
+    let with = |parameter: &str| {
+        let asked = plain.replace("useinbandfec=1", &format!("useinbandfec=1;{parameter}"));
+        assert_ne!(asked, plain);
+        accept(&asked).expect("the offer is good")
+    };
+    assert!(!accept(&plain).expect("the offer is good").0.wants_dtx());
+    assert!(!with("usedtx=0").0.wants_dtx());
+    let (peer, answer) = with("usedtx=1");
+    assert!(peer.wants_dtx());
+    assert!(!answer.contains("usedtx=1"), "what the browser sends is its own choice: {answer}");
+}
+
+#[test]
 fn an_offer_that_contradicts_itself_is_refused() {
     let offer = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
         m=audio 9 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=ice-ufrag:abcd\r\n\

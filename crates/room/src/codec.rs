@@ -2,10 +2,14 @@
 
 use std::fmt;
 
-use audiopus::coder::{Decoder, Encoder};
+use audiopus::coder::Decoder;
 use audiopus::packet::{Packet, nb_samples};
-use audiopus::{Application, Bitrate, Channels, MutSignals, SampleRate};
+use audiopus::{Channels, MutSignals, SampleRate};
 use foldback_stage::SAMPLE_RATE_HZ;
+
+mod encoder;
+
+pub(crate) use encoder::OpusEncoder;
 
 /// The most samples one Opus packet can hold: 120 ms (RFC 6716, section 2.1.4).
 pub(crate) const MAX_PACKET_SAMPLES: usize = 5760;
@@ -95,47 +99,6 @@ pub(crate) fn has_fec(payload: &[u8]) -> bool {
     middle || stereo && head >> (6 - 2 * frames) & 1 == 1
 }
 
-/// A mono 48 kHz encoder.
-pub(crate) struct OpusEncoder(Encoder);
-
-impl OpusEncoder {
-    pub(crate) fn new(settings: &OpusSettings) -> Result<Self, CodecError> {
-        let build = || -> audiopus::Result<Self> {
-            let mut encoder =
-                Self(Encoder::new(SampleRate::Hz48000, Channels::Mono, Application::Voip)?);
-            encoder.try_adopt(settings)?;
-            Ok(encoder)
-        };
-        build().map_err(|e| CodecError(format!("no Opus encoder: {e}")))
-    }
-
-    /// Goes on with other settings. Those of a room were tried when it was made: what libopus
-    /// took then it takes now.
-    pub(crate) fn adopt(&mut self, settings: &OpusSettings) {
-        let _ = self.try_adopt(settings);
-    }
-
-    fn try_adopt(&mut self, settings: &OpusSettings) -> audiopus::Result<()> {
-        self.0.set_bitrate(Bitrate::BitsPerSecond(settings.bitrate_bps))?;
-        self.0.set_complexity(settings.complexity)?;
-        self.0.set_inband_fec(settings.expected_loss_percent > 0)?;
-        self.0.set_packet_loss_perc(settings.expected_loss_percent)
-    }
-
-    /// Encodes 10 or 20 ms into `out` and returns the bytes written; `None` only if libopus fails.
-    pub(crate) fn encode(&mut self, pcm: &[f32], out: &mut [u8]) -> Option<usize> {
-        self.0.encode_float(pcm, out).ok()
-    }
-
-    /// Forgets all that was encoded.
-    pub(crate) fn reset(&mut self) {
-        // OPUS_RESET_STATE takes no argument; libopus reads none. It cannot fail.
-        let _ = self.0.set_encoder_ctl_request(OPUS_RESET_STATE, 0);
-    }
-}
-
-const OPUS_RESET_STATE: i32 = 4028;
-
 /// libopus refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodecError(String);
@@ -208,20 +171,5 @@ mod tests {
             loudest = out[..samples].iter().fold(loudest, |most, s| most.max(s.abs()));
         }
         assert_eq!(loudest, LOUDEST, "some of it was too loud, and was held");
-    }
-
-    #[test]
-    fn an_encoder_that_was_reset_encodes_as_a_fresh_one() {
-        let pcm = tone(960);
-        let settings = OpusSettings::default();
-        let (mut fresh, mut used) =
-            (OpusEncoder::new(&settings).expect("one"), OpusEncoder::new(&settings).expect("two"));
-        let (mut a, mut b) = ([0; MAX_ENCODED_BYTES], [0; MAX_ENCODED_BYTES]);
-        used.encode(&pcm, &mut b).expect("encodes");
-        used.encode(&pcm, &mut b).expect("encodes");
-        used.reset();
-        let n = fresh.encode(&pcm, &mut a).expect("encodes");
-        let m = used.encode(&pcm, &mut b).expect("encodes");
-        assert_eq!(a[..n], b[..m]);
     }
 }

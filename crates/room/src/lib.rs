@@ -18,6 +18,8 @@ mod comfort;
 mod delay;
 mod fifo;
 mod mix;
+mod mixes;
+mod outbox;
 mod output_class;
 mod packets;
 mod participant;
@@ -41,7 +43,7 @@ pub use participant::{Admission, AdmissionError, Departed, ParticipantId};
 pub use probe::RoomProbe;
 pub use readings::ChainReadings;
 pub use receiver::{Pulled, Receiver, ReceiverStats};
-pub use room::{Level, MixPacket, PlayedPacket, Room, RoomSpec, TICK};
+pub use room::{Economies, Level, MixPacket, PlayedPacket, Room, RoomSpec, TICK};
 
 use foldback_stage::BLOCK_SAMPLES;
 

@@ -4,15 +4,18 @@ use foldback_chain::{Chain, Change, Probe};
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext, StageFormat};
 
 use crate::MAX_PACKET_SAMPLES_OUT;
-use crate::codec::{MAX_ENCODED_BYTES, OpusEncoder, OpusSettings};
+use crate::codec::{CodecError, MAX_ENCODED_BYTES, OpusEncoder, OpusSettings};
+use crate::outbox::Outbox;
 use crate::output_class::OutputClass;
 use crate::packets::CaptureTime;
 use crate::participant::{AdmissionError, ParticipantId};
 use crate::room::RoomSpec;
 
-/// After the last talker the chain and the encoder get silence for so many blocks, so that
-/// nothing is cut off in their delay.
-const TAIL_BLOCKS: usize = 6;
+/// After the last talker the encoder gets silence for so many blocks, beside those that are in the
+/// delay of the chain: what it gives at the end of them holds nothing but silence.
+const TAIL_BLOCKS: usize = 12;
+/// An encoder that was just made says silence best after so many packets of it.
+const QUIET_PACKETS: usize = 20;
 
 /// Which mix a listener hears, as a rule rather than as a set of talkers: the encoder of
 /// "everyone" goes on without a seam when talkers come and go.
@@ -60,12 +63,9 @@ pub(crate) struct Mix {
     blocks: usize,
     /// Blocks of silence still to come.
     tail: usize,
-    payload: [u8; MAX_ENCODED_BYTES],
-    payload_len: usize,
-    /// The packet before, for those who need a copy of it.
-    last_payload: [u8; MAX_ENCODED_BYTES],
-    last_payload_len: usize,
-    marker: bool,
+    /// Without anybody to be heard, encoder and chain rest.
+    skips_silence: bool,
+    outbox: Outbox,
     contributors: [Contributor; MAX_CONTRIBUTORS],
     contributor_count: usize,
     captured: Option<CaptureTime>,
@@ -86,11 +86,8 @@ impl Mix {
             sent: [0.0; MAX_PACKET_SAMPLES_OUT],
             blocks: spec.latency.blocks_per_packet(),
             tail: 0,
-            payload: [0; MAX_ENCODED_BYTES],
-            payload_len: 0,
-            last_payload: [0; MAX_ENCODED_BYTES],
-            last_payload_len: 0,
-            marker: false,
+            skips_silence: spec.economies.skip_silence,
+            outbox: Outbox::new(),
             contributors: [Contributor { id: ParticipantId(0), level_minus_dbov: 127 };
                 MAX_CONTRIBUTORS],
             contributor_count: 0,
@@ -98,19 +95,24 @@ impl Mix {
         })
     }
 
-    /// Forgets what was mixed for those who heard it before; for the next who will.
-    pub(crate) fn clear(&mut self) {
+    /// Forgets what was mixed for those who heard it before; for the next who will, and who have
+    /// heard silence so far.
+    pub(crate) fn clear(&mut self, quiet: &Quiet) {
+        self.clear_chain();
+        self.sent.fill(0.0);
+        self.tail = 0;
+        self.class = OutputClass::default();
+        self.encoder.continue_from(&quiet.encoder);
+        self.outbox.begin_with(&quiet.payload);
+    }
+
+    /// Pushes what the output chain holds back out of it.
+    fn clear_chain(&mut self) {
         self.output.settle();
         self.dry = [[0.0; MAX_PACKET_SAMPLES_OUT]; 2];
-        self.encoder.reset();
-        // Pushes what the output chain holds back out of it.
         for dry in self.dry {
             self.shape(&dry, &mut foldback_chain::NoProbe);
         }
-        self.sent.fill(0.0);
-        self.tail = 0;
-        self.last_payload_len = 0;
-        self.marker = false;
     }
 
     /// Encodes from now on for that class of listeners.
@@ -143,20 +145,19 @@ impl Mix {
         self.recipe.is_some() && self.tail > 0
     }
 
-    /// The encoded packet; `None` while the mix is silent.
-    pub(crate) fn payload(&self) -> Option<&[u8]> {
-        (self.tail > 0).then(|| &self.payload[..self.payload_len])
+    /// The encoded packets.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// The packet before this one; `None` after a silence, or if no listener needs it.
     pub(crate) fn last_payload(&self) -> Option<&[u8]> {
-        let needed = self.tail > 0 && self.last_payload_len > 0 && self.class.wants_copies();
-        needed.then(|| &self.last_payload[..self.last_payload_len])
+        self.outbox.last_payload().filter(|_| self.class.wants_copies())
     }
 
     /// The next packet does not follow upon this one.
     pub(crate) fn forget_last_packet(&mut self) {
-        (self.payload_len, self.last_payload_len) = (0, 0);
+        self.outbox.forget_last_packet();
     }
 
     /// Who is heard in it, the loudest first.
@@ -182,11 +183,6 @@ impl Mix {
             *slot = contributor;
             self.contributor_count += 1;
         }
-    }
-
-    /// Whether this packet is the first after a silence.
-    pub(crate) fn marker(&self) -> bool {
-        self.marker
     }
 
     /// What was sent last to those who hear this mix.
@@ -232,13 +228,13 @@ impl Mix {
     /// Gives the sum that the next packet is made of: `write` writes it. `empty` says that
     /// nobody is in it.
     pub(crate) fn fill(&mut self, empty: bool, write: impl FnOnce(&mut [f32])) {
-        let was_silent = self.tail == 0;
-        self.tail = if empty { self.tail.saturating_sub(self.blocks) } else { TAIL_BLOCKS };
-        self.marker = was_silent && !empty;
-        if was_silent && !empty {
-            self.encoder.reset();
-            self.payload_len = 0;
-        }
+        let rests = empty && self.skips_silence;
+        self.tail = match rests {
+            true => self.tail.saturating_sub(self.blocks),
+            false => TAIL_BLOCKS + self.output.delay_samples().div_ceil(BLOCK_SAMPLES),
+        };
+        // What stands for the silence to come must be a packet that holds it.
+        self.encoder.set_dtx(self.class.pauses() && !empty);
         self.dry.swap(0, 1);
         self.dry[0].fill(0.0);
         if !empty {
@@ -253,38 +249,46 @@ impl Mix {
         if self.tail == 0 {
             self.output.settle();
             self.sent.fill(0.0);
-            return 0;
+        } else {
+            let dry = self.dry[0];
+            self.shape(&dry, probe);
         }
-        let dry = self.dry[0];
-        self.shape(&dry, probe);
-        self.encode_timed(probe)
+        self.encode(probe)
     }
 
     /// Encodes what the mix `leader` of the same recipe has rendered. Returns the time it took.
     pub(crate) fn render_as<P: Probe>(&mut self, leader: &Self, probe: &mut P) -> u64 {
         self.sent = leader.sent;
-        if self.tail == 0 { 0 } else { self.encode_timed(probe) }
+        self.encode(probe)
     }
 
-    fn encode_timed<P: Probe>(&mut self, probe: &mut P) -> u64 {
+    fn encode<P: Probe>(&mut self, probe: &mut P) -> u64 {
+        let samples = self.samples();
+        if self.tail == 0 {
+            self.outbox.repeat(samples, self.class.pauses());
+            return 0;
+        }
         let begun = probe.now_ns();
-        self.encode();
+        self.outbox.encode(&mut self.encoder, &self.sent[..samples]);
         probe.now_ns().saturating_sub(begun)
     }
 
-    /// Takes over from `other`, the mix that the same listener heard so far: chain and encoder
-    /// are run over its last packets, so that its decoder notices no seam.
+    /// Takes over from `other`, the mix that the same listener heard so far: the encoder goes on
+    /// from where that one's is, so that the listener's decoder notices no seam, and the chain is
+    /// run over its last packets.
     pub(crate) fn prime(&mut self, other: &Self) {
-        self.clear();
+        self.clear_chain();
         self.tail = other.tail;
         self.dry = other.dry;
         if self.tail > 0 {
             for dry in [other.dry[1], other.dry[0]] {
                 self.shape(&dry, &mut foldback_chain::NoProbe);
-                self.encode();
             }
         }
         self.sent = other.sent;
+        self.class = other.class;
+        self.encoder.continue_from(&other.encoder);
+        self.outbox.continue_from(&other.outbox);
     }
 
     /// Runs the output chain over a packet's worth of the sum; the result is in `sent`.
@@ -300,14 +304,30 @@ impl Mix {
         }
     }
 
-    fn encode(&mut self) {
-        std::mem::swap(&mut self.payload, &mut self.last_payload);
-        self.last_payload_len = self.payload_len;
-        let pcm = &self.sent[..self.blocks * BLOCK_SAMPLES];
-        self.payload_len = self.encoder.encode(pcm, &mut self.payload).unwrap_or(0);
-    }
-
     fn samples(&self) -> usize {
         self.blocks * BLOCK_SAMPLES
+    }
+}
+
+/// Where the encoder of a mix begins that nobody has heard: it has encoded nothing but silence, as
+/// its listeners' decoders have heard nothing else.
+pub(crate) struct Quiet {
+    encoder: OpusEncoder,
+    payload: Vec<u8>,
+}
+
+impl Quiet {
+    /// Allocates.
+    pub(crate) fn new(spec: &RoomSpec) -> Result<Self, CodecError> {
+        let mut encoder = OpusEncoder::new(&OutputClass::default().settings(&spec.opus))?;
+        let samples = spec.latency.blocks_per_packet() * BLOCK_SAMPLES;
+        let mut payload = vec![0; MAX_ENCODED_BYTES];
+        let mut len = 0;
+        for _ in 0..QUIET_PACKETS {
+            let silence = &[0.0; MAX_PACKET_SAMPLES_OUT][..samples];
+            len = encoder.encode(silence, &mut payload).unwrap_or(0);
+        }
+        payload.truncate(len);
+        Ok(Self { encoder, payload })
     }
 }

@@ -32,6 +32,7 @@ const LEAST_BITRATE_BPS: i32 = 16_000;
 pub(crate) struct OutputClass {
     loss: u8,
     bitrate: u8,
+    dtx: bool,
 }
 
 impl OutputClass {
@@ -50,6 +51,11 @@ impl OutputClass {
     pub(crate) fn wants_copies(self) -> bool {
         self.loss > 0
     }
+
+    /// Whether packets stop in silence.
+    pub(crate) fn pauses(self) -> bool {
+        self.dtx
+    }
 }
 
 /// The way to one listener.
@@ -64,6 +70,11 @@ pub(crate) struct Downlink {
 impl Downlink {
     pub(crate) fn class(&self) -> OutputClass {
         self.class
+    }
+
+    /// The listener asked for packets to stop in silence, or did not.
+    pub(crate) fn set_dtx(&mut self, dtx: bool) {
+        self.class.dtx = dtx;
     }
 
     /// The share of packets lost, 0 to 1, of a new report; browsers send one every few seconds.
@@ -129,7 +140,7 @@ mod tests {
     fn what_is_configured_is_the_least_loss_and_the_most_bits() {
         let configured =
             OpusSettings { bitrate_bps: 12_000, expected_loss_percent: 10, complexity: 3 };
-        let worst = OutputClass { loss: 1, bitrate: 2 };
+        let worst = OutputClass { loss: 1, bitrate: 2, dtx: false };
         assert_eq!(worst.settings(&configured), configured);
     }
 }

@@ -42,7 +42,7 @@ impl Admission {
     pub fn build(spec: &RoomSpec) -> Result<Self, AdmissionError> {
         Ok(Self {
             chain: Arc::clone(&spec.chain),
-            receiver: Receiver::new(spec.latency)?,
+            receiver: Receiver::with(spec.latency, spec.economies)?,
             input: Chain::build(&spec.chain.input, StageFormat::MONO)?,
             mix: Mix::new(spec)?,
         })
@@ -129,6 +129,8 @@ pub(crate) struct Participant {
     pub(crate) input: Chain,
     /// What this participant gives to the mix, faded in and out: as much as a packet out holds.
     pub(crate) audio: [f32; MAX_PACKET_SAMPLES_OUT],
+    /// Which blocks of `audio` are zero: those of the idle are not written again and again.
+    blank: [bool; MAX_PACKET_SAMPLES_OUT / BLOCK_SAMPLES],
     pub(crate) activity: Activity,
     pub(crate) muted: bool,
     /// Samples of what was said that the input chain still holds.
@@ -161,6 +163,7 @@ impl Participant {
             chain,
             input,
             audio: [0.0; MAX_PACKET_SAMPLES_OUT],
+            blank: [true; _],
             activity: Activity::silent(),
             muted: false,
             held_back: 0,
@@ -173,9 +176,25 @@ impl Participant {
         }
     }
 
+    /// Gives the mix a block of sound.
+    pub(crate) fn give(&mut self, block: usize, sound: &AudioBuffer) {
+        self.audio[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES].copy_from_slice(sound.plane(0));
+        self.blank[block] = false;
+    }
+
+    /// Gives the mix a block of silence.
+    pub(crate) fn blank(&mut self, block: usize) {
+        if !std::mem::replace(&mut self.blank[block], true) {
+            self.audio[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES].fill(0.0);
+        }
+    }
+
     /// Carries a mute or unmute out on a block of the microphone: faded over its length, before the
     /// chain, whose delay would take the fade apart from the sound.
     pub(crate) fn follow_mute(&mut self, microphone: &mut AudioBuffer) {
+        if !self.silenced && !self.muted {
+            return;
+        }
         let (from, to) = (f32::from(!self.silenced), f32::from(!self.muted));
         for (i, sample) in microphone.plane_mut(0).iter_mut().enumerate() {
             *sample *= from + (to - from) * (i + 1) as f32 / BLOCK_SAMPLES as f32;
@@ -195,7 +214,8 @@ impl Participant {
 fn fade(audio: &mut [f32], was_heard: bool, is_heard: bool) {
     const FADE_IN_SAMPLES: usize = 120;
     match (was_heard, is_heard) {
-        (true, true) => {}
+        // What is not heard is not read.
+        (true, true) | (false, false) => {}
         (false, true) => {
             for (i, sample) in audio[..FADE_IN_SAMPLES].iter_mut().enumerate() {
                 *sample *= i as f32 / FADE_IN_SAMPLES as f32;
@@ -207,6 +227,5 @@ fn fade(audio: &mut [f32], was_heard: bool, is_heard: bool) {
                 *sample *= 1.0 - (i + 1) as f32 / end;
             }
         }
-        (false, false) => audio.fill(0.0),
     }
 }

@@ -10,6 +10,7 @@ use crate::fifo::HISTORY;
 use crate::packets::{CaptureTime, EncodedFrame, PacketBuffer, SLOTS};
 use crate::playout::{Playout, Situation};
 use crate::resample::{DriftResampler, LOOKAHEAD};
+use crate::room::Economies;
 use crate::sender_clock::SenderClock;
 use crate::stretch::{self, Licence};
 
@@ -86,9 +87,13 @@ impl Receiver {
     /// # Errors
     /// When libopus refuses to make a decoder (out of memory).
     pub fn new(profile: LatencyProfile) -> Result<Self, CodecError> {
+        Self::with(profile, Economies::default())
+    }
+
+    pub(crate) fn with(profile: LatencyProfile, economies: Economies) -> Result<Self, CodecError> {
         Ok(Self {
             packets: PacketBuffer::new(),
-            voice: Voice::new()?,
+            voice: Voice::new(economies.skip_silence)?,
             clock: SenderClock::new(),
             target: DelayTarget::new(profile),
             playout: Playout::new(profile.blocks_per_packet()),

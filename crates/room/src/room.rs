@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use foldback_chain::{ChainSpec, Change, NoProbe};
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext, SAMPLE_RATE_HZ};
 
-use crate::MAX_PACKET_SAMPLES_OUT;
 use crate::bus::MixBus;
 use crate::change::ChainChange;
-use crate::codec::{CodecError, MAX_ENCODED_BYTES, OpusEncoder, OpusSettings};
+use crate::codec::{CodecError, OpusSettings};
 use crate::delay::LatencyProfile;
 use crate::mix::{Contributor, MAX_CONTRIBUTORS, Mix, Recipe};
+use crate::mixes::Mixes;
 use crate::output_class::OutputClass;
 use crate::packets::{CaptureTime, EncodedFrame};
 use crate::participant::{Admission, Departed, Participant, ParticipantId};
@@ -41,6 +41,25 @@ pub struct RoomSpec {
     pub opus: OpusSettings,
     /// What is traded for delay.
     pub latency: LatencyProfile,
+    /// What is not computed; all that can be spared, but for measurements.
+    pub economies: Economies,
+}
+
+/// What a room does not compute, since nobody hears a difference. Switched off to measure what it
+/// saves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Economies {
+    /// Listeners who hear the same share an output chain and an encoder.
+    pub share_mixes: bool,
+    /// Those who are silent are not decoded and not run through their chain, and where nobody
+    /// talks nothing is encoded.
+    pub skip_silence: bool,
+}
+
+impl Default for Economies {
+    fn default() -> Self {
+        Self { share_mixes: true, skip_silence: true }
+    }
 }
 
 /// How loud one participant is, after its chain.
@@ -90,14 +109,14 @@ pub struct Room {
     participants: Vec<Participant>,
     /// Where each of them is: every packet that comes in asks.
     places: HashMap<ParticipantId, usize>,
-    /// As many as participants: the most that can be distinct.
-    mixes: Vec<Mix>,
+    mixes: Mixes,
     talkers: Talkers,
+    /// Indices of those of whom anything is in this packet.
+    voices: Vec<usize>,
     bus: MixBus,
     /// When the last tick was.
     now: Option<Instant>,
     block: AudioBuffer,
-    silence: Vec<u8>,
     played: Vec<PlayedPacket>,
     /// Who is in the mix, the loudest first.
     heard: Vec<(Contributor, Option<CaptureTime>)>,
@@ -113,17 +132,16 @@ impl Room {
     /// When libopus refuses the settings.
     pub fn new(spec: RoomSpec) -> Result<Self, CodecError> {
         let max_talkers = spec.chain.mix.map_or(0, |mix| mix.max_talkers);
-        let silence = encoded_silence(&spec)?;
         Ok(Self {
+            mixes: Mixes::new(&spec)?,
             spec,
             participants: Vec::new(),
             places: HashMap::new(),
-            mixes: Vec::new(),
             talkers: Talkers::new(max_talkers),
+            voices: Vec::new(),
             bus: MixBus::new(),
             now: None,
             block: AudioBuffer::mono(),
-            silence,
             played: Vec::with_capacity(MAX_PLAYED),
             heard: Vec::with_capacity(MAX_CONTRIBUTORS + 1),
             encode_ns: 0,
@@ -146,19 +164,10 @@ impl Room {
         assert!(self.find(id).is_none(), "participant {id} is in the room already");
         let Admission { chain, receiver, input, mix } = admission;
         self.mixes.push(mix);
-        let recipe = self.quiet_recipe(id);
-        let hears = match self.mix_of(recipe, OutputClass::default()) {
-            Some(mix) => mix,
-            None => {
-                let free = self.free_mix();
-                self.mixes[free].clear();
-                self.dedicate(free, recipe, OutputClass::default());
-                free
-            }
-        };
-        self.mixes[hears].listeners += 1;
+        let hears = self.mixes.admit(self.recipe(id, false), OutputClass::default());
         self.places.insert(id, self.participants.len());
         self.participants.push(Participant::new(id, receiver, chain, input, hears));
+        self.voices.reserve(self.participants.len());
     }
 
     /// Takes a participant out; whoever hears it hears it fade. Not part of the tick. What it
@@ -169,12 +178,10 @@ impl Room {
         let participant = self.participants.remove(index);
         self.places.remove(&id);
         self.places.values_mut().filter(|place| **place > index).for_each(|place| *place -= 1);
-        self.release_mix(participant.hears);
-        let free = self.free_mix();
-        let mix = self.mixes.swap_remove(free);
-        let moved = self.mixes.len();
-        for other in self.participants.iter_mut().filter(|p| p.hears == moved) {
-            other.hears = free;
+        self.mixes.release(participant.hears);
+        let (mix, before, now) = self.mixes.pop();
+        for other in self.participants.iter_mut().filter(|p| p.hears == before) {
+            other.hears = now;
         }
         Some(Departed::new(participant, Some(mix)))
     }
@@ -211,6 +218,14 @@ impl Room {
         }
     }
 
+    /// Whether a participant asked for packets to stop while there is nothing to hear but noise
+    /// that does not change (DTX, `usedtx` in RFC 7587, section 6.1).
+    pub fn set_dtx(&mut self, id: ParticipantId, dtx: bool) {
+        if let Some(index) = self.find(id) {
+            self.participants[index].downlink.set_dtx(dtx);
+        }
+    }
+
     /// A receiver report of a listener: the share of packets lost on the way to it, 0 to 1. Moves
     /// it between encoders that prepare for loss to different degrees.
     pub fn report(&mut self, id: ParticipantId, fraction_lost: f32) {
@@ -240,7 +255,7 @@ impl Room {
             }
             std::mem::swap(&mut p.chain, &mut input.chain);
         }
-        for mix in &mut self.mixes {
+        for mix in self.mixes.iter_mut() {
             if let Some(output) = change.outputs.pop() {
                 let _ = mix.change_output(output);
             }
@@ -278,11 +293,13 @@ impl Room {
             return;
         }
         self.played.clear();
-        self.encode_ns = 0;
         for index in 0..self.participants.len() {
             self.listen_to(index, now, probe);
         }
         self.choose_talkers();
+        let mut all = self.participants.iter().enumerate();
+        self.voices.clear();
+        self.voices.extend(all.by_ref().filter(|(_, p)| p.contributes).map(|(index, _)| index));
         for index in 0..self.participants.len() {
             self.assign_mix(index);
         }
@@ -300,22 +317,23 @@ impl Room {
         self.mixes.iter_mut().for_each(Mix::forget_last_packet);
     }
 
-    /// The packets that the last tick closed: one for each participant, or none.
+    /// The packets that the last tick closed: one for each participant, but for those that asked
+    /// for none in silence; or none at all.
     pub fn packets(&self) -> impl Iterator<Item = MixPacket<'_>> {
         let packet = self.ticks / self.blocks() as u64;
         let rtp_time = packet.wrapping_mul(self.packet_samples() as u64) as u32;
-        self.participants.iter().filter(|_| self.packet_ready).map(move |p| {
-            let mix = &self.mixes[p.hears];
-            MixPacket {
+        self.participants.iter().filter(|_| self.packet_ready).filter_map(move |p| {
+            let mix = self.mixes.get(p.hears);
+            Some(MixPacket {
                 to: p.id,
                 mix: p.hears,
-                payload: mix.payload().unwrap_or(&self.silence),
+                payload: mix.outbox().payload()?,
                 rtp_time,
-                marker: mix.marker(),
+                marker: mix.outbox().marker(),
                 copy: mix.last_payload(),
                 contributors: mix.contributors(),
                 captured: mix.captured(),
-            }
+            })
         })
     }
 
@@ -335,7 +353,7 @@ impl Room {
     #[must_use]
     pub fn mix_heard_by(&self, id: ParticipantId) -> Option<&[f32]> {
         let participant = &self.participants[self.find(id)?];
-        Some(self.mixes[participant.hears].sent())
+        Some(self.mixes.get(participant.hears).sent())
     }
 
     /// How loud everybody is.
@@ -387,8 +405,7 @@ impl Room {
     fn listen_to<P: RoomProbe>(&mut self, index: usize, now: Instant, probe: &mut P) {
         let blocks = self.blocks();
         let p = &mut self.participants[index];
-        probe.turn_to(Some(p.id));
-        let heard = &self.mixes[p.hears];
+        let heard = self.mixes.get(p.hears);
         for block in 0..blocks {
             let pulled = p.receiver.pull(now, &mut self.block);
             let mut cx = BlockContext {
@@ -398,11 +415,10 @@ impl Room {
             };
             let silent = pulled == Pulled::Idle || (p.muted && p.silenced);
             p.follow_mute(&mut self.block);
-            let out = &mut p.audio[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES];
-            if silent && p.held_back == 0 {
+            if silent && p.held_back == 0 && self.spec.economies.skip_silence {
                 p.input.idle(&mut cx);
                 p.activity.block(None);
-                out.fill(0.0);
+                p.blank(block);
                 continue;
             }
             // What the chain holds back when the participant falls silent is still played: it
@@ -413,9 +429,10 @@ impl Room {
             } else {
                 p.held_back = p.input.delay_samples();
             }
+            probe.turn_to(Some(p.id));
             p.input.process(&mut self.block, &mut cx, probe);
             p.activity.block(Some(self.block.rms()));
-            out.copy_from_slice(self.block.plane(0));
+            p.give(block, &self.block);
         }
         let delay = (p.input.delay_samples() + heard.output_delay_samples()) as u64;
         let chain_delay = Duration::from_nanos(delay * 1_000_000_000 / u64::from(SAMPLE_RATE_HZ));
@@ -448,7 +465,7 @@ impl Room {
 
     /// Moves a participant to the mix that leaves itself out, or back to the common one.
     fn assign_mix(&mut self, index: usize) {
-        let anyone = self.participants.iter().any(|p| p.contributes);
+        let anyone = !self.voices.is_empty();
         let blocks = self.blocks() as u32;
         let p = &mut self.participants[index];
         if p.contributes {
@@ -459,89 +476,63 @@ impl Room {
         }
         let (id, hears, own) = (p.id, p.hears, p.own_mix_hold > 0);
         let class = p.downlink.class();
-        let wanted = if own { self.talker_recipe(id) } else { self.quiet_recipe(id) };
-        let now = &self.mixes[hears];
-        if now.recipe == Some(wanted) && now.class == class {
-            return;
+        let wanted = self.recipe(id, own);
+        let now = self.mixes.get(hears);
+        if now.recipe != Some(wanted) || now.class != class {
+            self.participants[index].hears = self.mixes.transfer(hears, wanted, class);
         }
-        let to = match self.mix_of(wanted, class) {
-            Some(existing) => existing,
-            None if now.listeners == 1 => {
-                // Nobody else hears it: the encoder goes on under the new rule, without a seam.
-                self.dedicate(hears, wanted, class);
-                return;
-            }
-            None => {
-                let free = self.free_mix();
-                if let Ok([from, to]) = self.mixes.get_disjoint_mut([hears, free]) {
-                    to.adopt(class);
-                    to.prime(from);
-                }
-                self.dedicate(free, wanted, class);
-                free
-            }
-        };
-        self.release_mix(hears);
-        self.mixes[to].listeners += 1;
-        self.participants[index].hears = to;
     }
 
     fn sum(&mut self) {
         self.bus.begin();
-        let participants = &self.participants;
-        for p in participants.iter().filter(|p| p.contributes) {
+        let (participants, voices) = (&self.participants, &self.voices);
+        let contributing = || voices.iter().map(|index| &participants[*index]);
+        for p in contributing() {
             self.bus.add(&p.audio);
         }
-        let (bus, samples) = (&self.bus, self.blocks() * BLOCK_SAMPLES);
-        for mix in &mut self.mixes {
-            let Some(recipe) = mix.recipe else { continue };
-            let part =
-                |id: ParticipantId| participants.iter().find(|p| p.id == id && p.contributes);
-            match recipe {
-                Recipe::Everyone => mix.fill(bus.voices() == 0, |sum| bus.all(sum)),
-                Recipe::Without(id) => match part(id) {
-                    Some(own) => mix.fill(bus.voices() == 1, |sum| bus.without(&own.audio, sum)),
-                    None => mix.fill(bus.voices() == 0, |sum| bus.all(sum)),
-                },
-                Recipe::Only(id) => {
-                    let own = part(id);
-                    mix.fill(own.is_none(), |sum| {
-                        if let Some(own) = own {
-                            sum.copy_from_slice(&own.audio[..samples]);
-                        }
-                    });
-                }
+        let (bus, samples) = (&self.bus, self.spec.latency.blocks_per_packet() * BLOCK_SAMPLES);
+        let part = |id: ParticipantId| contributing().find(|p| p.id == id);
+        self.mixes.for_each_in_use(|mix| match mix.recipe {
+            None => {}
+            Some(Recipe::Everyone) => mix.fill(bus.voices() == 0, |sum| bus.all(sum)),
+            Some(Recipe::Without(id)) => match part(id) {
+                Some(own) => mix.fill(bus.voices() == 1, |sum| bus.without(&own.audio, sum)),
+                None => mix.fill(bus.voices() == 0, |sum| bus.all(sum)),
+            },
+            Some(Recipe::Only(id)) => {
+                let own = part(id);
+                mix.fill(own.is_none(), |sum| {
+                    if let Some(own) = own {
+                        sum.copy_from_slice(&own.audio[..samples]);
+                    }
+                });
             }
-        }
+        });
     }
 
     /// Runs the output chain once for each distinct recipe, and the encoder once for each class of
     /// its listeners.
     fn render<P: RoomProbe>(&mut self, probe: &mut P) {
         probe.turn_to(None);
-        for mix in self.mixes.iter_mut().filter(|mix| mix.leads) {
-            self.encode_ns += mix.render(probe);
-        }
-        for index in 0..self.mixes.len() {
-            let mix = &self.mixes[index];
-            if mix.leads || mix.recipe.is_none() {
-                continue;
+        let mut encode_ns = 0;
+        self.mixes.for_each_in_use(|mix| {
+            if mix.leads {
+                encode_ns += mix.render(probe);
             }
-            let leader = self.leader_of(mix.recipe);
-            let both = leader.map(|leader| self.mixes.get_disjoint_mut([index, leader]));
-            if let Some(Ok([mix, leader])) = both {
-                self.encode_ns += mix.render_as(leader, probe);
-            }
-        }
+        });
+        self.mixes.for_each_led(|mix, leader| encode_ns += mix.render_as(leader, probe));
+        self.encode_ns = encode_ns;
     }
 
     /// Notes in each mix who is heard in it.
     fn name_contributors(&mut self) {
         self.heard.clear();
-        for p in self.participants.iter().filter(|p| p.in_mix) {
+        let voices = self.voices.iter().map(|index| &self.participants[*index]);
+        for p in voices.filter(|p| p.in_mix) {
             let level_minus_dbov = (-p.activity.level_dbfs()).clamp(0.0, 127.0) as u8;
             let captured = p.receiver.captured().and_then(|captured| {
-                let delay = p.input.delay_samples() + self.mixes[p.hears].output_delay_samples();
+                let delay =
+                    p.input.delay_samples() + self.mixes.get(p.hears).output_delay_samples();
                 let delay = Duration::from_secs_f64(delay as f64 / f64::from(SAMPLE_RATE_HZ));
                 let since_epoch = captured.since_epoch.checked_sub(delay)?;
                 Some(CaptureTime { since_epoch, ..captured })
@@ -551,74 +542,23 @@ impl Room {
             self.heard.truncate(MAX_CONTRIBUTORS);
             self.heard.insert(place.unwrap_or(self.heard.len()), (contributor, captured));
         }
-        for mix in &mut self.mixes {
-            let Some(recipe) = mix.recipe else { continue };
-            let heard = self.heard.iter().copied();
-            mix.set_contributors(heard.filter(|(c, _)| match recipe {
-                Recipe::Everyone => true,
-                Recipe::Without(id) => c.id != id,
-                Recipe::Only(id) => c.id == id,
+        let heard = &self.heard;
+        self.mixes.for_each_in_use(|mix| {
+            let recipe = mix.recipe;
+            mix.set_contributors(heard.iter().copied().filter(|(c, _)| match recipe {
+                None | Some(Recipe::Everyone) => true,
+                Some(Recipe::Without(id)) => c.id != id,
+                Some(Recipe::Only(id)) => c.id == id,
             }));
-        }
+        });
     }
 
-    fn talker_recipe(&self, id: ParticipantId) -> Recipe {
-        if self.spec.chain.mix.is_some() { Recipe::Without(id) } else { Recipe::Only(id) }
-    }
-
-    fn quiet_recipe(&self, id: ParticipantId) -> Recipe {
-        if self.spec.chain.mix.is_some() { Recipe::Everyone } else { Recipe::Only(id) }
-    }
-
-    fn mix_of(&self, recipe: Recipe, class: OutputClass) -> Option<usize> {
-        self.mixes.iter().position(|mix| mix.recipe == Some(recipe) && mix.class == class)
-    }
-
-    fn leader_of(&self, recipe: Option<Recipe>) -> Option<usize> {
-        self.mixes.iter().position(|mix| mix.leads && mix.recipe == recipe)
-    }
-
-    /// Makes a mix one of `recipe` for listeners of `class`.
-    fn dedicate(&mut self, index: usize, recipe: Recipe, class: OutputClass) {
-        if self.mixes[index].recipe != Some(recipe) {
-            let led = self.mixes[index].leads;
-            let handed_over = self.give_up_lead(index);
-            let leads = self.leader_of(Some(recipe)).is_none();
-            let mix = &mut self.mixes[index];
-            // Its chain has stood still while another's ran for it.
-            if leads && mix.recipe.is_some() && (handed_over || !led) {
-                mix.catch_up();
-            }
-            (mix.recipe, mix.leads) = (Some(recipe), leads);
-        }
-        self.mixes[index].adopt(class);
-    }
-
-    /// Lets another mix of the same recipe go on with the output chain; false if there is none.
-    fn give_up_lead(&mut self, index: usize) -> bool {
-        if !std::mem::take(&mut self.mixes[index].leads) {
-            return false;
-        }
-        let recipe = self.mixes[index].recipe;
-        let heir = (0..self.mixes.len()).find(|i| *i != index && self.mixes[*i].recipe == recipe);
-        let both = heir.map(|heir| self.mixes.get_disjoint_mut([index, heir]));
-        let Some(Ok([mix, heir])) = both else { return false };
-        mix.hand_over(heir);
-        true
-    }
-
-    /// There are as many mixes as participants, so one is free whenever one is shared or given
-    /// up.
-    fn free_mix(&self) -> usize {
-        self.mixes.iter().position(|mix| mix.listeners == 0).unwrap_or(0)
-    }
-
-    fn release_mix(&mut self, index: usize) {
-        let listeners = self.mixes[index].listeners.saturating_sub(1);
-        self.mixes[index].listeners = listeners;
-        if listeners == 0 {
-            self.give_up_lead(index);
-            self.mixes[index].recipe = None;
+    /// What a participant is to hear, who is to have a mix of their `own` or not.
+    fn recipe(&self, id: ParticipantId, own: bool) -> Recipe {
+        match (self.spec.chain.mix.is_some(), own || !self.spec.economies.share_mixes) {
+            (true, false) => Recipe::Everyone,
+            (true, true) => Recipe::Without(id),
+            (false, _) => Recipe::Only(id),
         }
     }
 
@@ -643,20 +583,6 @@ impl std::fmt::Debug for Room {
             .field("participants", &self.participants.len())
             .finish_non_exhaustive()
     }
-}
-
-/// What listeners get while nobody talks: a packet that needs no encoder.
-fn encoded_silence(spec: &RoomSpec) -> Result<Vec<u8>, CodecError> {
-    let mut encoder = OpusEncoder::new(&spec.opus)?;
-    let samples = spec.latency.blocks_per_packet() * BLOCK_SAMPLES;
-    let mut payload = vec![0; MAX_ENCODED_BYTES];
-    let mut len = 0;
-    // The first packets of an encoder say more than the later ones.
-    for _ in 0..10 {
-        len = encoder.encode(&[0.0; MAX_PACKET_SAMPLES_OUT][..samples], &mut payload).unwrap_or(0);
-    }
-    payload.truncate(len);
-    Ok(payload)
 }
 
 const _: () = assert!(SILENCE_DBFS == -90.0, "documented in `Level`");

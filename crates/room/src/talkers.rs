@@ -13,11 +13,18 @@ const HOLD_BLOCKS: u32 = 50;
 const DISPLACE_DB: f32 = 6.0;
 /// Release of the level follower, in dB per block.
 const RELEASE_DB: f32 = 1.0;
+/// The standing of a voice comes nearer to its level by this share per block, within 60 ms: what is
+/// short displaces nobody. In the pauses of a turn it falls by less than [`DISPLACE_DB`], so that
+/// two who are equally loud do not take turns with each syllable.
+const STANDING_ATTACK: f32 = 0.15;
+const STANDING_RELEASE_DB: f32 = 0.1;
 
 /// Follows one participant's level after its chain and tells whether it talks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Activity {
     level_dbfs: f32,
+    /// How loud it is as a voice, over syllables and pauses: what talkers are chosen by.
+    standing_dbfs: f32,
     hold: u32,
     talking: bool,
 }
@@ -27,13 +34,16 @@ pub(crate) const SILENCE_DBFS: f32 = -90.0;
 
 impl Activity {
     pub(crate) const fn silent() -> Self {
-        Self { level_dbfs: SILENCE_DBFS, hold: 0, talking: false }
+        Self { level_dbfs: SILENCE_DBFS, standing_dbfs: SILENCE_DBFS, hold: 0, talking: false }
     }
 
     /// Takes the root mean square of one block; `None` when the participant is idle.
     pub(crate) fn block(&mut self, rms: Option<f32>) {
         let now = rms.map_or(SILENCE_DBFS, foldback_stage::amplitude_to_db).max(SILENCE_DBFS);
         self.level_dbfs = now.max(self.level_dbfs - RELEASE_DB);
+        let above = now - self.standing_dbfs;
+        self.standing_dbfs +=
+            if above > 0.0 { STANDING_ATTACK * above } else { -STANDING_RELEASE_DB.min(-above) };
         let threshold = if self.talking { STAY_DBFS } else { ENTER_DBFS };
         if now > threshold {
             self.hold = HOLD_BLOCKS;
@@ -77,7 +87,7 @@ impl Talkers {
         self.chosen.clear();
         for (id, activity, in_mix) in candidates.filter(|(_, a, _)| a.is_talking()) {
             let bonus = if in_mix { DISPLACE_DB } else { 0.0 };
-            let rank = activity.level_dbfs() + bonus;
+            let rank = activity.standing_dbfs + bonus;
             let place = self.chosen.iter().position(|(_, r)| rank > *r);
             self.chosen.insert(place.unwrap_or(self.chosen.len()), (id, rank));
             self.chosen.truncate(self.max);
@@ -93,9 +103,11 @@ impl Talkers {
 mod tests {
     use super::*;
 
+    /// Somebody who has talked at that level for 0.3 s.
     fn talking(level_dbfs: f32) -> Activity {
         let mut activity = Activity::silent();
-        activity.block(Some(foldback_stage::db_to_amplitude(level_dbfs)));
+        let rms = Some(foldback_stage::db_to_amplitude(level_dbfs));
+        (0..30).for_each(|_| activity.block(rms));
         activity
     }
 
@@ -126,5 +138,35 @@ mod tests {
         assert!(talkers.contains(ids[1]) && talkers.contains(ids[2]));
         offer(&mut talkers, [true, true, false]);
         assert!(talkers.contains(ids[0]), "3 dB louder is not enough to displace");
+    }
+
+    #[test]
+    fn a_pause_within_speech_gives_the_place_to_nobody_who_is_as_loud() {
+        let mut talkers = Talkers::new(1);
+        let (mut pausing, steady) = (talking(-26.0), talking(-26.0));
+        for _ in 0..HOLD_BLOCKS - 1 {
+            pausing.block(Some(0.0));
+            let all = [(ParticipantId(1), pausing, true), (ParticipantId(2), steady, false)];
+            talkers.choose(all.into_iter());
+            assert!(talkers.contains(ParticipantId(1)));
+        }
+        pausing.block(Some(0.0));
+        assert!(!pausing.is_talking(), "its turn is over");
+    }
+
+    #[test]
+    fn what_is_loud_but_short_displaces_nobody_and_a_louder_voice_does_within_a_third_of_a_second()
+    {
+        let talker = (ParticipantId(1), talking(-26.0), true);
+        let after = |blocks: u32| {
+            let mut louder = Activity::silent();
+            let rms = Some(foldback_stage::db_to_amplitude(-16.0));
+            (0..blocks).for_each(|_| louder.block(rms));
+            let mut talkers = Talkers::new(1);
+            talkers.choose([talker, (ParticipantId(2), louder, false)].into_iter());
+            talkers.contains(ParticipantId(2))
+        };
+        assert!(!after(8), "a knock of 80 ms");
+        assert!(after(30), "a voice of 300 ms");
     }
 }

@@ -8,7 +8,8 @@ use audiopus::coder::Encoder;
 use audiopus::{Application, Channels, SampleRate};
 use foldback_chain::{ChainSpec, MixSpec, NoProbe};
 use foldback_room::{
-    Admission, EncodedFrame, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec, TICK,
+    Admission, Economies, EncodedFrame, LatencyProfile, OpusSettings, ParticipantId, Room,
+    RoomSpec, TICK,
 };
 
 const TALKER: ParticipantId = ParticipantId(1);
@@ -31,6 +32,7 @@ impl Bench {
             chain: Arc::new(chain),
             opus: OpusSettings::default(),
             latency: LatencyProfile::Balanced,
+            economies: Economies::default(),
         };
         let mut room = Room::new(spec.clone()).expect("a room");
         for id in [TALKER, LISTENER] {

@@ -9,8 +9,8 @@ use audiopus::coder::Encoder;
 use audiopus::{Application, Channels, SampleRate};
 use foldback_chain::{ChainSpec, MixSpec, Probe, StageSpec};
 use foldback_room::{
-    Admission, EncodedFrame, LatencyProfile, OpusSettings, ParticipantId, Room, RoomProbe,
-    RoomSpec, TICK,
+    Admission, Economies, EncodedFrame, LatencyProfile, OpusSettings, ParticipantId, Room,
+    RoomProbe, RoomSpec, TICK,
 };
 use foldback_stage::{AudioBlock, BlockContext, Stage, StageKind};
 
@@ -51,7 +51,7 @@ fn spec(inputs: usize) -> RoomSpec {
     let (mix, output) = (Some(MixSpec { max_talkers: 8 }), stages(1));
     let chain = ChainSpec { name: "talk".into(), input: stages(inputs), mix, output };
     let (opus, latency) = (OpusSettings::default(), LatencyProfile::Balanced);
-    RoomSpec { chain: Arc::new(chain), opus, latency }
+    RoomSpec { chain: Arc::new(chain), opus, latency, economies: Economies::default() }
 }
 
 #[test]

@@ -11,11 +11,14 @@ use foldback_config::{
     ServerConfig, Variable, check_listen, check_public_address, describe_chain, describe_kinds,
     environment_variables, json_schema, unknown_variables,
 };
+use foldback_room::Economies;
 use tracing_subscriber::EnvFilter;
 
 use crate::bench::{self, BenchOptions};
+use crate::capacity::{self, CapacityOptions};
 use crate::clock;
 use crate::config_file::{self, ConfigSource};
+use crate::load::{self, LoadOptions};
 use crate::new_stage::{self, NewStageOptions};
 use crate::operator::TOKEN_VARIABLE;
 use crate::process::{self, ProcessOptions};
@@ -74,6 +77,16 @@ enum Command {
     /// Prints times per block of 10 ms, the share of these 10 ms, the algorithmic delay, and the
     /// allocations that should be 0.
     Bench(BenchOptions),
+    /// Load a server with WebRTC clients, and measure what they get.
+    ///
+    /// Prints how fast they joined, what was lost, how long sound took from mouth to ear, and with
+    /// --server-pid what the server spent on it. docs/load.md says what each figure means.
+    Load(LoadOptions),
+    /// Find out how much of a conference this machine carries.
+    ///
+    /// Starts a server of its own, and loads it with more and more rooms of the same kind until its
+    /// ticks are late or packets are lost. Clients and server share the machine.
+    Capacity(CapacityOptions),
     /// Lay out the crate of a new stage, to be loaded from a library of its own.
     ///
     /// What it makes is a stage that works, with its tests: docs/writing-a-stage.md goes on from
@@ -104,6 +117,14 @@ struct ServeOptions {
     /// --listen 0.0.0.0:8443 another device can join, after it accepted the unknown certificate.
     #[arg(long)]
     dev_tls: bool,
+    /// Give each listener an output chain and an encoder of their own: to measure what sharing
+    /// them saves (docs/measurements.md).
+    #[arg(long, hide = true)]
+    no_sharing: bool,
+    /// Decode everybody, run everybody's chain and encode every mix, silent or not: to measure what
+    /// it saves not to.
+    #[arg(long, hide = true)]
+    no_silence_skipping: bool,
 }
 
 /// Variables that begin as settings do and are none: the token, and what foldback's own tests are told.
@@ -126,6 +147,8 @@ pub fn main() -> ExitCode {
         }),
         Command::Process(options) => process::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Load(options) => load::run(&options),
+        Command::Capacity(options) => capacity::run(&options),
         Command::NewStage(options) => new_stage::run(&options),
     };
     match done {
@@ -145,6 +168,8 @@ fn run_server(options: ServeOptions) -> Result<(), String> {
         tracing::warn!("{sentence}");
     }
     let dev_tls = options.dev_tls;
+    let economies =
+        Economies { share_mixes: !options.no_sharing, skip_silence: !options.no_silence_skipping };
     let source = ConfigSource::new(options.config.clone(), move |config| {
         config.set_from_environment(|variable| std::env::var_os(variable))?;
         options.set(&mut config.server);
@@ -152,7 +177,7 @@ fn run_server(options: ServeOptions) -> Result<(), String> {
     });
     let loaded = source.read()?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    let served = runtime.block_on(serve::serve(source, loaded, dev_tls));
+    let served = runtime.block_on(serve::serve(source, loaded, dev_tls, economies));
     served.map_err(|error| format!("error: {error}"))
 }
 

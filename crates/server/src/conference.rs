@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use foldback_chain::ChainSpec;
 use foldback_config::{Config, LatencyMode};
 use foldback_peer::Peer;
-use foldback_room::{LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec};
+use foldback_room::{Economies, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec};
 use foldback_worker::{Command, RoomKey, WorkerHandle};
 use tokio::sync::watch;
 
@@ -25,6 +25,7 @@ pub struct Conference {
     pub(crate) running: RwLock<Arc<Running>>,
     opus: OpusSettings,
     latency: LatencyProfile,
+    economies: Economies,
     pub(crate) workers: Vec<WorkerHandle>,
     state: Mutex<State>,
     echoes: AtomicU64,
@@ -78,7 +79,7 @@ pub struct RoomInfo {
 impl Conference {
     /// A conference without rooms on `workers` (at least one).
     #[must_use]
-    pub fn new(config: Config, workers: Vec<WorkerHandle>) -> Arc<Self> {
+    pub fn new(config: Config, workers: Vec<WorkerHandle>, economies: Economies) -> Arc<Self> {
         let opus = OpusSettings {
             bitrate_bps: i32::try_from(config.opus.bitrate_bps).unwrap_or(i32::MAX),
             complexity: u8::try_from(config.opus.complexity).unwrap_or(u8::MAX),
@@ -94,6 +95,7 @@ impl Conference {
             running: RwLock::new(Running::new(config)),
             opus,
             latency,
+            economies,
             workers,
             state: Mutex::default(),
             echoes: AtomicU64::new(0),
@@ -316,7 +318,7 @@ impl Conference {
 
     /// What a room with that chain is made of.
     pub(crate) fn spec(&self, chain: Arc<ChainSpec>) -> RoomSpec {
-        RoomSpec { chain, opus: self.opus, latency: self.latency }
+        RoomSpec { chain, opus: self.opus, latency: self.latency, economies: self.economies }
     }
 
     pub(crate) fn running(&self) -> Arc<Running> {

@@ -276,6 +276,7 @@ mod tests {
 
     use axum::extract::ws::Utf8Bytes;
     use foldback_metrics::Metrics;
+    use foldback_room::Economies;
     use foldback_stage::RawValue;
     use foldback_worker::{MediaSocket, WorkerConfig, spawn};
     use tokio::sync::mpsc::{Receiver, channel};
@@ -295,7 +296,8 @@ mod tests {
         let metrics = Metrics::default().for_worker();
         let (events, mut queue) = channel(64);
         let worker = WorkerConfig { index: 0, socket, metrics, events, on_start: || {} };
-        let conference = Conference::new(config, vec![spawn(worker).expect("a thread")]);
+        let conference =
+            Conference::new(config, vec![spawn(worker).expect("a thread")], Economies::default());
         let pump = Arc::clone(&conference);
         std::thread::spawn(move || {
             while let Some(event) = queue.blocking_recv() {

@@ -6,6 +6,7 @@
 
 pub mod addresses;
 mod bench;
+mod capacity;
 pub mod chain_info;
 pub mod chain_view;
 pub mod cli;
@@ -19,6 +20,7 @@ mod control_api;
 mod events;
 pub mod http;
 mod live;
+mod load;
 pub mod message;
 pub mod names;
 mod new_stage;

@@ -358,6 +358,8 @@ impl Version {
 mod tests {
     use std::time::Duration;
 
+    use foldback_room::Economies;
+
     use super::*;
 
     const TALK: &str = "[chain.talk]\nstages = [{ kind = \"mix\" }]\n";
@@ -373,7 +375,7 @@ mod tests {
         std::fs::write(&file, TALK).expect("a file");
         let source = ConfigSource::new(Some(file.clone()), |_| Ok(()));
         let loaded = source.read().expect("valid");
-        let conference = Conference::new(loaded.config.clone(), Vec::new());
+        let conference = Conference::new(loaded.config.clone(), Vec::new(), Economies::default());
         let reloader = Reloader::new(source, loaded, conference, Metrics::default());
         std::fs::write(&file, format!("# 2\n{TALK}")).expect("a file");
         let watching = tokio::spawn(on_change(Arc::clone(&reloader), file));

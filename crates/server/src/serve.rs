@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use foldback_config::{Config, ServerConfig};
 use foldback_metrics::Metrics;
+use foldback_room::Economies;
 use foldback_worker::{Event, MediaSocket, WorkerConfig, WorkerHandle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -22,11 +23,17 @@ use crate::{addresses, plugins, tls};
 /// Events of workers that may wait.
 const EVENTS: usize = 4096;
 
-/// Serves until a signal ends it: what is `loaded`, and what `source` says later on.
+/// Serves until a signal ends it: what is `loaded`, and what `source` says later on. `economies`
+/// are all that there are, but for measurements.
 ///
 /// # Errors
 /// When a port cannot be had, or a thread, or the operator token is none.
-pub async fn serve(source: ConfigSource, loaded: Loaded, dev_tls: bool) -> Result<(), ServeError> {
+pub async fn serve(
+    source: ConfigSource,
+    loaded: Loaded,
+    dev_tls: bool,
+    economies: Economies,
+) -> Result<(), ServeError> {
     let config = loaded.config.clone();
     let listen = config.server.listen;
     let token_file = config.server.operator_token_file.as_deref();
@@ -48,7 +55,7 @@ pub async fn serve(source: ConfigSource, loaded: Loaded, dev_tls: bool) -> Resul
     let workers = start_workers(&config, &public, &metrics, &events)?;
     let chains: Vec<_> = config.chains.iter().map(|chain| chain.name.clone()).collect();
     let watched = source.file().filter(|_| config.server.watch_config).map(Path::to_owned);
-    let conference = Conference::new(config, workers);
+    let conference = Conference::new(config, workers, economies);
     let reloader = Reloader::new(source, loaded, conference.clone(), metrics.clone());
     let app = App { conference: conference.clone(), metrics, operator, reloader: reloader.clone() };
     if let Some(file) = watched {

@@ -9,5 +9,6 @@ pub mod clock;
 pub mod net;
 pub mod playout;
 pub mod sim;
+pub mod studio;
 
 pub use foldback_stage_testkit::{alloc, guard_allocations, measure, signal};

@@ -16,8 +16,8 @@ use audiopus::{Application, Bitrate, Channels, MutSignals, SampleRate};
 use foldback_chain::{ChainSpec, NoProbe};
 use foldback_peer::{Closed, EchoStrings, NetworkReport, Peer, PeerOptions, ReceivedFrame, Sink};
 use foldback_room::{
-    Admission, ChainChange, InputChange, LatencyProfile, OpusSettings, ParticipantId, Room,
-    RoomSpec, TICK,
+    Admission, ChainChange, Economies, InputChange, LatencyProfile, OpusSettings, ParticipantId,
+    Room, RoomSpec, TICK,
 };
 use foldback_stage::BLOCK_SAMPLES;
 use foldback_worker::{Fanout, encoded};
@@ -105,10 +105,11 @@ impl SimConference {
     ) -> Self {
         let clock = SimClock::new();
         foldback_peer::install_crypto(clock.now());
+        let spec = RoomSpec { chain, opus, latency, economies: Economies::default() };
         Self {
             network: Network::new(seed, LinkSpec::delayed(link.delay)),
             link,
-            room: Room::new(RoomSpec { chain, opus, latency }).expect("a room"),
+            room: Room::new(spec).expect("a room"),
             peers: BTreeMap::new(),
             fanout: Fanout::default(),
             clients: BTreeMap::new(),
@@ -145,6 +146,7 @@ impl SimConference {
             Peer::accept(&offer, &options, EchoStrings::No, now).expect("the offer is usable");
         client.accept(&answer);
         self.room.join(id, Admission::build(self.room.spec()).expect("a participant"));
+        self.room.set_dtx(id, peer.wants_dtx());
         self.peers.insert(id, peer);
         self.clients.insert(id, client);
         id

@@ -108,6 +108,7 @@ impl Worker {
         let input = resolve(&mut self.metrics, chain, &chain.input);
         open.room.join(id, admission);
         open.room.set_muted(id, muted);
+        open.room.set_dtx(id, peer.wants_dtx());
         self.demux.add(id, peer.local_ufrag());
         self.members.insert(id, Member::new(room, input, peer));
         let now = Instant::now();

@@ -11,7 +11,9 @@ use foldback_allocations::of_this_thread;
 use foldback_chain::{ChainSpec, MixSpec};
 use foldback_metrics::Metrics;
 use foldback_peer::{EchoStrings, Peer, PeerOptions, install_crypto};
-use foldback_room::{Admission, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec, TICK};
+use foldback_room::{
+    Admission, Economies, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec, TICK,
+};
 use str0m::change::SdpAnswer;
 use str0m::media::{Direction, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
@@ -101,6 +103,7 @@ impl Bench {
             chain: Arc::new(chain),
             opus: OpusSettings::default(),
             latency: LatencyProfile::Balanced,
+            economies: Economies::default(),
         };
         let room = Room::new(spec.clone()).expect("a room");
         bench.command(Command::OpenRoom(RoomKey(1), Box::new(room)));

@@ -43,12 +43,14 @@ pub(super) struct Voice {
     beginning: bool,
     /// The last block was not silence: what comes next must not begin with a step.
     sounding: bool,
+    /// What the sender says to be silence is not decoded.
+    spares_silence: bool,
     /// For how long the sender has claimed to be silent.
     silent_for: u32,
 }
 
 impl Voice {
-    pub(super) fn new() -> Result<Self, CodecError> {
+    pub(super) fn new(spares_silence: bool) -> Result<Self, CodecError> {
         Ok(Self {
             fifo: SampleFifo::new(),
             decoder: OpusDecoder::new()?,
@@ -60,6 +62,7 @@ impl Voice {
             in_dtx: false,
             beginning: false,
             sounding: false,
+            spares_silence,
             silent_for: 0,
         })
     }
@@ -88,7 +91,7 @@ impl Voice {
 
     /// Whether the sender says that it is silent, and has done so for a while.
     pub(super) fn claims_silence(&self) -> bool {
-        self.silent_for >= IDLE_AFTER_SAMPLES
+        self.spares_silence && self.silent_for >= IDLE_AFTER_SAMPLES
     }
 
     /// A block of sound was given out.
@@ -131,25 +134,22 @@ impl Voice {
         // Where only as much was made up as was lost, and at full level, the decoder goes on by
         // itself.
         let joins = late || made_up > CONCEALED / 2;
-        // The claim of silence spares the decoding.
-        let spared = self.claims_silence();
+        if self.claims_silence() {
+            return self.spare(slot);
+        }
         let mut goes_on = [0.0; JOIN_SEARCH + JOIN_FADE];
-        if joins && !spared {
+        if joins {
             let _ = self.decoder.conceal(&mut goes_on);
             let voice = CONCEALED.saturating_sub(made_up) as f32 / (CONCEALED / 2) as f32;
             goes_on.iter_mut().for_each(|s| *s *= voice.min(1.0));
         }
         let sound = &mut self.scratch[..samples];
         let mut decoded = samples;
-        if spared {
-            sound.fill(0.0);
-        } else {
-            match self.decoder.decode(&frame.payload, sound) {
-                Some(count) => decoded = count.min(samples),
-                None => {
-                    stats.packets_invalid += 1;
-                    let _ = self.decoder.conceal(sound);
-                }
+        match self.decoder.decode(&frame.payload, sound) {
+            Some(count) => decoded = count.min(samples),
+            None => {
+                stats.packets_invalid += 1;
+                let _ = self.decoder.conceal(sound);
             }
         }
         if std::mem::take(&mut self.beginning) {
@@ -159,15 +159,22 @@ impl Voice {
         }
         self.in_dtx = frame.payload.len() <= DTX_BYTES;
         self.concealing = false;
-        if joins && !spared {
+        if joins {
             self.join(&goes_on, decoded, if late { JOIN_SEARCH } else { 0 }, stats);
         } else if let Some(space) = self.fifo.push_space(decoded) {
             space.copy_from_slice(&self.scratch[..decoded]);
         }
-        if !spared {
-            self.noise.learn(&self.scratch[..decoded]);
-        }
+        self.noise.learn(&self.scratch[..decoded]);
         self.fifo.mark_arrival(frame.arrival);
+    }
+
+    /// The sender says that the packet holds silence: that spares the decoding.
+    fn spare(&mut self, slot: &Slot) {
+        self.beginning = false;
+        self.in_dtx = slot.frame.payload.len() <= DTX_BYTES;
+        self.concealing = false;
+        let _ = self.fifo.push_space(slot.samples.min(MAX_PACKET_SAMPLES));
+        self.fifo.mark_arrival(slot.frame.arrival);
     }
 
     /// Puts what is missing before a packet into the queue: by the packet's FEC, if it has it, else

@@ -1,7 +1,7 @@
 //! `foldback bench`: what chains cost on this machine.
 
 mod report;
-mod voice;
+pub(crate) mod voice;
 
 use std::path::PathBuf;
 

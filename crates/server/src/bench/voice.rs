@@ -22,7 +22,7 @@ pub(super) fn microphone(far_end: &[f32]) -> Vec<f32> {
 /// `samples` of something that voice detectors and suppressors take for a talker: harmonics of a
 /// pitch that glides, four syllables a second, hissing between some of them, and a pause in every
 /// third second. The rms is about -26 dBFS.
-pub(super) fn voice(pitch_hz: f32, samples: usize) -> Vec<f32> {
+pub(crate) fn voice(pitch_hz: f32, samples: usize) -> Vec<f32> {
     const HARMONICS: u32 = 12;
     let mut random = Random(1);
     let mut phase = 0.0;

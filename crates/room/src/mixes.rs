@@ -1,0 +1,171 @@
+//! The mixes of a room: which of them somebody hears, and which run an output chain.
+
+use crate::codec::CodecError;
+use crate::mix::{Mix, Quiet, Recipe};
+use crate::output_class::OutputClass;
+use crate::room::RoomSpec;
+
+/// A pool of mixes, as many as participants: the most that can be distinct. Those in use are known
+/// by a list, so that a tick costs nothing for the others.
+pub(crate) struct Mixes {
+    all: Vec<Mix>,
+    in_use: Vec<usize>,
+    quiet: Quiet,
+}
+
+impl Mixes {
+    /// Allocates.
+    pub(crate) fn new(spec: &RoomSpec) -> Result<Self, CodecError> {
+        Ok(Self { all: Vec::new(), in_use: Vec::new(), quiet: Quiet::new(spec)? })
+    }
+
+    /// One more, for one more participant. Allocates.
+    pub(crate) fn push(&mut self, mix: Mix) {
+        self.all.push(mix);
+        self.in_use.reserve(self.all.len() - self.in_use.len());
+    }
+
+    /// Takes one out that nobody hears, of which there is one since a participant left: with it, the
+    /// index that another one had, and the one it has from now on.
+    pub(crate) fn pop(&mut self) -> (Mix, usize, usize) {
+        let free = self.free();
+        let mix = self.all.swap_remove(free);
+        let moved = self.all.len();
+        for index in self.in_use.iter_mut().filter(|index| **index == moved) {
+            *index = free;
+        }
+        (mix, moved, free)
+    }
+
+    pub(crate) fn get(&self, index: usize) -> &Mix {
+        &self.all[index]
+    }
+
+    /// Those that somebody hears, and all others.
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Mix> {
+        self.all.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> std::slice::IterMut<'_, Mix> {
+        self.all.iter_mut()
+    }
+
+    /// Calls `act` on each that somebody hears.
+    pub(crate) fn for_each_in_use(&mut self, mut act: impl FnMut(&mut Mix)) {
+        for index in &self.in_use {
+            act(&mut self.all[*index]);
+        }
+    }
+
+    /// Calls `act` on each that somebody hears and that leaves the output chain to another, with
+    /// that other one.
+    pub(crate) fn for_each_led(&mut self, mut act: impl FnMut(&mut Mix, &Mix)) {
+        for index in &self.in_use {
+            let mix = &self.all[*index];
+            let leader = mix.recipe.filter(|_| !mix.leads).and_then(|r| self.leader_of(r));
+            let both = leader.map(|leader| self.all.get_disjoint_mut([*index, leader]));
+            if let Some(Ok([mix, leader])) = both {
+                act(mix, leader);
+            }
+        }
+    }
+
+    /// Somebody new listens, who has heard nothing yet. Returns the mix to hear.
+    pub(crate) fn admit(&mut self, recipe: Recipe, class: OutputClass) -> usize {
+        let mix = self.find(recipe, class).unwrap_or_else(|| {
+            let free = self.free();
+            self.all[free].clear(&self.quiet);
+            self.dedicate(free, recipe, class);
+            free
+        });
+        self.add_listener(mix);
+        mix
+    }
+
+    /// Moves a listener of the mix `from` to one of `recipe` and `class`, which is returned.
+    pub(crate) fn transfer(&mut self, from: usize, recipe: Recipe, class: OutputClass) -> usize {
+        let to = match self.find(recipe, class) {
+            Some(existing) => existing,
+            None if self.all[from].listeners == 1 => {
+                // Nobody else hears it: the encoder goes on under the new rule, without a seam.
+                self.dedicate(from, recipe, class);
+                return from;
+            }
+            None => {
+                let free = self.free();
+                if let Ok([from, to]) = self.all.get_disjoint_mut([from, free]) {
+                    to.prime(from);
+                }
+                self.dedicate(free, recipe, class);
+                free
+            }
+        };
+        self.release(from);
+        self.add_listener(to);
+        to
+    }
+
+    /// A listener of the mix hears it no more.
+    pub(crate) fn release(&mut self, index: usize) {
+        let listeners = self.all[index].listeners.saturating_sub(1);
+        self.all[index].listeners = listeners;
+        if listeners == 0 {
+            self.give_up_lead(index);
+            self.all[index].recipe = None;
+            self.in_use.retain(|used| *used != index);
+        }
+    }
+
+    fn add_listener(&mut self, index: usize) {
+        if self.all[index].listeners == 0 {
+            self.in_use.push(index);
+        }
+        self.all[index].listeners += 1;
+    }
+
+    fn find(&self, recipe: Recipe, class: OutputClass) -> Option<usize> {
+        let fits = |mix: &Mix| mix.recipe == Some(recipe) && mix.class == class;
+        self.in_use.iter().copied().find(|index| fits(&self.all[*index]))
+    }
+
+    fn leader_of(&self, recipe: Recipe) -> Option<usize> {
+        let fits = |mix: &Mix| mix.leads && mix.recipe == Some(recipe);
+        self.in_use.iter().copied().find(|index| fits(&self.all[*index]))
+    }
+
+    /// Makes a mix one of `recipe` for listeners of `class`.
+    fn dedicate(&mut self, index: usize, recipe: Recipe, class: OutputClass) {
+        if self.all[index].recipe != Some(recipe) {
+            let led = self.all[index].leads;
+            let handed_over = self.give_up_lead(index);
+            let leads = self.leader_of(recipe).is_none();
+            let mix = &mut self.all[index];
+            // Its chain has stood still while another's ran for it.
+            if leads && mix.recipe.is_some() && (handed_over || !led) {
+                mix.catch_up();
+            }
+            (mix.recipe, mix.leads) = (Some(recipe), leads);
+        }
+        self.all[index].adopt(class);
+    }
+
+    /// Lets another mix of the same recipe go on with the output chain; false if there is none.
+    fn give_up_lead(&mut self, index: usize) -> bool {
+        if !std::mem::take(&mut self.all[index].leads) {
+            return false;
+        }
+        let recipe = self.all[index].recipe;
+        let mut others = self.in_use.iter().copied().filter(|other| *other != index);
+        let heir = others.find(|other| self.all[*other].recipe == recipe);
+        let both = heir.map(|heir| self.all.get_disjoint_mut([index, heir]));
+        let Some(Ok([mix, heir])) = both else { return false };
+        mix.hand_over(heir);
+        true
+    }
+
+    /// There are as many mixes as participants, so one is free whenever one is shared or given
+    /// up.
+    fn free(&self) -> usize {
+        self.all.iter().position(|mix| mix.listeners == 0).unwrap_or(0)
+    }
+}

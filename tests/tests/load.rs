@@ -1,0 +1,103 @@
+//! `foldback load` against a server of the same binary.
+
+use std::process::Command;
+
+use foldback_tests::{Server, foldback};
+use serde_json::Value;
+
+fn load(server: &Server, options: &[&str]) -> (bool, String, String) {
+    let output = Command::new(foldback())
+        .args(["load", "--url", &server.url("/")])
+        .args(options)
+        .output()
+        .expect("the command runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.success(), text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_joins_and_markers_are_heard_in_time() {
+    let server = Server::start_with_file("clean.toml").await;
+    let pid = server.pid().to_string();
+    let (done, json, errors) = load(
+        &server,
+        &["--rooms", "2", "--participants", "4", "--talkers", "2", "--seconds", "3"]
+            .into_iter()
+            .chain(["--ramp", "100", "--decode-percent", "50", "--json", "--server-pid", &pid])
+            .collect::<Vec<_>>(),
+    );
+    assert!(done, "{errors}");
+    let report: Value = serde_json::from_str(&json).expect("JSON");
+    let figure = |path: &str| report.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN);
+    assert_eq!(figure("/joining/joined"), 8.0, "{json}");
+    assert!(figure("/joining/first_media/median_ms") < 3_000.0, "{json}");
+    assert_eq!(figure("/joining/broken_off"), 0.0, "{json}");
+    assert_eq!(figure("/packets/lost"), 0.0, "{json}");
+    // Four talkers for 3 s at 50 packets a second, and eight who hear somebody; more where the
+    // machine lets it take longer.
+    assert!(figure("/packets/sent") >= 580.0, "{json}");
+    assert!(figure("/packets/received") >= 1_100.0, "{json}");
+    assert_eq!(figure("/mouth_to_ear/listeners"), 4.0, "{json}");
+    assert!(figure("/mouth_to_ear/markers_expected") >= 2.0, "{json}");
+    let found = figure("/mouth_to_ear/markers_found");
+    assert_eq!(found, figure("/mouth_to_ear/markers_expected"), "{json}");
+    let delay_ms = figure("/mouth_to_ear/delay/median_ms");
+    assert!((20.0..120.0).contains(&delay_ms), "{json}");
+    assert!(figure("/server/cpu_ms_per_participant") > 0.0, "{json}");
+    assert!(figure("/server/ticks") >= 250.0, "{json}");
+    assert!(errors.contains("joined") && errors.contains("measuring"), "{errors}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_told_in_the_words_of_the_server() {
+    let server = Server::start_with_file("clean.toml").await;
+    for signalling in ["ws", "offer"] {
+        let options = ["--room", "no room", "--signalling", signalling, "--seconds", "1"];
+        let (done, _, errors) = load(&server, &options);
+        assert!(!done, "the room's name has a blank in it");
+        assert!(errors.contains("nobody could join: ") && errors.contains("room"), "{errors}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told() {
+    let output = Command::new(foldback())
+        .args(["load", "--url", "http://127.0.0.1:1"])
+        .output()
+        .expect("the command runs");
+    assert!(!output.status.success());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("http://127.0.0.1:1/ cannot be reached"), "{errors}");
+}
+
+#[test]
+fn capacity_starts_a_server_of_its_own_and_loads_it() {
+    let output = Command::new(foldback())
+        .args(["capacity", "--room-size", "2", "--max-rooms", "1", "--seconds", "1", "--json"])
+        .args(["--max-lateness-ms", "1000"])
+        .output()
+        .expect("the command runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let step = &found["steps"][0];
+    assert_eq!(step["report"]["joining"]["joined"], 2, "{found}");
+    // A machine that is busy with other things may not even have time for two clients.
+    match found["limit"].as_str() {
+        Some("asked") => assert_eq!(found["carried"]["participants"], 2, "{found}"),
+        _ => assert_eq!(found["carried"], Value::Null, "{found}"),
+    }
+    assert!(errors.contains("1 rooms, 2 participants: "), "{errors}");
+}
+
+#[test]
+fn a_server_that_cannot_start_is_told_with_its_own_mistake() {
+    let output = Command::new(foldback())
+        .args(["capacity", "--config", "/nowhere.toml"])
+        .output()
+        .expect("the command runs");
+    assert!(!output.status.success());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("/nowhere.toml"), "{errors}");
+    assert!(errors.contains("the server does not start"), "{errors}");
+}

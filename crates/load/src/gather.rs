@@ -10,7 +10,6 @@ use crate::ears::HeardReport;
 use crate::engine::EngineReport;
 use crate::plan::LoadPlan;
 use crate::report::{ClientSide, Joining, MouthToEar, Packets, Report, ServerSide};
-use crate::run::JOIN_TIMEOUT;
 use crate::server::Ticks;
 use crate::statistics::{Summary, rounded};
 use crate::system::{self, MachineTime};
@@ -70,7 +69,7 @@ fn is_up(client: &&Client) -> bool {
 fn joining(plan: &LoadPlan, clients: &[&Client], mut failures: BTreeMap<String, usize>) -> Joining {
     let up: Vec<_> = clients.iter().copied().filter(is_up).collect();
     if up.len() < clients.len() {
-        let reason = format!("ICE and DTLS were not up after {} s", JOIN_TIMEOUT.as_secs());
+        let reason = "ICE and DTLS did not come up".to_owned();
         failures.insert(reason, clients.len() - up.len());
     }
     let after = |at: fn(&Client) -> Option<Instant>| {

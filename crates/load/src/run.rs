@@ -23,8 +23,9 @@ use crate::signalling::{self, Membership};
 use crate::system;
 use crate::voice::Voices;
 
-/// A server that has not answered, or a session that is not up, by then failed.
-pub(crate) const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
+/// A server that has not answered by then does not. Sessions that are not up by then after the last
+/// join are waited for no longer.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// Jitter buffers and levels settle before it is measured.
 const SETTLING: Duration = Duration::from_secs(1);
 const TELL_EVERY: Duration = Duration::from_millis(250);

@@ -7,21 +7,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use foldback_benches::EMPTY;
 use foldback_chain::{Chain, NoProbe, Probe, StageSpec};
-use foldback_stage::{AudioBlock, AudioBuffer, BlockContext, Stage, StageFormat, StageKind};
-
-static EMPTY: StageKind = StageKind {
-    name: "empty",
-    about: "Does nothing.",
-    params: &[],
-    build: &|_, _| Ok(Box::new(Empty)),
-};
-
-struct Empty;
-
-impl Stage for Empty {
-    fn process(&mut self, _block: &mut AudioBlock<'_>, _cx: &mut BlockContext<'_>) {}
-}
+use foldback_stage::{AudioBuffer, BlockContext, StageFormat};
 
 /// As a worker times its stages.
 struct Clock(Instant, u64);

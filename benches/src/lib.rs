@@ -1,5 +1,6 @@
 //! Benchmarks over several crates stand in `benches/`; here is what they share.
 
+mod empty;
 mod meeting;
 
 use std::f32::consts::TAU;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use audiopus::coder::Encoder;
 use audiopus::{Application, Channels, SampleRate};
 
+pub use empty::EMPTY;
 pub use meeting::Meeting;
 
 /// A second of voice-like sound as a client sends it: 50 packets of 20 ms.

@@ -2,10 +2,10 @@
 
 use std::hint::black_box;
 
-use foldback_benches::Meeting;
+use foldback_benches::{EMPTY, Meeting};
 use foldback_chain::{Chain, NoProbe, StageSpec};
 use foldback_room::{Economies, OpusSettings};
-use foldback_stage::{AudioBlock, AudioBuffer, BlockContext, Stage, StageFormat, StageKind};
+use foldback_stage::{AudioBuffer, BlockContext, StageFormat};
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
@@ -50,17 +50,4 @@ fn chain() {
 #[inline(never)]
 fn counted_chain(chain: &mut Chain, audio: &mut AudioBuffer) {
     chain.process(black_box(audio), &mut BlockContext::default(), &mut NoProbe);
-}
-
-static EMPTY: StageKind = StageKind {
-    name: "empty",
-    about: "Does nothing.",
-    params: &[],
-    build: &|_, _| Ok(Box::new(Empty)),
-};
-
-struct Empty;
-
-impl Stage for Empty {
-    fn process(&mut self, _block: &mut AudioBlock<'_>, _cx: &mut BlockContext<'_>) {}
 }

@@ -297,9 +297,9 @@ impl Room {
             self.listen_to(index, now, probe);
         }
         self.choose_talkers();
-        let mut all = self.participants.iter().enumerate();
+        let contributing = self.participants.iter().enumerate().filter(|(_, p)| p.contributes);
         self.voices.clear();
-        self.voices.extend(all.by_ref().filter(|(_, p)| p.contributes).map(|(index, _)| index));
+        self.voices.extend(contributing.map(|(index, _)| index));
         for index in 0..self.participants.len() {
             self.assign_mix(index);
         }

@@ -9,8 +9,8 @@ use std::time::Instant;
 use audioadapter_buffers::direct::SequentialSlice;
 use biquad::{Biquad, Coefficients, DirectForm2Transposed, ToHertz, Type};
 use ebur128::{EbuR128, Mode};
-use foldback_plugin_denoise::denoise;
-use foldback_plugin_filter::{equaliser, high_pass};
+use foldback_plugin_denoise::{denoise, vad};
+use foldback_plugin_filter::{equaliser, high_pass, low_pass};
 use foldback_plugin_loudness::loudness;
 use foldback_plugin_resample::band_limit;
 use foldback_plugin_webrtc::echo_delay::EchoDelay;
@@ -53,8 +53,15 @@ fn pure_rust(sound: &Sound) {
         network.process_frame(block, &scaled);
         block.iter_mut().for_each(|sample| *sample /= 32_768.0);
     });
-    let mut one = sections(&[1000.0]);
-    beside("high-pass", sound, stage(&high_pass::KIND), |_, block| filter(&mut one, block));
+    let mut network = DenoiseState::new();
+    let mut unheard = [0.0; BLOCK_SAMPLES];
+    beside("vad", sound, stage(&vad::KIND), |_, block| {
+        network.process_frame(&mut unheard, &block.map(|sample| sample * 32_768.0));
+    });
+    for (name, kind) in [("high-pass", &high_pass::KIND), ("low-pass", &low_pass::KIND)] {
+        let mut one = sections(&[1000.0]);
+        beside(name, sound, stage(kind), |_, block| filter(&mut one, block));
+    }
     let mut five = sections(&[120.0, 250.0, 1000.0, 4000.0, 8000.0]);
     let bands = ["low_shelf_db", "peak1_db", "peak2_db", "peak3_db", "high_shelf_db"];
     let curve = bands.map(|band| (band, RawValue::Int(6)));

@@ -129,6 +129,14 @@ impl Chain {
         })
     }
 
+    /// Waits until all that the stages do on other threads is done: see [`Stage::catch_up`]. Offline
+    /// only, since it may block.
+    pub fn catch_up(&mut self) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.fault.is_none()) {
+            slot.stage.catch_up();
+        }
+    }
+
     /// Takes one block through the stages in order.
     ///
     /// Samples that are no numbers, or beyond ±[`MAX_AMPLITUDE`], are made fit first. A stage that

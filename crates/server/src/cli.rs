@@ -94,6 +94,13 @@ enum Command {
     NewStage(NewStageOptions),
 }
 
+impl Command {
+    /// Whether it may find a connection closed, of which it must not die.
+    fn speaks_to_a_network(&self) -> bool {
+        matches!(self, Self::Serve(_) | Self::Load(_) | Self::Capacity(_))
+    }
+}
+
 #[derive(Debug, clap::Args)]
 struct ServeOptions {
     /// The TOML file with chains, rooms and server settings.
@@ -135,6 +142,10 @@ const NO_SETTINGS: &[&str] =
 #[allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if !cli.command.speaks_to_a_network() {
+        // A reader that has enough (`foldback schema | head`) ends the command without a word.
+        sigpipe::reset();
+    }
     let done = match cli.command {
         Command::Serve(options) => run_server(options),
         Command::Check { file, watch: false } => check(&file),
@@ -145,7 +156,10 @@ pub fn main() -> ExitCode {
         Command::Schema { config } => config_file::kinds(config.as_deref()).map(|kinds| {
             println!("{:#}", json_schema(&kinds));
         }),
-        Command::Process(options) => process::run(&options),
+        Command::Process(options) => {
+            start_log("warn");
+            process::run(&options)
+        }
         Command::Bench(options) => bench::run(&options),
         Command::Load(options) => load::run(&options),
         Command::Capacity(options) => capacity::run(&options),
@@ -161,7 +175,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run_server(options: ServeOptions) -> Result<(), String> {
-    start_log();
+    // str0m tells much at info that matters to its developers only.
+    start_log("info,str0m=warn,is=warn");
     let names: Vec<_> =
         std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
     for sentence in unknown_variables(&names, NO_SETTINGS) {
@@ -218,12 +233,10 @@ fn check_again_and_again(file: &Path) -> Result<(), String> {
     }
 }
 
-/// The log of `serve`, from the reading of the file on: it tells which libraries were loaded.
-fn start_log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        // str0m tells much at info that matters to its developers only.
-        EnvFilter::new("info,str0m=warn,is=warn")
-    });
+/// The log, from the reading of the file on: it tells which libraries were loaded. RUST_LOG stands
+/// above `level`.
+fn start_log(level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let stderr = std::io::stderr;
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -9,9 +9,13 @@ use foldback_config::Config;
 
 use crate::plugins;
 
-/// The chain called `name` of a file or of the built-in configuration; without a name its only one.
+/// The chain called `name` of a file or of the built-in configuration, the one that callers of no
+/// room hear themselves through included; without a name its only one.
 pub(crate) fn chain_of(file: Option<&Path>, name: Option<&str>) -> Result<Arc<ChainSpec>, String> {
     let config = read_or_built_in(file)?;
+    if name.is_some_and(|name| name == config.echo_chain().name) {
+        return Ok(Arc::clone(config.echo_chain()));
+    }
     let chain = config.pick_chain(name).map_err(|sentence| match file {
         Some(file) => format!("{}: {sentence}", file.display()),
         None => format!("the built-in configuration: {sentence}"),

@@ -31,7 +31,7 @@ pub(crate) fn routes() -> Router<App> {
 #[derive(Debug, Deserialize)]
 struct Target {
     room: String,
-    participant: Option<u64>,
+    participant: Option<String>,
     stage: Option<String>,
 }
 
@@ -119,7 +119,15 @@ fn target(path: PathOf) -> Result<(String, Option<ParticipantId>, String), Error
     let Path(Target { room, participant, stage }) = path.map_err(|rejection| {
         ErrorMessage::new(ErrorCode::NotFound, format!("{}.", rejection.body_text()))
     })?;
-    Ok((check_room(&room)?, participant.map(ParticipantId), stage.unwrap_or_default()))
+    let id = participant.map(|id| participant_of_path(&id)).transpose()?;
+    Ok((check_room(&room)?, id, stage.unwrap_or_default()))
+}
+
+fn participant_of_path(id: &str) -> Result<ParticipantId, ErrorMessage> {
+    id.parse().map(ParticipantId).map_err(|_| {
+        let sentence = format!("A participant is a whole number from 1, not {id:?}.");
+        ErrorMessage::new(ErrorCode::NotFound, sentence)
+    })
 }
 
 fn json<T: DeserializeOwned>(body: Body, form: &str) -> Result<T, HttpError> {

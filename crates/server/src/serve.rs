@@ -1,6 +1,7 @@
 //! `foldback serve`.
 
 use std::fmt;
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -141,25 +142,31 @@ async fn end_on_signal(conference: Arc<Conference>, handle: axum_server::Handle<
     handle.graceful_shutdown(Some(Duration::from_millis(500)));
 }
 
-/// Tells the person at the terminal where to go. On standard output, for scripts too.
-#[allow(clippy::print_stdout, reason = "the address is this command's output")]
+/// Tells the person at the terminal where to go. On standard output, for scripts too; where nobody
+/// reads that, the server serves all the same.
 fn announce(listen: SocketAddr, dev_tls: bool, public: &[IpAddr], chains: &[String]) {
     let scheme = if dev_tls { "https" } else { "http" };
     let port = listen.port();
-    println!("foldback {} serves chains: {}", env!("CARGO_PKG_VERSION"), chains.join(", "));
+    let mut lines = vec![format!(
+        "foldback {} serves chains: {}",
+        env!("CARGO_PKG_VERSION"),
+        chains.join(", ")
+    )];
     if listen.ip().is_unspecified() || listen.ip().is_loopback() {
-        println!("Open {scheme}://localhost:{port}");
+        lines.push(format!("Open {scheme}://localhost:{port}"));
     } else {
-        println!("Open {scheme}://{listen}");
+        lines.push(format!("Open {scheme}://{listen}"));
     }
     if listen.ip().is_unspecified() {
-        for ip in public.iter().filter(|ip| !ip.is_loopback()) {
-            println!("     {scheme}://{ip}:{port}");
-        }
+        let others = public.iter().filter(|ip| !ip.is_loopback());
+        lines.extend(others.map(|ip| format!("     {scheme}://{ip}:{port}")));
         if !dev_tls {
-            println!("Browsers on other machines get no microphone over http; see --dev-tls.");
+            lines.push(
+                "Browsers on other machines get no microphone over http; see --dev-tls.".to_owned(),
+            );
         }
     }
+    let _ = writeln!(std::io::stdout(), "{}", lines.join("\n"));
 }
 
 /// Why the server cannot run: a sentence.

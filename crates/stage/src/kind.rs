@@ -47,6 +47,10 @@ pub trait Stage: Send {
         None
     }
 
+    /// Waits until all that the stage does on other threads is done, such as writing a file. Called
+    /// only where a chain runs offline, faster than real time, after each block: it may block.
+    fn catch_up(&mut self) {}
+
     /// Writes live values for people and metrics (gain reduction, voice probability...).
     fn report(&self, report: &mut StageReport) {
         let _ = report;

@@ -5,8 +5,13 @@
 
 mod writer;
 
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
+use std::thread::{self, Thread};
+use std::time::Duration;
 
 use foldback_stage::{
     AudioBlock, AudioBuffer, BlockContext, BuildError, ParamSpec, Params, SAMPLE_RATE_HZ, Stage,
@@ -14,7 +19,7 @@ use foldback_stage::{
 };
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use writer::{Destination, SampleFormat, Writer};
+use writer::{Destination, Progress, SampleFormat, Writer};
 
 const FOLDER: ParamSpec = ParamSpec::text(
     "folder",
@@ -55,19 +60,19 @@ const RING_SECONDS: usize = 4;
 
 fn build(params: &Params, format: StageFormat) -> Result<Box<dyn Stage>, BuildError> {
     let destination = destination(params, format)?;
-    let (stage, samples) = Record::new(format.channels);
-    let writer = Writer::new(destination, samples, Arc::clone(&stage.failed));
-    let thread = std::thread::Builder::new().name("record".to_owned());
+    let (mut stage, samples) = Record::new(format.channels);
+    let writer = Writer::new(destination, samples, Arc::clone(&stage.progress));
+    let thread = thread::Builder::new().name("record".to_owned());
     let spawned = thread.spawn(move || writer.run());
-    spawned.map_err(|error| BuildError::new(format!("no thread to write a file: {error}")))?;
+    let spawned =
+        spawned.map_err(|error| BuildError::new(format!("no thread to write a file: {error}")))?;
+    stage.writer = Some(spawned.thread().clone());
     Ok(Box::new(stage))
 }
 
 fn destination(params: &Params, format: StageFormat) -> Result<Destination, BuildError> {
     let (folder, prefix) = (params.text(&FOLDER), params.text(&PREFIX));
-    if folder.is_empty() {
-        return Err(BuildError::new("`folder` must name a folder"));
-    }
+    check_folder(Path::new(&*folder))?;
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     if !(1..=64).contains(&prefix.len()) || !prefix.bytes().all(allowed) {
         let allowed = "1 to 64 letters, digits, dots, hyphens or underscores";
@@ -86,6 +91,28 @@ fn destination(params: &Params, format: StageFormat) -> Result<Destination, Buil
     })
 }
 
+/// Whether there is such a folder, or could be. Makes none: many stages are built only to be asked
+/// for their delay.
+fn check_folder(folder: &Path) -> Result<(), BuildError> {
+    if folder.as_os_str().is_empty() {
+        return Err(BuildError::new("`folder` must name a folder"));
+    }
+    let refuse = |part: &Path, why: &str| {
+        let (folder, part) = (folder.display(), part.display());
+        Err(BuildError::new(format!("`folder` {folder} cannot be used: {part} {why}")))
+    };
+    for part in folder.ancestors().filter(|part| !part.as_os_str().is_empty()) {
+        match fs::metadata(part) {
+            Ok(found) if found.is_dir() => return Ok(()),
+            Ok(_) => return refuse(part, "is no folder"),
+            // What stands above it decides.
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(error) => return refuse(part, &format!("cannot be looked at: {error}")),
+        }
+    }
+    Ok(())
+}
+
 struct Record {
     channels: usize,
     /// To the writer, interleaved. Abandoned once that has ended.
@@ -93,16 +120,28 @@ struct Record {
     started: bool,
     /// Per channel.
     dropped_samples: u64,
-    /// Whether the writer ended because it could not write.
-    failed: Arc<AtomicBool>,
+    /// Samples of all channels that went into the ring.
+    handed_on: u64,
+    /// What the writer made of them.
+    progress: Arc<Progress>,
+    /// The writer's thread.
+    writer: Option<Thread>,
 }
 
 impl Record {
     /// The stage, and what comes out of it.
     fn new(channels: usize) -> (Self, Consumer<f32>) {
         let (ring, samples) = RingBuffer::new(RING_SECONDS * SAMPLE_RATE_HZ as usize * channels);
-        let failed = Arc::default();
-        (Self { channels, ring, started: false, dropped_samples: 0, failed }, samples)
+        let stage = Self {
+            channels,
+            ring,
+            started: false,
+            dropped_samples: 0,
+            handed_on: 0,
+            progress: Arc::default(),
+            writer: None,
+        };
+        (stage, samples)
     }
 
     /// Hands a block on to the writer: all of it or nothing, so that channels keep their places.
@@ -119,8 +158,9 @@ impl Record {
             }
             _ => self.ring.push_entire_slice(block.left()),
         };
-        if taken.is_err() {
-            self.dropped_samples += block.frames() as u64;
+        match taken {
+            Ok(()) => self.handed_on += (self.channels * block.frames()) as u64,
+            Err(_) => self.dropped_samples += block.frames() as u64,
         }
     }
 }
@@ -142,17 +182,28 @@ impl Stage for Record {
         }
     }
 
+    /// Waits for the file to hold all that was handed on, or for the writer to end.
+    fn catch_up(&mut self) {
+        let Some(writer) = &self.writer else { return };
+        while !self.ring.is_abandoned()
+            && self.progress.written_samples.load(Ordering::Acquire) < self.handed_on
+        {
+            writer.unpark();
+            thread::sleep(Duration::from_micros(20));
+        }
+    }
+
     fn report(&self, report: &mut StageReport) {
         let flag = |on| if on { 1.0 } else { 0.0 };
         report.add("recording", flag(self.started && !self.ring.is_abandoned()));
         report.add("dropped_samples", self.dropped_samples as f32);
-        report.add("write_failed", flag(self.failed.load(Ordering::Relaxed)));
+        report.add("write_failed", flag(self.progress.failed.load(Ordering::Relaxed)));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use foldback_stage::BLOCK_SAMPLES;
+    use foldback_stage::{BLOCK_SAMPLES, RawValue};
     use foldback_stage_testkit::signal::{silence, tone, white_noise};
     use foldback_stage_testkit::stages::{reading, run, run_stereo};
 
@@ -203,6 +254,22 @@ mod tests {
         let _ = run_stereo(&mut stage, &sound, &sound);
         stage.idle(&mut BlockContext::default());
         assert_eq!(taken(&mut samples)[2 * BLOCK_SAMPLES..], [0.0; 2 * BLOCK_SAMPLES]);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_is_refused_before_anything_is_recorded_and_none_is_made() {
+        let build = |folder: &str| {
+            let mut params = Params::defaults(KIND.params);
+            params.set(&FOLDER, RawValue::Text(folder)).expect("text");
+            (KIND.build)(&params, StageFormat::MONO).err().map(|error| error.to_string())
+        };
+        let refused = build("/dev/null/taps").expect("is refused");
+        assert_eq!(refused, "`folder` /dev/null/taps cannot be used: /dev/null is no folder");
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let folder = home.path().join("to/be/made");
+        assert_eq!(build(folder.to_str().expect("a plain path")), None);
+        assert_eq!(build("relative/to/be/made"), None);
+        assert_eq!(home.path().read_dir().expect("is there").count(), 0);
     }
 
     #[test]

@@ -35,6 +35,13 @@ fn bench_tells_machines_that_no_stage_allocates_and_what_the_times_are() {
 }
 
 #[test]
+fn the_chain_of_callers_who_hear_themselves_is_measured_like_one_of_the_file() {
+    let measured = run(&["bench", "echo", "--seconds", "1"]);
+    let told = stdout(&measured);
+    assert!(told.starts_with("chain echo: "), "{told}{}", stderr(&measured));
+}
+
+#[test]
 fn a_chain_that_is_not_there_is_told() {
     let failed = run(&["bench", "conferenc"]);
     assert_eq!(failed.status.code(), Some(1));

@@ -96,6 +96,16 @@ fn schema_prints_the_committed_schema() {
 }
 
 #[test]
+fn a_reader_that_has_enough_ends_a_command_without_a_word() {
+    let mut command = Command::new(foldback());
+    command.arg("schema").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("foldback starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("foldback ends");
+    assert_eq!((stderr(&output).as_str(), output.status.code()), ("", None), "ended by SIGPIPE");
+}
+
+#[test]
 fn a_bad_value_in_the_environment_is_told_by_the_name_of_its_variable() {
     let mut serve = Command::new(foldback());
     serve.arg("serve").env("FOLDBACK_SERVER_MEDIA_PORT", "0").current_dir(root());

@@ -62,6 +62,29 @@ fn kinds_of_libraries_are_known_to_every_command() {
 }
 
 #[test]
+fn a_stage_that_breaks_makes_process_fail_and_the_sound_is_written_without_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("a plain path").to_owned();
+    let library = built_by_cargo("foldback-test-plugin");
+    let text = format!(
+        "[plugins]\nload = [{library:?}]\n[chain.c]\nstages = [\
+         {{ kind = \"panic\", after_blocks = 10 }}, {{ kind = \"gain\", gain_db = 6 }}]\n"
+    );
+    fs::write(path("c.toml"), text).expect("writes");
+    write_wav(Path::new(&path("in.wav")), &tone(1_000.0, -20.0, 1.0));
+    let arguments = ["--config", &path("c.toml"), &path("in.wav"), &path("out.wav")];
+    let broken = run(&[&["process", "--stats", "table"], &arguments[..]].concat());
+    assert_eq!(broken.status.code(), Some(1));
+    let told = stderr(&broken);
+    assert!(told.ends_with("stage `panic` panicked and was left out from then on\n"), "{told}");
+    let table = stdout(&broken);
+    assert!(table.lines().any(|l| l.starts_with("panic ") && l.contains("panicked")), "{table}");
+    let sound = read_wav(Path::new(&path("out.wav"))).0;
+    let last = &sound[sound.len() / 2..];
+    assert!((rms_dbfs(last) + 17.0).abs() < 0.1, "the rest of the chain goes on");
+}
+
+#[test]
 fn a_library_for_another_abi_is_refused_with_its_place_by_check_and_serve() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let library = folder.path().join("other.so");

@@ -112,6 +112,22 @@ fn stats_tell_machines_what_each_stage_did() {
 }
 
 #[test]
+fn a_recording_in_the_chain_holds_all_of_the_sound_however_fast_it_goes_through() {
+    let files = Files::new();
+    let taps = files.path("taps");
+    let chain = files.chain(&format!(r#"{{ kind = "record", folder = "{taps}" }}"#));
+    // More than the stage can hold back.
+    let input = files.write("in.wav", 48_000, 2, 16, 480_000);
+    let done = run(&["process", "--config", &chain, &input, &files.path("out.wav")]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let tap = std::fs::read_dir(&taps).expect("was made").next().expect("a file").expect("named");
+    let tap = hound::WavReader::open(tap.path()).expect("a WAV file");
+    let kept: Vec<f32> = tap.into_samples().collect::<Result<_, _>>().expect("whole");
+    let given = samples(&input).into_iter().map(|sample| sample as f32 / 32_768.0);
+    assert!(kept.iter().copied().eq(given), "{} samples", kept.len());
+}
+
+#[test]
 fn clipping_is_told_and_counted() {
     let files = Files::new();
     let input = files.path("in.wav");

@@ -157,6 +157,7 @@ async fn mistakes_get_a_code_and_a_sentence_with_what_is_allowed_and_change_noth
     let gain = at("/stages/gain");
     let params = |params: Value| Some(json!({ "params": params }));
     let nobody = "/api/v1/rooms/lobby/participants/99/chain".to_owned();
+    let no_number = "/api/v1/rooms/lobby/participants/abc/chain".to_owned();
     let empty = "/api/v1/rooms/empty/chain/stages/gain".to_owned();
     let (patch, put) = (Method::PATCH, Method::PUT);
     let mistakes = [
@@ -208,6 +209,7 @@ async fn mistakes_get_a_code_and_a_sentence_with_what_is_allowed_and_change_noth
         (&put, ROOM.to_owned(), Some(json!({ "chain": "quite" })), 422, "bad-chain", "\"quiet\""),
         (&put, nobody.clone(), Some(json!({ "chain": "quiet" })), 404, "not-found", "99"),
         (&Method::GET, nobody, None, 404, "not-found", "99"),
+        (&Method::GET, no_number, None, 404, "not-found", "a whole number from 1, not \"abc\""),
         (&patch, empty, params(json!({ "gain_db": 3 })), 404, "not-found", "empty"),
     ];
     for (method, path, body, status, code, says) in mistakes {

@@ -53,6 +53,12 @@ impl OfflineChain {
         costs.end(begun_ns);
     }
 
+    /// Waits until all that the stages do on other threads is done.
+    pub(crate) fn catch_up(&mut self) {
+        self.input.catch_up();
+        self.output.catch_up();
+    }
+
     /// The algorithmic delay of all stages together, in samples at 48 kHz.
     pub(crate) fn delay_samples(&self) -> usize {
         self.input.delay_samples() + self.output.delay_samples()

@@ -42,7 +42,7 @@ pub(crate) struct ProcessOptions {
     far_end: Option<PathBuf>,
     /// Give the chain the far end by so many ms later: the known delay of the echo, less 20 ms.
     #[arg(long, value_name = "N", requires = "far_end", default_value_t = 0)]
-    #[arg(value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=10_000), allow_negative_numbers = true)]
     delay_ms: u32,
     /// Print what each stage cost, to standard output: for people, or for machines.
     #[arg(long, value_name = "FORMAT")]
@@ -67,7 +67,7 @@ enum StatsFormat {
 /// Runs the command.
 ///
 /// # Errors
-/// A sentence for the operator.
+/// A sentence for the operator. After a stage that broke the sound is written all the same.
 #[allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
 pub(crate) fn run(options: &ProcessOptions) -> Result<(), String> {
     let spec = config_file::chain_of(options.config.as_deref(), options.chain.as_deref())?;
@@ -79,7 +79,7 @@ pub(crate) fn run(options: &ProcessOptions) -> Result<(), String> {
     let processed = process(&spec, sound, far_end, !options.no_compensate)?;
     let clipped_samples = processed.sound.write(&options.output)?;
     let report = Report::new(&spec, processed, clipped_samples, options);
-    for warning in report.warnings() {
+    if let Some(warning) = report.warning() {
         eprintln!("warning: {warning}");
     }
     match options.stats {
@@ -87,7 +87,7 @@ pub(crate) fn run(options: &ProcessOptions) -> Result<(), String> {
         Some(StatsFormat::Table) => print!("{}", report.table()),
         Some(StatsFormat::Json) => println!("{}", report.json()),
     }
-    Ok(())
+    report.faults().map_or(Ok(()), Err)
 }
 
 /// Sound that went through a chain, and how it went.

@@ -32,6 +32,7 @@ pub(super) fn render(
         }
         let far_end = far_end.as_ref().map(|far_end| &far_end[samples.clone()]);
         chain.process(&mut audio, far_end, &mut costs);
+        chain.catch_up();
         for (channel, plane) in planes.iter_mut().enumerate() {
             plane[samples.clone()].copy_from_slice(audio.plane(channel));
         }

@@ -83,20 +83,24 @@ impl Report {
         }
     }
 
-    /// What the operator should know, a sentence each.
-    pub(super) fn warnings(&self) -> Vec<String> {
-        let faults = self.stages.iter().filter_map(|stage| Some((&stage.name, stage.fault?)));
-        let mut warnings: Vec<_> = faults
-            .map(|(name, fault)| format!("stage `{name}` {fault} and was left out from then on"))
-            .collect();
-        if self.clipped_samples > 0 {
-            warnings.push(format!(
+    /// What the operator should know.
+    pub(super) fn warning(&self) -> Option<String> {
+        (self.clipped_samples > 0).then(|| {
+            format!(
                 "what is above full scale is cut off, {} times in {}: \
                  a `limiter` at the end of the chain prevents that",
                 self.clipped_samples, self.output
-            ));
-        }
-        warnings
+            )
+        })
+    }
+
+    /// Which stages broke on the way, a sentence each.
+    pub(super) fn faults(&self) -> Option<String> {
+        let faults = self.stages.iter().filter_map(|stage| Some((&stage.name, stage.fault?)));
+        let sentences: Vec<_> = faults
+            .map(|(name, fault)| format!("stage `{name}` {fault} and was left out from then on"))
+            .collect();
+        (!sentences.is_empty()).then(|| sentences.join("\n"))
     }
 
     /// One line.
@@ -118,13 +122,14 @@ impl Report {
         let head = ["stage", "mean ns", "p95", "max", "delay ms", "readings"];
         let rows = self.stages.iter().map(|stage| {
             let readings = stage.readings.iter().map(|(name, value)| format!("{name} {value:.2}"));
+            let fault = stage.fault.map(str::to_owned);
             vec![
                 stage.name.clone(),
                 stage.mean_ns.to_string(),
                 stage.p95_ns.to_string(),
                 stage.max_ns.to_string(),
                 format!("{:.2}", milliseconds(stage.delay_samples)),
-                readings.collect::<Vec<_>>().join(", "),
+                fault.into_iter().chain(readings).collect::<Vec<_>>().join(", "),
             ]
         });
         let head = head.map(str::to_owned).to_vec();

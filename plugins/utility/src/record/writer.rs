@@ -14,7 +14,7 @@ use rtrb::Consumer;
 use time::OffsetDateTime;
 
 /// How often the ring is looked at, and the most that a file lacks when the server is killed. To
-/// be woken by the stage instead would cost that a system call.
+/// be woken by the stage instead would cost that a system call: it does so offline only.
 const POLL: Duration = Duration::from_millis(200);
 
 /// What to write, and where.
@@ -34,10 +34,19 @@ pub(super) enum SampleFormat {
     Pcm16,
 }
 
+/// How far the writer is, for the stage to see.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Whether it ended because it could not write.
+    pub(super) failed: AtomicBool,
+    /// Samples of all channels that are in the file.
+    pub(super) written_samples: AtomicU64,
+}
+
 pub(super) struct Writer {
     destination: Destination,
     samples: Consumer<f32>,
-    failed: Arc<AtomicBool>,
+    progress: Arc<Progress>,
     /// Made with the first samples: many stages are built only to be asked for their delay.
     file: Option<WavWriter<BufWriter<File>>>,
     samples_left: u64,
@@ -47,10 +56,10 @@ impl Writer {
     pub(super) fn new(
         destination: Destination,
         samples: Consumer<f32>,
-        failed: Arc<AtomicBool>,
+        progress: Arc<Progress>,
     ) -> Self {
         let samples_left = destination.max_frames * destination.channels as u64;
-        Self { destination, samples, failed, file: None, samples_left }
+        Self { destination, samples, progress, file: None, samples_left }
     }
 
     /// Writes until the stage is dropped, the recording is long enough, or the disk refuses.
@@ -61,13 +70,13 @@ impl Writer {
             if let Err(error) = self.write_all() {
                 let folder = self.destination.folder.display();
                 tracing::error!(%folder, %error, "a recording ended");
-                self.failed.store(true, Ordering::Relaxed);
+                self.progress.failed.store(true, Ordering::Relaxed);
                 return;
             }
             if stage_is_gone || self.samples_left == 0 {
                 return;
             }
-            thread::sleep(POLL);
+            thread::park_timeout(POLL);
         }
     }
 
@@ -91,7 +100,9 @@ impl Writer {
             }
         }
         self.samples_left -= taken as u64;
-        file.flush()
+        file.flush()?;
+        self.progress.written_samples.fetch_add(taken as u64, Ordering::Release);
+        Ok(())
     }
 }
 
@@ -241,10 +252,10 @@ mod tests {
     fn a_disk_that_refuses_ends_the_recording_and_is_told() {
         let mut bench = bench(|_| {});
         fs::write(bench.folder.path().join("a"), "no folder").expect("written");
-        let failed = Arc::clone(&bench.writer.failed);
+        let progress = Arc::clone(&bench.writer.progress);
         bench.ring.push_entire_slice(&[0.5; 480]).expect("space");
         bench.writer.run();
-        assert!(bench.ring.is_abandoned() && failed.load(Ordering::Relaxed));
+        assert!(bench.ring.is_abandoned() && progress.failed.load(Ordering::Relaxed));
     }
 
     #[test]

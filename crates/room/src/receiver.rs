@@ -52,6 +52,8 @@ pub struct Receiver {
     playout: Playout,
     resampler: DriftResampler,
     state: State,
+    /// Whether anybody hears what is pulled.
+    heard: bool,
     /// The stream that is played; none yet, or the sender began anew.
     ssrc: Option<u32>,
     /// What is to be decoded next.
@@ -99,6 +101,7 @@ impl Receiver {
             playout: Playout::new(profile.blocks_per_packet()),
             resampler: DriftResampler::new()?,
             state: State::Empty,
+            heard: true,
             ssrc: None,
             next_seq: 0,
             next_rtp: 0,
@@ -159,6 +162,13 @@ impl Receiver {
         self.latest_end = self.latest_end.max(frame.rtp_time + samples as u64);
         self.stats.packets_received += 1;
         self.packets.insert(frame, samples);
+    }
+
+    /// Whether anybody hears what is pulled, as is taken to be so at first. Where nobody does, gaps
+    /// are not filled: between the packets by which a silent sender says that it is still there (DTX),
+    /// nothing is to be done.
+    pub fn set_heard(&mut self, heard: bool) {
+        self.heard = heard;
     }
 
     /// Writes the next 10 ms, mono, to `out`. `now` is the nominal time of the tick that closes an
@@ -452,7 +462,7 @@ impl Receiver {
     /// made-up one. False when there is nothing, and playout pauses.
     fn fill(&mut self) -> bool {
         let Some(next) = self.packets.next_from(self.next_seq) else {
-            let goes_on = self.voice.go_on(&mut self.stats);
+            let goes_on = self.voice.go_on(self.heard, &mut self.stats);
             if !goes_on {
                 self.state = State::Empty;
             }

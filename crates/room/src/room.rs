@@ -406,6 +406,8 @@ impl Room {
         let blocks = self.blocks();
         let p = &mut self.participants[index];
         let heard = self.mixes.get(p.hears);
+        let skips_silence = self.spec.economies.skip_silence;
+        p.receiver.set_heard(!skips_silence || p.in_mix || p.activity.is_talking());
         for block in 0..blocks {
             let pulled = p.receiver.pull(now, &mut self.block);
             let mut cx = BlockContext {
@@ -415,7 +417,7 @@ impl Room {
             };
             let silent = pulled == Pulled::Idle || (p.muted && p.silenced);
             p.follow_mute(&mut self.block);
-            if silent && p.held_back == 0 && self.spec.economies.skip_silence {
+            if silent && p.held_back == 0 && skips_silence {
                 p.input.idle(&mut cx);
                 p.activity.block(None);
                 p.blank(block);

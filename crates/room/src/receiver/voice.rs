@@ -13,6 +13,8 @@ use crate::stretch;
 const CONCEALED: usize = 4_800;
 /// ...while the background noise comes in, which lasts until here and fades over its last fifth.
 const COMFORTED: usize = 28_800;
+/// Where nobody hears it this is enough: it may be the first word that comes late.
+const UNHEARD: usize = 1_920;
 /// A sender is idle once its claimed level was this low for this long (RFC 6464: 127 is silence).
 const IDLE_LEVEL_MINUS_DBOV: u8 = 80;
 const IDLE_AFTER_SAMPLES: u32 = 24_000;
@@ -206,8 +208,8 @@ impl Voice {
     }
 
     /// Nothing is there to play: the voice is gone on with for a while and gives way to the noise
-    /// of its background. False once that has faded to nothing, too.
-    pub(super) fn go_on(&mut self, stats: &mut ReceiverStats) -> bool {
+    /// of its background. False once that has faded to nothing, too, or nobody hears it.
+    pub(super) fn go_on(&mut self, heard: bool, stats: &mut ReceiverStats) -> bool {
         let noisy = self.noise.floor() > 0.0;
         if self.underrun >= if noisy { COMFORTED } else { CONCEALED } {
             self.underrun = 0;
@@ -215,7 +217,17 @@ impl Voice {
             self.sounding = false;
             return false;
         }
-        self.conceal(BLOCK_SAMPLES, stats);
+        if !heard && self.underrun >= UNHEARD {
+            self.underrun = 0;
+            return false;
+        }
+        if self.underrun < CONCEALED {
+            self.conceal(BLOCK_SAMPLES, stats);
+        } else {
+            // Nothing is left of the voice, so the decoder can rest.
+            let _ = self.fifo.push_space(BLOCK_SAMPLES);
+            self.count_concealed(BLOCK_SAMPLES, stats);
+        }
         let share = |left: usize, of: usize| (left as f32 / of as f32).min(1.0);
         for sample in self.fifo.newest_mut(BLOCK_SAMPLES) {
             self.underrun += 1;

@@ -38,6 +38,34 @@ fn a_sender_that_says_it_is_silent_is_not_decoded() {
 }
 
 #[test]
+fn where_nobody_hears_a_silent_sender_nothing_is_made_up_between_its_packets() {
+    let pulled = |heard: bool| {
+        let mut noise = noise();
+        let mut bench = Bench::hearing(500, |_| noise());
+        bench.receiver.set_heard(heard);
+        let mut seq = 0;
+        for p in 0..500_usize {
+            let ms = p as u64 * 20;
+            // One packet in 400 ms, as DTX has it.
+            if p < 50 || p % 20 == 0 {
+                bench.receiver.push(EncodedFrame { seq, ..bench.frame(p, ms) });
+                seq += 1;
+            }
+            bench.pull(ms);
+        }
+        let after = &bench.pulled[200..];
+        let sounds = after.iter().filter(|pulled| **pulled == Pulled::Audio).count();
+        (sounds as f64 / after.len() as f64, bench.receiver.stats())
+    };
+    let (filled, _) = pulled(true);
+    assert!(filled > 0.9, "{filled} of the blocks are filled for listeners");
+    let (filled, stats) = pulled(false);
+    // The packet of 20 ms, and less than 60 ms after it.
+    assert!(filled < 0.2, "{filled} of the blocks");
+    assert_eq!((stats.packets_lost, stats.packets_discarded), (0, 0));
+}
+
+#[test]
 fn what_has_faded_out_does_not_come_back() {
     let mut bench = Bench::new(100);
     bench.run(|p| (p < 50).then_some(p as u64 * 20));
@@ -131,11 +159,7 @@ fn what_dtx_leaves_out_is_not_missing() {
 
 #[test]
 fn a_gap_too_long_to_hide_is_filled_with_the_background_that_was_heard() {
-    let mut random = 1_u32;
-    let mut noise = move || {
-        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        ((random >> 8) as f32 / 8_388_608.0 - 1.0) * 3e-3
-    };
+    let mut noise = noise();
     // A voice in a room that is not silent.
     let voice = |i: u32| 0.3 * (TAU * 400.0 * i as f32 / 48e3).sin();
     let mut bench =
@@ -148,4 +172,13 @@ fn a_gap_too_long_to_hide_is_filled_with_the_background_that_was_heard() {
     let (background, gap) = (rms(700, 950), rms(1350, 1650));
     assert!((0.5..2.0).contains(&(gap / background)), "{gap} in the gap, {background} before it");
     assert!(rms(1900, 2000) == 0.0, "which ends too");
+}
+
+/// White noise at -55 dBFS.
+fn noise() -> impl FnMut() -> f32 {
+    let mut random = 1_u32;
+    move || {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((random >> 8) as f32 / 8_388_608.0 - 1.0) * 3e-3
+    }
 }

@@ -1,6 +1,7 @@
 //! Measures: numbers that say how a recording sounds, and where it is broken.
 
 mod align;
+mod band;
 mod defects;
 mod envelope;
 mod level;
@@ -8,6 +9,7 @@ mod quality;
 mod tones;
 
 pub use align::{Alignment, align};
+pub use band::out_of_band_dbfs;
 pub use defects::{Gap, clicks, gaps, repeats};
 pub use envelope::align_envelopes;
 pub use level::{peak_dbfs, rms_dbfs};

@@ -161,7 +161,7 @@ fn third_octaves(signal: &[f64]) -> Vec<Vec<f64>> {
 
 /// The frames of a signal under a Hann window. A frame that ends with the signal is left out, as
 /// the authors of STOI do.
-fn frames(signal: &[f64], length: usize, hop: usize) -> Vec<Vec<f64>> {
+pub(super) fn frames(signal: &[f64], length: usize, hop: usize) -> Vec<Vec<f64>> {
     let window: Vec<f64> =
         (1..=length).map(|n| (PI * n as f64 / (length + 1) as f64).sin().powi(2)).collect();
     signal[..signal.len().saturating_sub(1)]
@@ -171,7 +171,7 @@ fn frames(signal: &[f64], length: usize, hop: usize) -> Vec<Vec<f64>> {
         .collect()
 }
 
-fn power_spectra(frames: Vec<Vec<f64>>, fft_length: usize) -> Vec<Vec<f64>> {
+pub(super) fn power_spectra(frames: Vec<Vec<f64>>, fft_length: usize) -> Vec<Vec<f64>> {
     let forward = RealFftPlanner::<f64>::new().plan_fft_forward(fft_length);
     let mut spectrum = forward.make_output_vec();
     frames

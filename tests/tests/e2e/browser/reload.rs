@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use foldback_testkit::measure::{clicks, tone_dbfs};
+use foldback_config::Config;
+use foldback_testkit::measure::{align, clicks, out_of_band_dbfs, rms_dbfs, tone_dbfs};
+use foldback_testkit::signal::{samples, tone};
 use foldback_tests::{Browser, Server};
 use tokio::join;
 
@@ -54,4 +56,62 @@ async fn a_file_that_changes_100_times_leaves_no_click_and_a_mistake_in_it_chang
     assert!((still - quiet).abs() < 1.0, "{still} dBFS after a mistake, {quiet} before");
     assert_eq!(server.metrics().await.total(taken, &[]), 0.0);
     assert!(server.log().contains("did you mean \"gain\"?"), "{}", server.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_conference_chain_and_another_swapped_100_times_are_as_smooth_as_ideal_fades() {
+    let shipped = Config::BUILT_IN_TEXT;
+    let other = shipped
+        .replace("{ kind = \"denoise\" }", "{ kind = \"high-pass\", name = \"second\" }")
+        .replace("{ kind = \"mix\"", "{ kind = \"gain\", gain_db = -9 }, { kind = \"mix\"");
+    let server = Server::start(shipped).await;
+    let (speaker, listener) =
+        join!(Browser::with_microphone(syllables()), Browser::with_microphone(vec![0.0; 48_000]),);
+    join!(speaker.join(&server, "room", "Speaker"), listener.join(&server, "room", "Listener"));
+    tokio::time::sleep(Duration::from_secs(8)).await;
+
+    let one = listener.record(6.0).await;
+    listener.start_recording().await;
+    for swap in 1..=100 {
+        server.reload(if swap % 2 == 0 { shipped } else { &other });
+        // Longer than `denoise` warms up, or what stands in its place.
+        tokio::time::sleep(Duration::from_millis([1_350, 450][swap % 2])).await;
+    }
+    let swapped = listener.stop_recording().await;
+    assert_eq!(server.log().matches("the configuration was read again").count(), 100);
+    server.reload(&other);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let other = listener.record(6.0).await;
+
+    let found = clicks(&swapped);
+    assert!(found.is_empty(), "clicks at {found:?}");
+    let [loud, quiet] = [&one, &other].map(|sound| rms_dbfs(sound));
+    assert!(loud > -30.0 && loud - quiet > 6.0, "{loud} dBFS and {quiet} are two chains");
+    let outside = [&swapped, &ideal_fades(&one, &other)].map(|s| out_of_band_dbfs(s, 0.0..=1500.0));
+    println!("{outside:?} dBFS out of band");
+    // Real codecs and playout differ by a few dB from run to run.
+    assert!(outside[0] < outside[1] + 8.0, "{outside:?} dBFS out of band");
+}
+
+/// Fades of 20 ms between two recordings of one periodic sound, each at another place in it.
+fn ideal_fades(one: &[f32], other: &[f32]) -> Vec<f32> {
+    const EVERY: usize = 5_860;
+    let second = &one[samples(1.0)..samples(2.0)];
+    let from = |sound: &[f32]| usize::try_from(align(second, sound).delay_samples).expect("in it");
+    let both = one[samples(1.0)..].iter().zip(&other[from(&other[..samples(3.0)])..]);
+    let share = |n: usize| {
+        let place = ((n % EVERY) as f32 / 960.0).min(1.0);
+        let faded = 0.5 - 0.5 * (std::f32::consts::PI * place).cos();
+        if (n / EVERY).is_multiple_of(2) { faded } else { 1.0 - faded }
+    };
+    both.enumerate().map(|(n, (one, other))| one + (other - one) * share(n)).collect()
+}
+
+/// Four syllables a second of five harmonics below 800 Hz: what no suppressor takes for noise. It
+/// repeats itself every second, so that no loop has a seam.
+fn syllables() -> Vec<f32> {
+    let harmonics = [1.0, 2.0, 3.0, 4.0, 5.0].map(|k: f64| tone(150.0 * k, -10.0 - 6.0 * k, 1.0));
+    let swell = tone(2.0, 0.0, 1.0);
+    let sum = |n: usize| harmonics.iter().map(|harmonic| harmonic[n]).sum::<f32>();
+    (0..swell.len()).map(|n| 2.0 * sum(n) * swell[n].powi(4)).collect()
 }

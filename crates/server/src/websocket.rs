@@ -17,6 +17,8 @@ use crate::names;
 
 /// Messages that may wait for a client: levels of some 20 s.
 const OUTBOX: usize = 256;
+/// More than a client sends at once, but for its offer.
+const READ_BUFFER_BYTES: usize = 4096;
 /// A message that cannot be sent for so long is the last.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -29,6 +31,8 @@ pub(crate) async fn upgrade(
     // Somewhat more than is allowed is read, so that the mistake can be told.
     upgrade
         .max_message_size(2 * MAX_MESSAGE_BYTES)
+        // Each socket has one, and the library clears it each time it looks for something to read.
+        .read_buffer_size(READ_BUFFER_BYTES)
         .max_frame_size(2 * MAX_MESSAGE_BYTES)
         .on_upgrade(move |socket| async move {
             let (outbox, messages) = channel(OUTBOX);

@@ -1,7 +1,7 @@
 # `make setup`, `make run` and `make test` install what they need first: see scripts/setup.sh.
 # Everything else is plain cargo; its environment stands in .cargo/config.toml.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint soak fuzz scores
+.PHONY: help setup run test lint soak fuzz scores compare
 # The steps of a target come one after the other under `make -j` too: cargo has the cores.
 .NOTPARALLEL:
 
@@ -38,3 +38,10 @@ fuzz: ## Fuzz what networks and browsers may send, FUZZ_SECONDS=600 for each tar
 
 scores: ## Score the chains on the developers' audio set, beside the bare libraries
 	@scripts/scores.sh
+
+COMPARE_SECONDS ?= 20
+COMPARE_ROOMS ?= 40/3 12/12
+
+compare: ## The same load on Debian's Janus AudioBridge and on foldback (COMPARE_ROOMS="40/3 12/12")
+	@scripts/setup.sh compare
+	@COMPARE_SECONDS=$(COMPARE_SECONDS) scripts/compare.sh $(COMPARE_ROOMS)

@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh build    what `cargo build` needs
 #   scripts/setup.sh test     that, and what the tests need: Chromium, espeak-ng, valgrind, cargo-nextest (default)
+#   scripts/setup.sh compare  what the build needs, and Janus to compare with
 #
 # Idempotent, and quick when nothing is missing. Without the right to install system packages it
 # prints the commands for somebody who has it, and exits with 1.
@@ -19,16 +20,17 @@ readonly NEXTEST_VERSION=0.9.125
 main() {
     local scope=${1:-test}
     case $scope in
-        build | test) ;;
-        *) fail "unknown argument '$scope': expected 'build' or 'test' (default)" ;;
+        build | test | compare) ;;
+        *) fail "unknown argument '$scope': expected 'build', 'test' (default) or 'compare'" ;;
     esac
 
     require_rust
     local packages
     mapfile -t packages < <(build_packages)
-    if [[ $scope == test ]]; then
-        mapfile -t -O "${#packages[@]}" packages < <(browser_packages; printf "%s\n" espeak-ng valgrind)
-    fi
+    case $scope in
+        test) mapfile -t -O "${#packages[@]}" packages < <(browser_packages; printf "%s\n" espeak-ng valgrind) ;;
+        compare) packages+=(janus) ;;
+    esac
     install_packages "${packages[@]}"
     install_meson
     scripts/build-abseil.sh

@@ -1,5 +1,6 @@
-//! `foldback load` against a server of the same binary.
+//! `foldback load` against a server of the same binary, and against Janus where it is installed.
 
+use std::path::Path;
 use std::process::Command;
 
 use foldback_tests::{Server, foldback};
@@ -68,6 +69,39 @@ fn a_server_that_is_not_there_is_told() {
     assert!(!output.status.success());
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(errors.contains("http://127.0.0.1:1/ cannot be reached"), "{errors}");
+}
+
+#[test]
+fn the_same_load_on_janus_and_on_foldback_is_printed_side_by_side() {
+    if Command::new("janus").arg("--version").output().is_err() {
+        eprintln!("skipped: Janus is not installed (scripts/setup.sh compare)");
+        return;
+    }
+    let output = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/compare.sh"))
+        .arg("3/2")
+        .env("COMPARE_SECONDS", "3")
+        .env("FOLDBACK_BINARY", foldback())
+        .output()
+        .expect("the script runs");
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let figures = |name: &str| -> Vec<f64> {
+        let row = table.lines().find(|row| row.starts_with(&format!("| {name} |")));
+        let cells = row.into_iter().flat_map(|row| row.split('|').skip(2).take(2));
+        cells.map(|cell| cell.trim().parse().unwrap_or(f64::NAN)).collect()
+    };
+    assert_eq!(figures("joined"), [3.0, 3.0], "{table}");
+    for (name, least) in [
+        ("CPU, ms per participant and second", 0.01),
+        ("memory, MiB", 1.0),
+        // Three who hear somebody, for 3 s, at 50 packets a second.
+        ("packets to clients", 400.0),
+        ("mouth to ear, median, ms", 20.0),
+        ("markers found", 1.0),
+    ] {
+        let figures = figures(name);
+        assert!(figures.len() == 2 && figures.iter().all(|it| *it >= least), "{name}: {table}");
+    }
 }
 
 #[test]

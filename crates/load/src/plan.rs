@@ -5,7 +5,7 @@ use reqwest::Url;
 /// What a load consists of.
 #[derive(Clone, Debug)]
 pub struct LoadPlan {
-    /// Where the server is: `http://HOST:PORT`.
+    /// Where the server is: `http://HOST:PORT`, for Janus `http://HOST:PORT/PATH`.
     pub url: String,
     /// How clients join.
     pub signalling: Signalling,
@@ -50,6 +50,8 @@ pub enum Signalling {
     WebSocket,
     /// By one `POST /offer`.
     Offer,
+    /// Of another server: the AudioBridge of Janus, by its HTTP API.
+    Janus,
 }
 
 impl LoadPlan {

@@ -1,5 +1,7 @@
 //! How clients join: the one part that knows what server it is.
 
+mod janus;
+
 use futures_util::{SinkExt, StreamExt};
 use reqwest::Url;
 use serde::Deserialize;
@@ -46,6 +48,7 @@ pub(crate) async fn join(
     match signalling {
         Signalling::WebSocket => over_websocket(server, room, name, offer).await,
         Signalling::Offer => by_offer(server, room, name, offer).await,
+        Signalling::Janus => janus::join(server, room, name, offer).await,
     }
 }
 

@@ -78,6 +78,9 @@ enum Joining {
     Ws,
     /// By one request each.
     Offer,
+    /// Not to foldback, but to the AudioBridge of Janus: `--url` is that of its HTTP API,
+    /// http://HOST:8088/janus, not of a loopback address.
+    Janus,
 }
 
 fn percent(text: &str) -> Result<f64, String> {
@@ -97,6 +100,7 @@ pub(crate) fn run(options: &LoadOptions) -> Result<(), String> {
         signalling: match options.signalling {
             Joining::Ws => Signalling::WebSocket,
             Joining::Offer => Signalling::Offer,
+            Joining::Janus => Signalling::Janus,
         },
         room_prefix: options.room.clone(),
         rooms: options.rooms as usize,

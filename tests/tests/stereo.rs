@@ -88,6 +88,22 @@ fn a_stereo_microphone_keeps_its_sides_and_is_whole_in_mono() {
 }
 
 #[test]
+fn every_stage_of_a_conference_runs_in_stereo() {
+    let mut studio = studio(
+        r#"{ kind = "high-pass" }, { kind = "echo-cancel" }, { kind = "denoise" },
+            { kind = "auto-gain" }, { kind = "mix" }, { kind = "limiter" }"#,
+    );
+    let (talker, stereo) = (studio.join_in_stereo(), studio.join_in_stereo());
+    let (voice, silent) = (speech_like(6, -26.0, 6.0), vec![0.0; 6 * 48_000]);
+    for packet in interleave(&silent, &voice).chunks_exact(2 * PACKET) {
+        studio.packet(&[(talker, packet)]);
+    }
+    assert_eq!(studio.room().faults(), 0);
+    let [left, right] = sides(&studio, stereo).map(|side| rms_dbfs(&side));
+    assert!(right > -35.0 && right - left > 20.0, "{left} and {right} dBFS");
+}
+
+#[test]
 fn those_who_hear_stereo_share_an_encoder_and_those_who_do_not_another() {
     let mut studio = studio(r#"{ kind = "mix" }"#);
     let talker = studio.join(false);

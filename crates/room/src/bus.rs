@@ -58,9 +58,8 @@ impl MixBus {
 
     /// Writes the sum of all voices to `out`, which is as long as a packet or shorter.
     pub fn all(&self, out: &mut [f32]) {
-        for (out, sum) in out.iter_mut().zip(&*self.sum) {
-            *out = *sum;
-        }
+        let samples = out.len().min(MAX_PACKET_SAMPLES_OUT);
+        out[..samples].copy_from_slice(&self.sum[..samples]);
     }
 
     /// Writes the sum of all voices but `own`, which was added.

@@ -97,8 +97,7 @@ impl OpusDecoder {
         fec: bool,
     ) -> Option<usize> {
         let space = self.interleaved.get_mut(..2 * out.frames());
-        let mut planes = out.planes_mut();
-        let (mid, side) = (planes.next()?, planes.next());
+        let (mid, side) = out.sides_mut();
         let (Some(side), Some(space)) = (side, space) else {
             let signals = MutSignals::try_from(&mut *mid).ok()?;
             let samples = self.inner.decode_float(packet, signals, fec).ok()?;

@@ -62,17 +62,18 @@ impl SampleFifo {
 
     /// Writes the first samples of [`Self::with_history`] from `from` on to `out`, of every plane.
     pub(crate) fn copy_with_history(&self, from: usize, out: &mut AudioBlock<'_>) {
-        let from = self.start - HISTORY + from;
-        for (plane, out) in self.samples.iter().zip(out.planes_mut()) {
-            out.copy_from_slice(&plane[from..from + out.len()]);
-        }
+        self.samples.read(self.start - HISTORY + from, out);
     }
 
     /// Space for `n` samples at the end, cleared; `None` if so much does not fit.
     pub(crate) fn push_space(&mut self, n: usize) -> Option<AudioBlock<'_>> {
         self.make_room(n);
         let mut space = self.samples.get_mut(self.end..self.end + n)?;
-        space.planes_mut().for_each(|plane| plane.fill(0.0));
+        let (first, second) = space.sides_mut();
+        first.fill(0.0);
+        if let Some(second) = second {
+            second.fill(0.0);
+        }
         self.end += n;
         Some(space)
     }
@@ -114,9 +115,7 @@ impl SampleFifo {
     pub(crate) fn pop(&mut self, out: &mut AudioBlock<'_>) {
         let n = out.frames();
         self.fill_up(n);
-        for (plane, out) in self.samples.iter().zip(out.planes_mut()) {
-            out.copy_from_slice(&plane[self.start..self.start + n]);
-        }
+        self.samples.read(self.start, out);
         self.take(n);
     }
 

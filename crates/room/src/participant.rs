@@ -191,9 +191,7 @@ impl Participant {
     /// Gives the mix a block of silence.
     pub(crate) fn blank(&mut self, block: usize) {
         if !std::mem::replace(&mut self.blank[block], true) {
-            for plane in self.audio.iter_mut() {
-                plane[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES].fill(0.0);
-            }
+            self.audio.clear_part(block * BLOCK_SAMPLES..(block + 1) * BLOCK_SAMPLES);
         }
     }
 
@@ -214,30 +212,32 @@ impl Participant {
 
     /// Makes `audio` what the mix gets, as the participant comes into it, stays or leaves.
     pub(crate) fn follow_choice(&mut self, chosen: bool, packet_samples: usize) {
-        for plane in self.audio.iter_mut() {
-            fade(&mut plane[..packet_samples], self.in_mix, chosen);
+        // What is not heard is not read.
+        if chosen != self.in_mix {
+            self.fade(chosen, packet_samples);
         }
         self.contributes = self.in_mix || chosen;
         self.in_mix = chosen;
     }
+
+    fn fade(&mut self, into: bool, packet_samples: usize) {
+        for plane in self.audio.iter_mut() {
+            fade(&mut plane[..packet_samples], into);
+        }
+    }
 }
 
 /// Fades in over 2.5 ms (short, so that no onset is lost), out over the whole packet.
-fn fade(audio: &mut [f32], was_heard: bool, is_heard: bool) {
+fn fade(audio: &mut [f32], into: bool) {
     const FADE_IN_SAMPLES: usize = 120;
-    match (was_heard, is_heard) {
-        // What is not heard is not read.
-        (true, true) | (false, false) => {}
-        (false, true) => {
-            for (i, sample) in audio[..FADE_IN_SAMPLES].iter_mut().enumerate() {
-                *sample *= i as f32 / FADE_IN_SAMPLES as f32;
-            }
+    if into {
+        for (i, sample) in audio[..FADE_IN_SAMPLES].iter_mut().enumerate() {
+            *sample *= i as f32 / FADE_IN_SAMPLES as f32;
         }
-        (true, false) => {
-            let end = audio.len() as f32;
-            for (i, sample) in audio.iter_mut().enumerate() {
-                *sample *= 1.0 - (i + 1) as f32 / end;
-            }
+    } else {
+        let end = audio.len() as f32;
+        for (i, sample) in audio.iter_mut().enumerate() {
+            *sample *= 1.0 - (i + 1) as f32 / end;
         }
     }
 }

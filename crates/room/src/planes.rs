@@ -57,6 +57,20 @@ impl<const N: usize> Planes<N> {
         }
     }
 
+    /// Writes the samples from `from` on to `out`, as many as that takes.
+    pub(crate) fn read(&self, from: usize, out: &mut AudioBlock<'_>) {
+        let range = from..from + out.frames();
+        let (first, second) = out.sides_mut();
+        first.copy_from_slice(&self.first[range.clone()]);
+        if let (Some(out), Some(plane)) = (second, self.second()) {
+            out.copy_from_slice(&plane[range]);
+        }
+    }
+
+    pub(crate) fn clear_part(&mut self, range: Range<usize>) {
+        self.iter_mut().for_each(|plane| plane[range.clone()].fill(0.0));
+    }
+
     pub(crate) fn clear(&mut self) {
         self.iter_mut().for_each(|plane| plane.fill(0.0));
     }
@@ -76,9 +90,10 @@ pub(crate) fn middle_and_side(left: f32, right: f32) -> (f32, f32) {
 
 /// Turns a stereo block of middle and side into left and right; mono stays as it is.
 pub(crate) fn to_left_and_right(block: &mut AudioBuffer) {
-    let mut block = block.block();
-    let mut planes = block.planes_mut();
-    if let (Some(first), Some(second)) = (planes.next(), planes.next()) {
+    if block.channels() == 1 {
+        return;
+    }
+    if let (first, Some(second)) = block.block().sides_mut() {
         for (first, second) in first.iter_mut().zip(second) {
             (*first, *second) = (*first + *second, *first - *second);
         }

@@ -231,7 +231,8 @@ impl Room {
     }
 
     /// Whether a participant asked for packets to stop while there is nothing to hear but noise
-    /// that does not change (DTX, `usedtx` in RFC 7587, section 6.1).
+    /// that does not change (DTX, `usedtx` in RFC 7587, section 6.1). Without `dtx` in the settings
+    /// of the room nobody gets that.
     pub fn set_dtx(&mut self, id: ParticipantId, dtx: bool) {
         let dtx = dtx && self.spec.opus.dtx;
         if let Some(index) = self.find(id) {

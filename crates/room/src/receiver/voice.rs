@@ -122,11 +122,7 @@ impl Voice {
             out.clear();
             return Pulled::Idle;
         }
-        for plane in out.block().planes_mut() {
-            for (i, sample) in plane.iter_mut().enumerate() {
-                *sample *= FadeLaw::Amplitude.gains(i, BLOCK_SAMPLES).0;
-            }
-        }
+        fade_out(out);
         Pulled::Audio
     }
 
@@ -283,6 +279,14 @@ impl Voice {
         stats.concealed_samples += samples as u64;
         if self.underrun >= CONCEALED {
             stats.silent_concealed_samples += samples as u64;
+        }
+    }
+}
+
+fn fade_out(block: &mut AudioBuffer) {
+    for plane in block.block().planes_mut() {
+        for (i, sample) in plane.iter_mut().enumerate() {
+            *sample *= FadeLaw::Amplitude.gains(i, BLOCK_SAMPLES).0;
         }
     }
 }

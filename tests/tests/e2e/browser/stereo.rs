@@ -29,6 +29,29 @@ async fn a_page_hears_a_voice_on_the_side_that_it_was_panned_to() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_page_plays_in_stereo_another_one_hears_in_stereo() {
+    const SIDES_HZ: [f64; 2] = [440.0, 660.0];
+    let server = Server::start_with_file("music.toml").await;
+    let [left, right] = SIDES_HZ.map(microphone_tone);
+    let (player, listener) = join!(
+        Browser::with_stereo_microphone(left, right),
+        Browser::with_microphone(vec![0.0; 48_000]),
+    );
+    join!(player.join(&server, "band", "Ann"), listener.join(&server, "band", "Bob"));
+    tokio::time::sleep(SETTLING).await;
+    listener.start_recording().await;
+    tokio::time::sleep(SETTLING).await;
+    let channels = listener.stop_recording_channels().await;
+    for (own, side) in channels.iter().enumerate() {
+        let levels = SIDES_HZ.map(|hz| median_tone_dbfs(side, hz));
+        println!("side {own} has {levels:.1?} dBFS of {SIDES_HZ:?} Hz");
+        assert!((levels[own] - TONE_DBFS).abs() < 2.0, "side {own}: {levels:?} dBFS");
+        assert!(levels[own] - levels[1 - own] > 20.0, "side {own}: {levels:?} dBFS");
+    }
+    assert_eq!(channels.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_asks_for_a_microphone_in_stereo_that_nobody_treats() {
     let server = Server::start_with_file("music.toml").await;
     let page = Browser::with_microphone(vec![0.0; 48_000]).await;

@@ -14,6 +14,7 @@ export class Call {
   participantId = null;
 
   #socket;
+  #stereo = false;
   #stream;
   #listener;
   #muted = false;
@@ -77,6 +78,7 @@ export class Call {
     switch (message.type) {
       case "joined":
         this.participantId = message.participant;
+        this.#stereo = message.chain.channels === 2;
         this.#listener.message(message);
         this.#offer().catch((error) => this.#end(`The browser could not set up the audio connection (${error.message}).`));
         return;
@@ -106,10 +108,15 @@ export class Call {
     askForCaptureTimes(transceiver);
     pc.ontrack = ({ track, streams }) => this.#listener.heard(streams[0] ?? new MediaStream([track]));
     pc.onconnectionstatechange = () => this.#connectionChanged(pc.connectionState);
-    await pc.setLocalDescription();
+    const offer = await pc.createOffer();
+    // Browsers take from their own description whether to decode stereo.
+    if (this.#stereo) offer.sdp = withOpusParameter(offer.sdp, "stereo=1");
+    await pc.setLocalDescription(offer);
     // Candidates found until here stand in the description; set with the sending in one go, so none is told twice or lost.
     pc.onicecandidate = ({ candidate }) => this.#send({ type: "candidate", candidate: candidate && candidate.candidate ? candidate.toJSON() : null });
-    this.#send({ type: "offer", sdp: withoutPacketsInSilence(pc.localDescription.sdp) });
+    // In SDP a receiver says how it wants to be sent to: this asks for no packets while there is nothing to hear (RFC 7587). What
+    // the browser itself sends is as before, since it takes that from the answer.
+    this.#send({ type: "offer", sdp: withOpusParameter(pc.localDescription.sdp, "usedtx=1") });
     this.#applyMute();
     if (this.#muted) this.#send({ type: "mute", muted: true });
   }
@@ -157,11 +164,11 @@ function stopAll(stream) {
   for (const track of stream.getTracks()) track.stop();
 }
 
-// In SDP a receiver says how it wants to be sent to: this asks for no packets while there is nothing to hear (RFC 7587). What the
-// browser itself sends is as before, since it takes that from the answer.
-function withoutPacketsInSilence(sdp) {
+// RFC 7587, section 6.1. A parameter that is there already stays as it is.
+function withOpusParameter(sdp, parameter) {
   const opus = /^a=rtpmap:(\d+) opus\//im.exec(sdp)?.[1];
-  return sdp.replace(new RegExp(`^(a=fmtp:${opus} .*)$`, "m"), "$1;usedtx=1");
+  const line = new RegExp(`^a=fmtp:${opus} .*$`, "m");
+  return sdp.replace(line, (found) => (found.split(/[ ;]/).includes(parameter) ? found : `${found};${parameter}`));
 }
 
 // When a packet was captured is told only if the page asks for it; browsers that cannot be asked are not.

@@ -1,5 +1,5 @@
 // Who treats the microphone: the browser or the server. Voices treated twice sound thin, so "auto" leaves to the
-// server what the room's chain has a stage for.
+// server what the room's chain has a stage for. Rooms in stereo are for music, which nobody treats.
 
 const KINDS = { ec: ["echo-cancel"], ns: ["denoise", "noise-suppress"], agc: ["auto-gain"] };
 // The parts of a `webrtc-apm` that do the same, by their switches.
@@ -15,15 +15,20 @@ function stagesFor(what, chain) {
   return input.filter((stage) => stage.enabled && does(stage)).map((stage) => stage.name);
 }
 
-/** Turns wishes ("auto", "on", "off") into what to ask of the browser: {ec, ns, agc} of booleans. */
+function isStereo(chain) {
+  return chain?.channels === 2;
+}
+
+/** Turns wishes ("auto", "on", "off") into what to ask of the browser: {ec, ns, agc, stereo} of booleans. */
 export function decide(wishes, chain) {
-  const settle = (what) => (wishes[what] === "auto" ? stagesFor(what, chain).length === 0 : wishes[what] === "on");
-  return { ec: settle("ec"), ns: settle("ns"), agc: settle("agc") };
+  const stereo = isStereo(chain);
+  const settle = (what) => (wishes[what] === "auto" ? !stereo && stagesFor(what, chain).length === 0 : wishes[what] === "on");
+  return { ec: settle("ec"), ns: settle("ns"), agc: settle("agc"), stereo };
 }
 
 /** Whether `one` and `other`, of decide(), ask for the same. */
 export function same(one, other) {
-  return Object.keys(NAMES).every((what) => one[what] === other[what]);
+  return Object.keys(one).every((what) => one[what] === other[what]);
 }
 
 /** Opens the microphone. Rejects with getUserMedia's own error. */
@@ -34,7 +39,7 @@ export function openMicrophone(deviceId, wanted) {
       echoCancellation: wanted.ec,
       noiseSuppression: wanted.ns,
       autoGainControl: wanted.agc,
-      channelCount: 1,
+      channelCount: wanted.stereo ? 2 : 1,
     },
   });
 }
@@ -74,7 +79,10 @@ function automaticSentences(wishes, chain) {
     const stages = left.flatMap((what) => stagesFor(what, chain)).join(" and ");
     sentences.push(`${list(left)} ${be(left)} off in your browser, because the server does that here (${stages}).`);
   }
-  if (kept.length > 0) {
+  if (kept.length > 0 && isStereo(chain)) {
+    const echo = kept.includes("ec") ? ": use headphones, or the others hear themselves" : "";
+    sentences.push(`${list(kept)} ${be(kept)} off, because this room is in stereo, for music${echo}.`);
+  } else if (kept.length > 0) {
     sentences.push(`${list(kept)} ${be(kept)} on in your browser, because this room's chain has no stage for ${kept.length > 1 ? "them" : "it"}.`);
   }
   return sentences;

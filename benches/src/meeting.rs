@@ -8,6 +8,7 @@ use foldback_room::{
     Admission, Economies, EncodedFrame, LatencyProfile, OpusSettings, ParticipantId, Room,
     RoomSpec, TICK,
 };
+use foldback_stage::StageFormat;
 
 use crate::encoded_voice;
 
@@ -62,7 +63,13 @@ impl Meeting {
     #[must_use]
     pub fn clean_chain() -> Arc<ChainSpec> {
         let mix = Some(MixSpec { max_talkers: MixSpec::MOST_TALKERS });
-        Arc::new(ChainSpec { name: "clean".into(), input: vec![], mix, output: vec![] })
+        Arc::new(ChainSpec {
+            name: "clean".into(),
+            format: StageFormat::MONO,
+            input: vec![],
+            mix,
+            output: vec![],
+        })
     }
 
     /// 20 ms of everybody come in, and the tick passes that closes no packet.

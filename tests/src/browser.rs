@@ -3,7 +3,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use fantoccini::{Client, ClientBuilder};
-use foldback_testkit::signal::write_wav;
+use foldback_testkit::signal::{write_stereo_wav, write_wav};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Map, Value, json};
 
@@ -27,7 +27,7 @@ impl Browser {
     /// # Panics
     /// If Chromium or chromedriver are missing or do not start within 60 s.
     pub async fn start() -> Self {
-        Self::launch(None).await
+        Self::launch(&[]).await
     }
 
     /// A browser whose microphone picks up `signal` in real time, again and again from its start.
@@ -36,7 +36,15 @@ impl Browser {
     /// # Panics
     /// As [`Self::start`].
     pub async fn with_microphone(signal: Vec<f32>) -> Self {
-        Self::launch(Some(signal)).await
+        Self::launch(&[signal]).await
+    }
+
+    /// As [`Self::with_microphone`], with a microphone in stereo.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn with_stereo_microphone(left: Vec<f32>, right: Vec<f32>) -> Self {
+        Self::launch(&[left, right]).await
     }
 
     /// Kills the browser with SIGKILL, network process and all: to others it vanishes without a
@@ -51,13 +59,17 @@ impl Browser {
         self.driver.freeze();
     }
 
-    async fn launch(microphone: Option<Vec<f32>>) -> Self {
+    /// The microphone has a channel for each signal; without one it beeps.
+    async fn launch(microphone: &[Vec<f32>]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut arguments: Vec<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
         arguments.push(format!("--user-data-dir={}", folder.path().join("profile").display()));
-        if let Some(signal) = microphone {
-            let file = folder.path().join("microphone.wav");
-            write_wav(&file, &signal);
+        let file = folder.path().join("microphone.wav");
+        match microphone {
+            [left, right] => write_stereo_wav(&file, left, right),
+            signals => signals.iter().for_each(|signal| write_wav(&file, signal)),
+        }
+        if !microphone.is_empty() {
             arguments.push(format!("--use-file-for-fake-audio-capture={}", file.display()));
         }
         let mut command = Command::new("chromedriver");

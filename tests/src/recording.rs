@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Browser;
 
@@ -40,21 +40,33 @@ impl Browser {
         self.async_script(&format!("const connection = {connection};\n{START}"), vec![]).await;
     }
 
-    /// Stops, and returns what was recorded.
+    /// Stops, and returns what was recorded; of stereo the left side.
     ///
     /// # Panics
     /// If nothing was being recorded, some of it is missing, or its sample rate is not 48 kHz.
     pub async fn stop_recording(&self) -> Vec<f32> {
+        self.stop_recording_channels().await.swap_remove(0)
+    }
+
+    /// Stops, and returns what was recorded of each channel that the browser plays.
+    ///
+    /// # Panics
+    /// As [`Self::stop_recording`].
+    pub async fn stop_recording_channels(&self) -> Vec<Vec<f32>> {
         let recorded = self.async_script(STOP, vec![]).await;
         assert_eq!(recorded["sampleRate"], json!(48_000), "the recorded track's sample rate");
-        let text = recorded["samples"].as_str().expect("the script returns base64");
-        let bytes = BASE64.decode(text).expect("the script returns base64");
-        let samples: Vec<f32> =
-            bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-        let seconds = samples.len() as f64 / 48_000.0;
+        let channels = recorded["channels"].as_array().expect("the script returns a list");
+        let channels: Vec<_> = channels.iter().map(from_base64).collect();
+        let seconds = channels[0].len() as f64 / 48_000.0;
         let played = recorded["playedSeconds"].as_f64().expect("the script returns seconds");
         // A busy browser plays its last block some ms late; a recorder that drops loses far more.
         assert!((seconds - played).abs() < 0.2, "recorded {seconds} s of {played} s");
-        samples
+        channels
     }
+}
+
+fn from_base64(text: &Value) -> Vec<f32> {
+    let text = text.as_str().expect("the script returns base64");
+    let bytes = BASE64.decode(text).expect("the script returns base64");
+    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }

@@ -123,7 +123,9 @@ fn fewer_talkers_are_heard_from_one_moment_to_the_next_without_a_click_and_more_
     for max_talkers in [1, 2, 1] {
         let mut overrides = Overrides::default();
         let params = [("max_talkers", RawValue::Int(max_talkers))];
-        overrides.set(&[], talk.mix, "mix", None, &params).expect("a number of talkers");
+        overrides
+            .set(&[], talk.format, talk.mix, "mix", None, &params)
+            .expect("a number of talkers");
         sim.change_chain(&overrides.apply(&talk));
         sim.run(Duration::from_secs(1));
         let sound = sim.tapped(listener);
@@ -154,7 +156,7 @@ fn parse(text: &str) -> Arc<ChainSpec> {
 fn with_gain(chain: &Arc<ChainSpec>, db: i64) -> Arc<ChainSpec> {
     let mut overrides = Overrides::default();
     let params = [("gain_db", RawValue::Int(db))];
-    overrides.set(&chain.input, None, "gain", None, &params).expect("a gain");
+    overrides.set(&chain.input, chain.format, None, "gain", None, &params).expect("a gain");
     overrides.apply(chain)
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use foldback_chain::{ChainSpec, MixSpec};
 use foldback_room::{Economies, LatencyProfile, OpusSettings, ParticipantId, RoomSpec};
+use foldback_stage::StageFormat;
 use foldback_testkit::measure::{clicks, log_spectral_distance_db, rms_dbfs, stoi};
 use foldback_testkit::signal::speech_like;
 use foldback_testkit::studio::{PACKET, Studio};
@@ -98,7 +99,13 @@ fn difference_db(one: &[f32], other: &[f32]) -> f64 {
 
 fn spec(opus: OpusSettings) -> RoomSpec {
     let mix = MixSpec { max_talkers: 8 };
-    let chain = ChainSpec { name: "clean".into(), input: vec![], mix: Some(mix), output: vec![] };
+    let chain = ChainSpec {
+        name: "clean".into(),
+        format: StageFormat::MONO,
+        input: vec![],
+        mix: Some(mix),
+        output: vec![],
+    };
     RoomSpec {
         chain: Arc::new(chain),
         opus,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use foldback_chain::{ChainSpec, MixSpec};
 use foldback_room::{Economies, LatencyProfile, OpusSettings, ParticipantId, RoomSpec};
+use foldback_stage::StageFormat;
 use foldback_testkit::measure::rms_dbfs;
 use foldback_testkit::signal::{pink_noise, silence, speech_like, white_noise};
 use foldback_testkit::studio::{PACKET, Studio};
@@ -155,7 +156,13 @@ fn vowel() -> Vec<f32> {
 
 fn studio(expected_loss_percent: u8) -> Studio {
     let mix = Some(MixSpec { max_talkers: 8 });
-    let chain = ChainSpec { name: "clean".into(), input: vec![], mix, output: vec![] };
+    let chain = ChainSpec {
+        name: "clean".into(),
+        format: StageFormat::MONO,
+        input: vec![],
+        mix,
+        output: vec![],
+    };
     Studio::new(RoomSpec {
         chain: Arc::new(chain),
         opus: OpusSettings { expected_loss_percent, ..OpusSettings::default() },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use foldback_chain::{ChainSpec, MixSpec};
 use foldback_room::{Economies, LatencyProfile, OpusSettings, ParticipantId, RoomSpec};
+use foldback_stage::StageFormat;
 use foldback_testkit::measure::{clicks, rms_dbfs, tone_dbfs};
 use foldback_testkit::signal::{pink_noise, speech_like, tone};
 use foldback_testkit::studio::{PACKET, Studio};
@@ -90,7 +91,13 @@ fn talks(studio: &Studio, id: ParticipantId) -> bool {
 
 fn studio(max_talkers: usize) -> Studio {
     let mix = Some(MixSpec { max_talkers });
-    let chain = ChainSpec { name: "clean".into(), input: vec![], mix, output: vec![] };
+    let chain = ChainSpec {
+        name: "clean".into(),
+        format: StageFormat::MONO,
+        input: vec![],
+        mix,
+        output: vec![],
+    };
     Studio::new(RoomSpec {
         chain: Arc::new(chain),
         opus: OpusSettings::default(),

@@ -117,6 +117,8 @@ impl MixSpec {
 pub struct ChainSpec {
     /// What rooms refer to.
     pub name: String,
+    /// How many channels the sound in it has.
+    pub format: StageFormat,
     /// The stages before `mix`, or all of them where there is no `mix`.
     pub input: Vec<StageSpec>,
     /// `None`: each participant gets their own processed voice back.

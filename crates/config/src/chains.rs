@@ -5,7 +5,7 @@ use std::slice;
 use std::sync::Arc;
 
 use foldback_chain::{Chain, ChainSpec, MIX_KIND, MixSpec, Registry, StageSpec};
-use foldback_stage::{ParamSpec, Params, StageFormat, StageKind};
+use foldback_stage::{MAX_CHANNELS, ParamSpec, Params, StageFormat, StageKind};
 use toml::de::DeTable;
 
 use crate::reader::{Reader, Value, in_order};
@@ -17,6 +17,16 @@ pub(crate) const ECHO: &str = "echo";
 /// The declaration of `stages`.
 pub(crate) const STAGES: ParamSpec =
     ParamSpec::text("stages", "", "Run from top to bottom; those after `mix` once for each mix.");
+
+/// The declaration of `channels`.
+pub(crate) const CHANNELS: ParamSpec = ParamSpec::int(
+    "channels",
+    "",
+    1,
+    MAX_CHANNELS as i64,
+    1,
+    "Of the sound in it: 1 is mono, 2 is stereo, from microphones to listeners.",
+);
 
 /// The declaration of `kind`.
 pub(crate) const KIND: ParamSpec = ParamSpec::text("kind", "", "What the stage is.");
@@ -52,6 +62,7 @@ pub(crate) struct Chains {
 /// A chain as it is written.
 pub(crate) struct Written {
     pub(crate) name: String,
+    pub(crate) format: StageFormat,
     pub(crate) items: Vec<Item>,
 }
 
@@ -91,7 +102,8 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, registry: &Regis
             reader.refuse(name.span(), found, names::LABEL, None);
         }
         declared.push((name.get_ref().to_string(), name.span()));
-        let mut chain = ChainReader { reader, registry, name: name.get_ref() };
+        let mut chain =
+            ChainReader { reader, registry, name: name.get_ref(), format: StageFormat::MONO };
         written.extend(chain.read(name.span(), table));
     }
     let included = include::check_names(reader, &declared, &written);
@@ -103,12 +115,15 @@ struct ChainReader<'r, 't> {
     reader: &'r mut Reader<'t>,
     registry: &'r Registry,
     name: &'r str,
+    format: StageFormat,
 }
 
 impl ChainReader<'_, '_> {
     fn read(&mut self, place: Range<usize>, table: &DeTable<'_>) -> Option<Written> {
         let what = format!("`[chain.{}]`", self.name);
-        self.reader.known_keys(&what, table, &[STAGES.name]);
+        self.reader.known_keys(&what, table, &[CHANNELS.name, STAGES.name]);
+        let channels = self.reader.params(table, &[CHANNELS]).int(&CHANNELS);
+        self.format = if channels == 2 { StageFormat::STEREO } else { StageFormat::MONO };
         let allowed = "must be a list of stages, like [{ kind = \"mix\" }]";
         let Some(stages) = table.get("stages") else {
             let found = format!("{what} has no `stages`");
@@ -117,7 +132,7 @@ impl ChainReader<'_, '_> {
         };
         let stages = self.reader.list("stages", stages, allowed)?;
         let items = stages.iter().filter_map(|stage| self.read_stage(stage)).collect();
-        Some(Written { name: self.name.to_owned(), items })
+        Some(Written { name: self.name.to_owned(), format: self.format, items })
     }
 
     fn read_stage(&mut self, stage: &Value<'_>) -> Option<Item> {
@@ -204,7 +219,7 @@ impl ChainReader<'_, '_> {
 
     /// Parameters that are each in range may still not work together: only the plugin knows.
     fn try_build(&mut self, spec: &StageSpec, kind: &Value<'_>) {
-        if let Err(error) = Chain::build(slice::from_ref(spec), StageFormat::MONO) {
+        if let Err(error) = Chain::build(slice::from_ref(spec), self.format) {
             let found = format!("`{}` cannot be built: {}", spec.name, error.reason);
             self.reader.refuse_plainly(kind.span(), found);
         }

@@ -16,14 +16,15 @@ const WIDTH: usize = 96;
 pub fn describe_chain(chain: &ChainSpec) -> String {
     let mut rows = Vec::new();
     let mut sum_samples = 0;
-    add_stages(&mut rows, &mut sum_samples, &chain.input);
+    add_stages(&mut rows, &mut sum_samples, &chain.input, chain.format);
     if let Some(MixSpec { max_talkers }) = chain.mix {
         let params = format!("{} = {max_talkers}", MixSpec::MAX_TALKERS.name);
         rows.push(Row { delay: String::new(), title: MIX_KIND.to_owned(), params });
-        add_stages(&mut rows, &mut sum_samples, &chain.output);
+        add_stages(&mut rows, &mut sum_samples, &chain.output, chain.format);
     }
     let title_width = rows.iter().map(|row| row.title.chars().count()).max().unwrap_or(0);
-    let mut text = format!("chain {}\n", chain.name);
+    let stereo = if chain.format == StageFormat::STEREO { ", stereo" } else { "" };
+    let mut text = format!("chain {}{stereo}\n", chain.name);
     for Row { delay, title, params } in rows {
         let row = format!("  {delay:>9}  {title:title_width$}  ");
         let indent = row.chars().count();
@@ -39,9 +40,14 @@ struct Row {
     params: String,
 }
 
-fn add_stages(rows: &mut Vec<Row>, sum_samples: &mut usize, stages: &[StageSpec]) {
+fn add_stages(
+    rows: &mut Vec<Row>,
+    sum_samples: &mut usize,
+    stages: &[StageSpec],
+    format: StageFormat,
+) {
     for spec in stages {
-        let built = Chain::build(std::slice::from_ref(spec), StageFormat::MONO);
+        let built = Chain::build(std::slice::from_ref(spec), format);
         let samples = built.as_ref().map(Chain::delay_samples);
         *sum_samples += samples.as_ref().copied().unwrap_or_default();
         let title = match spec.name == spec.kind.name {

@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::slice;
 use std::sync::Arc;
 
-use foldback_chain::{ChainSpec, MIX_KIND, MixSpec, StageSpec};
+use foldback_chain::{Chain, ChainSpec, MIX_KIND, MixSpec, StageSpec};
+use foldback_stage::StageFormat;
 
 use crate::chains::{ECHO, INCLUDE, Item, What, Written};
 use crate::names;
@@ -38,14 +40,14 @@ pub(crate) fn join(reader: &mut Reader<'_>, chains: &[Written]) -> Vec<Arc<Chain
     let mut specs = Vec::new();
     for chain in chains {
         let parts = joiner.parts(chain);
-        specs.push(Arc::new(spec(&chain.name, parts.unwrap_or_default())));
+        specs.push(Arc::new(spec(chain, parts.unwrap_or_default())));
     }
     specs
 }
 
-fn spec(name: &str, parts: Vec<Part<'_>>) -> ChainSpec {
-    let name = name.to_owned();
-    let mut spec = ChainSpec { name, input: Vec::new(), mix: None, output: Vec::new() };
+fn spec(chain: &Written, parts: Vec<Part<'_>>) -> ChainSpec {
+    let (name, format) = (chain.name.clone(), chain.format);
+    let mut spec = ChainSpec { name, format, input: Vec::new(), mix: None, output: Vec::new() };
     for part in parts {
         match part.what {
             Sound::Stage(stage, _) if spec.mix.is_none() => spec.input.push(stage.clone()),
@@ -94,7 +96,7 @@ impl<'c> Joiner<'_, '_, 'c> {
                     Some(vec![Sound::Stage(stage, *named).at(&item.place)])
                 }
                 What::Mix(mix) => Some(vec![Sound::Mix(*mix).at(&item.place)]),
-                What::Include(name) => self.included(name, item),
+                What::Include(name) => self.included(name, chain.format, item),
             };
             is_whole &= here.is_some();
             for part in here.unwrap_or_default() {
@@ -109,7 +111,7 @@ impl<'c> Joiner<'_, '_, 'c> {
         parts
     }
 
-    fn included(&mut self, name: &str, item: &Item) -> Option<Vec<Part<'c>>> {
+    fn included(&mut self, name: &str, format: StageFormat, item: &Item) -> Option<Vec<Part<'c>>> {
         if let Some(start) = self.open.iter().position(|open| *open == name) {
             let round = self.open[start + 1..].iter().copied().chain([name]);
             let round: Vec<_> = round.map(|name| format!("includes `{name}`")).collect();
@@ -119,7 +121,24 @@ impl<'c> Joiner<'_, '_, 'c> {
             return None;
         }
         let chains = self.chains;
-        self.parts(chains.iter().find(|chain| chain.name == name)?)
+        let chain = chains.iter().find(|chain| chain.name == name)?;
+        let parts = self.parts(chain)?;
+        if chain.format != format {
+            parts.iter().for_each(|part| self.try_build(part, format, name, item));
+        }
+        Some(parts)
+    }
+
+    /// Not every stage is for every number of channels, and in its own chain it has another.
+    fn try_build(&mut self, part: &Part<'_>, format: StageFormat, chain: &str, item: &Item) {
+        let Sound::Stage(stage, _) = part.what else { return };
+        if let Err(error) = Chain::build(slice::from_ref(stage), format) {
+            let found = format!(
+                "`{}`, by including `{chain}`, cannot be built: {}",
+                stage.name, error.reason
+            );
+            self.reader.refuse_plainly(item.place.clone(), found);
+        }
     }
 
     /// Whether `part`, which `item` of `chain` brings, goes with those `before`.

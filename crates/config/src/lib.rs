@@ -35,6 +35,7 @@ mod syntax;
 use std::sync::Arc;
 
 use foldback_chain::{ChainSpec, Registry};
+use foldback_stage::StageFormat;
 
 use crate::chains::{Chains, ECHO};
 use crate::reader::Reader;
@@ -47,7 +48,8 @@ pub use plugins::kinds_of;
 pub use rooms::{RoomPattern, RoomRule};
 pub use schema::json_schema;
 pub use sections::{
-    LatencyMode, MetricsConfig, OpusConfig, ServerConfig, check_listen, check_public_address,
+    LatencyMode, MetricsConfig, OpusApplication, OpusConfig, ServerConfig, check_listen,
+    check_public_address,
 };
 
 /// A checked configuration: everything in it is in range, and every stage has been built once.
@@ -190,7 +192,13 @@ fn built_in_echo(registry: &Registry) -> Arc<ChainSpec> {
     let known = chains.filter(|_| !reader.has_errors());
     known.and_then(|chains| chains.specs.into_iter().next()).unwrap_or_else(|| {
         let name = ECHO.to_owned();
-        Arc::new(ChainSpec { name, input: Vec::new(), mix: None, output: Vec::new() })
+        Arc::new(ChainSpec {
+            name,
+            format: StageFormat::MONO,
+            input: Vec::new(),
+            mix: None,
+            output: Vec::new(),
+        })
     })
 }
 

@@ -45,7 +45,7 @@ impl Overrides {
     }
 
     /// Adds to what is changed of the stage called `name`, one of `stages` or `mix`. Builds it once
-    /// as it is to be: allocates, may take milliseconds. Text stays as the file has it: it may be a
+    /// as it is to be, for sound of that `format`: allocates, may take milliseconds. Text stays as the file has it: it may be a
     /// path.
     ///
     /// # Errors
@@ -53,6 +53,7 @@ impl Overrides {
     pub fn set(
         &mut self,
         stages: &[StageSpec],
+        format: StageFormat,
         mix: Option<MixSpec>,
         name: &str,
         enabled: Option<bool>,
@@ -78,7 +79,7 @@ impl Overrides {
         changed.enabled = enabled.or(changed.enabled);
         set_params(&mut changed.params, spec.kind.name, spec.kind.params, params)?;
         let next = changed.apply(spec);
-        Chain::build(slice::from_ref(&next), StageFormat::MONO).map_err(|error| {
+        Chain::build(slice::from_ref(&next), format).map_err(|error| {
             RefusedOverride::Param(format!("`{name}` cannot be built: {}.", error.reason))
         })?;
         self.stages.insert(name.to_owned(), changed);
@@ -104,7 +105,7 @@ impl Overrides {
             put_over(&mut params, MixSpec::PARAMS, &self.mix);
             MixSpec::from_params(&params)
         });
-        Arc::new(ChainSpec { name: chain.name.clone(), input, mix, output })
+        Arc::new(ChainSpec { name: chain.name.clone(), format: chain.format, input, mix, output })
     }
 
     /// Forgets what is of no stage of `stages`, by name and kind, what its kind takes no more, and
@@ -243,6 +244,8 @@ mod tests {
 
     use super::*;
 
+    const MONO: StageFormat = StageFormat::MONO;
+
     const LEVEL_DB: ParamSpec = ParamSpec::float("level_db", "dB", -60.0, 30.0, 0.0, "Level.");
     const MODE: ParamSpec = ParamSpec::choice("mode", &["soft", "hard"], "soft", "How.");
 
@@ -273,12 +276,13 @@ mod tests {
 
     fn chain() -> Arc<ChainSpec> {
         let (input, output) = (vec![StageSpec::of(&LEVEL)], vec![StageSpec::of(&OTHER)]);
-        Arc::new(ChainSpec { name: "talk".to_owned(), input, mix: None, output })
+        Arc::new(ChainSpec { name: "talk".to_owned(), format: MONO, input, mix: None, output })
     }
 
     fn refused(name: &str, params: &[(&str, RawValue<'_>)]) -> RefusedOverride {
         let mut overrides = Overrides::default();
-        let refused = overrides.set(&chain().input, None, name, None, params).expect_err("refused");
+        let refused =
+            overrides.set(&chain().input, MONO, None, name, None, params).expect_err("refused");
         assert!(overrides.is_empty(), "what was refused is kept: {overrides:?}");
         refused
     }
@@ -295,9 +299,9 @@ mod tests {
     fn what_was_set_is_added_up_and_what_was_not_is_as_in_the_file() {
         let mut overrides = Overrides::default();
         let stages = chain().input.clone();
-        overrides.set(&stages, None, "level", Some(false), &[]).expect("a switch");
+        overrides.set(&stages, MONO, None, "level", Some(false), &[]).expect("a switch");
         overrides
-            .set(&stages, None, "level", None, &[("level_db", RawValue::Int(3))])
+            .set(&stages, MONO, None, "level", None, &[("level_db", RawValue::Int(3))])
             .expect("3 dB");
         let level = &overrides.apply(&chain()).input[0];
         assert!(!level.enabled);
@@ -344,8 +348,8 @@ mod tests {
     #[test]
     fn what_is_of_a_stage_of_another_name_or_kind_is_forgotten() {
         let mut overrides = Overrides::default();
-        overrides.set(&chain().input, None, "level", Some(false), &[]).expect("a switch");
-        overrides.set(&chain().output, None, "other", Some(false), &[]).expect("a switch");
+        overrides.set(&chain().input, MONO, None, "level", Some(false), &[]).expect("a switch");
+        overrides.set(&chain().output, MONO, None, "other", Some(false), &[]).expect("a switch");
         let mut renamed = StageSpec::of(&OTHER);
         renamed.name = "level".to_owned();
         let next = [renamed, StageSpec::of(&OTHER)];
@@ -367,7 +371,7 @@ mod tests {
         let change = |level_db| {
             let mut overrides = Overrides::default();
             let params = [("level_db", RawValue::Int(level_db)), ("mode", RawValue::Text("hard"))];
-            overrides.set(&chain().input, None, "level", None, &params).expect("allowed");
+            overrides.set(&chain().input, MONO, None, "level", None, &params).expect("allowed");
             overrides
         };
         let input = vec![StageSpec::of(&LEVEL_AGAIN)];
@@ -389,7 +393,7 @@ mod tests {
         let mut overrides = Overrides::default();
         let mut set = |enabled, value| {
             let params = [("max_talkers", value)];
-            overrides.set(&chain().input, talk(6).mix, "mix", enabled, &params)
+            overrides.set(&chain().input, MONO, talk(6).mix, "mix", enabled, &params)
         };
         set(None, RawValue::Int(3)).expect("three talkers");
         for (enabled, value, told) in [

@@ -75,7 +75,10 @@ fn chain() -> Value {
     });
     json!({
         "type": "object",
-        "properties": { chains::STAGES.name: stages },
+        "properties": {
+            chains::CHANNELS.name: parameter(&chains::CHANNELS),
+            chains::STAGES.name: stages,
+        },
         "required": [chains::STAGES.name],
         "additionalProperties": false,
     })

@@ -161,12 +161,26 @@ fn set_int<T: TryFrom<i64>>(slot: &mut T, given: &Params, spec: &ParamSpec) {
 /// Section `[opus]`: how what participants hear is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpusConfig {
-    /// Bits per second of one outgoing stream. 6000..=128000, default 80000.
+    /// Bits per second of one outgoing stream in mono; in stereo twice as many. 6000..=128000,
+    /// default 80000.
     pub bitrate_bps: u32,
     /// The encoder's effort, 0..=10, default 7: what it costs in processor time.
     pub complexity: u32,
     /// The packet loss in percent that in-band FEC is tuned for, 0..=100, default 5.
     pub expected_loss_percent: u32,
+    /// What the encoder is tuned for. Default: voices.
+    pub application: OpusApplication,
+    /// Whether packets stop in silence for clients that ask for it. Default true.
+    pub dtx: bool,
+}
+
+/// What an encoder is tuned for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpusApplication {
+    /// Voices.
+    Voice,
+    /// Music.
+    Audio,
 }
 
 impl OpusConfig {
@@ -177,7 +191,7 @@ impl OpusConfig {
         6000,
         128_000,
         80_000,
-        "What one outgoing stream takes.",
+        "What one outgoing stream takes in mono; stereo takes twice as much.",
     );
 
     /// The declaration of `complexity`.
@@ -200,6 +214,21 @@ impl OpusConfig {
         "The packet loss that in-band FEC is tuned for.",
     );
 
+    /// The declaration of `application`.
+    pub const APPLICATION: ParamSpec = ParamSpec::choice(
+        "application",
+        &["voice", "audio"],
+        "voice",
+        "What the encoder is tuned for: audio is for music.",
+    );
+
+    /// The declaration of `dtx`.
+    pub const DTX: ParamSpec = ParamSpec::bool(
+        "dtx",
+        true,
+        "Whether packets stop in silence for clients that ask for it.",
+    );
+
     /// The section.
     pub(crate) const SECTION: Section = Section {
         name: "opus",
@@ -210,22 +239,44 @@ impl OpusConfig {
             Setting::one(Self::EXPECTED_LOSS_PERCENT, |a, b| {
                 a.opus.expected_loss_percent != b.opus.expected_loss_percent
             }),
+            Setting::one(Self::APPLICATION, |a, b| a.opus.application != b.opus.application),
+            Setting::one(Self::DTX, |a, b| a.opus.dtx != b.opus.dtx),
         ],
     };
 
-    const PARAMS: &'static [ParamSpec] =
-        &[Self::BITRATE_BPS, Self::COMPLEXITY, Self::EXPECTED_LOSS_PERCENT];
+    const PARAMS: &'static [ParamSpec] = &[
+        Self::BITRATE_BPS,
+        Self::COMPLEXITY,
+        Self::EXPECTED_LOSS_PERCENT,
+        Self::APPLICATION,
+        Self::DTX,
+    ];
 
     fn set(&mut self, given: &Params) {
         set_int(&mut self.bitrate_bps, given, &Self::BITRATE_BPS);
         set_int(&mut self.complexity, given, &Self::COMPLEXITY);
         set_int(&mut self.expected_loss_percent, given, &Self::EXPECTED_LOSS_PERCENT);
+        if is_given(given, &Self::APPLICATION) {
+            self.application = match given.choice(&Self::APPLICATION) {
+                "audio" => OpusApplication::Audio,
+                _ => OpusApplication::Voice,
+            };
+        }
+        if is_given(given, &Self::DTX) {
+            self.dtx = given.bool(&Self::DTX);
+        }
     }
 }
 
 impl Default for OpusConfig {
     fn default() -> Self {
-        let mut opus = Self { bitrate_bps: 0, complexity: 0, expected_loss_percent: 0 };
+        let mut opus = Self {
+            bitrate_bps: 0,
+            complexity: 0,
+            expected_loss_percent: 0,
+            application: OpusApplication::Voice,
+            dtx: true,
+        };
         opus.set(&Params::defaults(Self::PARAMS));
         opus
     }

@@ -109,7 +109,12 @@ fn what_is_given_is_taken() {
     assert_eq!(operator_token_file.as_deref(), Some(Path::new("token")));
     assert_eq!((listen.to_string().as_str(), media_port, workers), ("[::]:80", 9000, 16));
     assert_eq!(public_addresses, [IpAddr::from([203, 0, 113, 7]), IpAddr::from([127, 0, 0, 1])]);
-    let opus = OpusConfig { bitrate_bps: 6000, complexity: 10, expected_loss_percent: 0 };
+    let opus = OpusConfig {
+        bitrate_bps: 6000,
+        complexity: 10,
+        expected_loss_percent: 0,
+        ..OpusConfig::default()
+    };
     assert_eq!(config.opus, opus);
     assert_eq!(config.latency, LatencyMode::Low);
     assert!(config.metrics.participant_readings);
@@ -121,7 +126,7 @@ fn settings_that_count_from_the_start_are_named_where_they_differ() {
         "{CHAIN}[server]\nlisten = \"[::]:80\"\nmedia_port = 1\nworkers = 1\nwatch_config = false
         operator_token_file = \"token\"
         public_addresses = [\"203.0.113.7\"]\n[opus]\nbitrate_bps = 6000\ncomplexity = 1
-        expected_loss_percent = 1\n[latency]\nmode = \"low\""
+        expected_loss_percent = 1\napplication = \"audio\"\ndtx = false\n[latency]\nmode = \"low\""
     ));
     let declared: Vec<_> = settings::AT_START
         .iter()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use foldback_chain::Registry;
 use foldback_config::{
-    Config, OpusConfig, ServerConfig, describe_chain, describe_kinds, json_schema,
+    Config, OpusApplication, OpusConfig, ServerConfig, describe_chain, describe_kinds, json_schema,
 };
 use jsonschema::Validator;
 use serde_json::Value;
@@ -79,7 +79,8 @@ fn every_file_to_start_from_is_valid() {
     for file in &files {
         parse(file).unwrap_or_else(|errors| panic!("{errors}"));
     }
-    assert_eq!(files, ["config/clean.toml", "config/conference.toml", "config/echo.toml"]);
+    let names = ["clean", "conference", "echo", "music"];
+    assert_eq!(files, names.map(|name| format!("config/{name}.toml")));
 }
 
 #[test]
@@ -99,6 +100,16 @@ fn the_built_in_configuration_echoes_through_the_chain_of_the_echo_file() {
     let file = parse("config/echo.toml").unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(config.echo_chain(), file.echo_chain());
     assert!(config.echo_chain().stages().count() > 0);
+}
+
+#[test]
+fn the_file_for_music_is_stereo_and_treats_nothing() {
+    let config = parse("config/music.toml").unwrap_or_else(|errors| panic!("{errors}"));
+    let chain = config.chain_for_room("any room").expect("every room has a chain");
+    assert_eq!((chain.format, chain.stages().count()), (foldback_stage::StageFormat::STEREO, 0));
+    assert!(chain.mix.is_some());
+    assert_eq!((config.opus.application, config.opus.dtx), (OpusApplication::Audio, false));
+    assert!(describe_chain(chain).starts_with("chain music, stereo\n"));
 }
 
 #[test]
@@ -148,13 +159,14 @@ fn every_valid_file_is_valid_by_the_schema_and_names_it_if_it_is_one_to_start_fr
 }
 
 /// Mistakes that show only where parts of a file are seen together, or a stage is asked.
-const BEYOND_THE_SCHEMA: [&str; 15] = [
+const BEYOND_THE_SCHEMA: [&str; 16] = [
     "bad-listen.toml",
     "chains-without-rooms.toml",
     "echo-with-mix.toml",
     "include-cycle.toml",
     "include-mix-into-echo.toml",
     "include-name-twice.toml",
+    "include-stereo.toml",
     "include-two-mixes.toml",
     "include-unknown.toml",
     "no-port-left.toml",

@@ -20,6 +20,8 @@ pub struct PeerOptions {
     pub candidates: Vec<SocketAddr>,
     /// How long the browser's packets shall be, in ms; `None` leaves it to the browser (20).
     pub packet_ms: Option<u32>,
+    /// Sends and asks for stereo, of so many bits per second; `None`: mono.
+    pub stereo_bps: Option<u32>,
     /// One moment by the monotonic and by the wall clock, to tell when something was captured.
     pub wall_clock: Option<(Instant, SystemTime)>,
 }
@@ -28,7 +30,7 @@ impl PeerOptions {
     /// Reached at these addresses, everything else as browsers do it by themselves.
     #[must_use]
     pub fn at(candidates: Vec<SocketAddr>) -> Self {
-        Self { candidates, packet_ms: None, wall_clock: None }
+        Self { candidates, packet_ms: None, stereo_bps: None, wall_clock: None }
     }
 }
 
@@ -46,6 +48,8 @@ pub(crate) struct AudioLine {
     pub(crate) names_levels: bool,
     /// The browser prefers packets to stop in silence (`usedtx`, RFC 7587, section 6.1).
     pub(crate) wants_dtx: bool,
+    /// The browser prefers stereo (`stereo`, as above).
+    pub(crate) wants_stereo: bool,
 }
 
 /// Accepts `offer` as an ICE-lite answerer.
@@ -57,7 +61,8 @@ pub(crate) fn accept(
     let offer = SdpOffer::from_sdp_string(offer).map_err(|e| OfferError::new(&e.to_string()))?;
     let text = offer.to_sdp_string();
     let nack = opus_has_nack(&text);
-    let wants_dtx = opus_asks_for_dtx(&text);
+    let wants_dtx = opus_asks_for(&text, "usedtx=1");
+    let wants_stereo = opus_asks_for(&text, "stereo=1");
     let mut config = extensions::register(Rtc::builder())
         .set_ice_lite(true)
         .set_rtp_mode(true)
@@ -83,8 +88,8 @@ pub(crate) fn accept(
     let mids = audio_mids(&text);
     let answer = rtc.sdp_api().accept_offer(offer).map_err(|e| OfferError::new(&e.to_string()))?;
     let audio = mids.into_iter().find_map(|mid| audio_line(&mut rtc, mid));
-    let answer = answer::finish(&answer.to_sdp_string(), options.packet_ms);
-    Ok((rtc, answer, audio.map(|line| AudioLine { nack, wants_dtx, ..line })))
+    let answer = answer::finish(&answer.to_sdp_string(), options);
+    Ok((rtc, answer, audio.map(|line| AudioLine { nack, wants_dtx, wants_stereo, ..line })))
 }
 
 /// The mids of the offer in order. They are read from its text since str0m tells of new media
@@ -103,17 +108,17 @@ fn opus_has_nack(text: &str) -> bool {
     })
 }
 
-/// Whether the offer has `usedtx=1` for Opus: in SDP a receiver says how it wants to be sent to.
-fn opus_asks_for_dtx(text: &str) -> bool {
+/// Whether the offer has that parameter for Opus: in SDP a receiver says how it wants to be sent to.
+fn opus_asks_for(text: &str, parameter: &str) -> bool {
     opus_number(text).is_some_and(|pt| {
         let prefix = format!("a=fmtp:{pt} ");
         let parameters = text.lines().find_map(|line| line.strip_prefix(&prefix));
-        parameters.is_some_and(|list| list.split(';').any(|one| one.trim() == "usedtx=1"))
+        parameters.is_some_and(|list| list.split(';').any(|one| one.trim() == parameter))
     })
 }
 
-/// The payload type of Opus in an offer.
-fn opus_number(text: &str) -> Option<&str> {
+/// The payload type of Opus in an offer or answer.
+pub(crate) fn opus_number(text: &str) -> Option<&str> {
     text.lines().find_map(|line| {
         let (pt, codec) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
         codec.to_ascii_lowercase().starts_with("opus/").then_some(pt)
@@ -136,7 +141,8 @@ fn audio_line(rtc: &mut Rtc, mid: Mid) -> Option<AudioLine> {
     let (opus, red) = (opus.pt(), opus.red());
     let extensions = rtc.media(mid)?.remote_extmap();
     let names_levels = extensions.iter().any(|(_, e)| e.as_uri() == CSRC_LEVELS_URI);
-    Some(AudioLine { mid, opus, red, direction, names_levels, nack: false, wants_dtx: false })
+    let (nack, wants_dtx, wants_stereo) = (false, false, false);
+    Some(AudioLine { mid, opus, red, direction, nack, names_levels, wants_dtx, wants_stereo })
 }
 
 /// Why an offer could not be answered: a sentence.

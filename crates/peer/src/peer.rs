@@ -202,6 +202,12 @@ impl Peer {
         self.audio.is_some_and(|line| line.wants_dtx)
     }
 
+    /// Whether the browser prefers to be sent stereo (`stereo=1` in its offer).
+    #[must_use]
+    pub fn wants_stereo(&self) -> bool {
+        self.audio.is_some_and(|line| line.wants_stereo)
+    }
+
     /// When a datagram of this session last came in (at first: when it was made).
     #[must_use]
     pub fn last_received(&self) -> Instant {

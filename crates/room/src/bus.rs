@@ -1,8 +1,11 @@
 //! The sum of all voices.
 
-use crate::MAX_PACKET_SAMPLES_OUT;
+use foldback_stage::{AudioBlock, StageFormat};
 
-/// Where the voices of one outgoing packet are summed.
+use crate::MAX_PACKET_SAMPLES_OUT;
+use crate::planes::Planes;
+
+/// Where one channel of the voices of an outgoing packet is summed.
 ///
 /// Each voice is added once; a mix without one voice takes that one out again. So mixing costs one
 /// pass for each voice and one for each distinct mix, not one for each pair of them. Nothing here
@@ -55,9 +58,8 @@ impl MixBus {
 
     /// Writes the sum of all voices to `out`, which is as long as a packet or shorter.
     pub fn all(&self, out: &mut [f32]) {
-        for (out, sum) in out.iter_mut().zip(&*self.sum) {
-            *out = *sum;
-        }
+        let samples = out.len().min(MAX_PACKET_SAMPLES_OUT);
+        out[..samples].copy_from_slice(&self.sum[..samples]);
     }
 
     /// Writes the sum of all voices but `own`, which was added.
@@ -70,6 +72,47 @@ impl MixBus {
 impl Default for MixBus {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// A bus for each channel of a room.
+pub(crate) struct Buses(Box<[MixBus]>);
+
+impl Buses {
+    pub(crate) fn new(format: StageFormat) -> Self {
+        Self((0..format.channels).map(|_| MixBus::new()).collect())
+    }
+
+    pub(crate) fn begin(&mut self) {
+        self.0.iter_mut().for_each(MixBus::begin);
+    }
+
+    pub(crate) fn add(&mut self, voice: &Planes<MAX_PACKET_SAMPLES_OUT>) {
+        self.0.iter_mut().zip(voice.iter()).for_each(|(bus, plane)| bus.add(plane));
+    }
+
+    /// As [`MixBus::part_with`], of so many samples.
+    pub(crate) fn part_with(
+        &mut self,
+        voice: &Planes<MAX_PACKET_SAMPLES_OUT>,
+        packet_samples: usize,
+    ) {
+        let planes = self.0.iter_mut().zip(voice.iter());
+        planes.for_each(|(bus, plane)| bus.part_with(&plane[..packet_samples]));
+    }
+
+    /// How many voices are in the packet.
+    pub(crate) fn voices(&self) -> usize {
+        self.0.first().map_or(0, MixBus::voices)
+    }
+
+    pub(crate) fn all(&self, out: &mut AudioBlock<'_>) {
+        self.0.iter().zip(out.planes_mut()).for_each(|(bus, out)| bus.all(out));
+    }
+
+    pub(crate) fn without(&self, own: &Planes<MAX_PACKET_SAMPLES_OUT>, out: &mut AudioBlock<'_>) {
+        let planes = self.0.iter().zip(own.iter()).zip(out.planes_mut());
+        planes.for_each(|((bus, own), out)| bus.without(own, out));
     }
 }
 

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use foldback_chain::{Chain, ChainBuildError, ChainSpec, Change};
-use foldback_stage::StageFormat;
 
 use crate::participant::ParticipantId;
 
@@ -40,7 +39,8 @@ pub(crate) struct Input {
 
 impl ChainChange {
     /// From the chain that the room has, to another, for those who are in it, each with the stages
-    /// before `mix` as `inputs` says. Allocates, and takes some milliseconds for each participant
+    /// before `mix` as `inputs` says. Both chains must be of as many channels, else no room takes it.
+    /// Allocates, and takes some milliseconds for each participant
     /// whose stages become others.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl ChainChange {
         to: &Arc<ChainSpec>,
         inputs: &[InputChange],
     ) -> Result<Self, ChainBuildError> {
-        let build = |from, to| Change::build(from, to, StageFormat::MONO);
+        let build = |before, after| Change::build(before, after, to.format);
         let (mut changes, mut outputs) = (Vec::new(), Vec::new());
         for input in inputs {
             let change = build(&input.from.input, &input.to.input)?;
@@ -78,6 +78,7 @@ impl ChainChange {
         let enough = self.outputs.is_empty() || self.outputs.len() >= outputs.len();
         let mut changes = self.outputs.iter();
         enough
+            && self.chain.format == room.format
             && same(&self.from, room)
             && inputs.all(accepted)
             && outputs.all(|chain| changes.next().is_none_or(|change| chain.accepts(change)))

@@ -5,7 +5,9 @@ use std::fmt;
 use audiopus::coder::Decoder;
 use audiopus::packet::{Packet, nb_samples};
 use audiopus::{Channels, MutSignals, SampleRate};
-use foldback_stage::SAMPLE_RATE_HZ;
+use foldback_stage::{AudioBlock, SAMPLE_RATE_HZ, StageFormat};
+
+use crate::planes::middle_and_side;
 
 mod encoder;
 
@@ -20,50 +22,95 @@ pub(crate) const MAX_ENCODED_BYTES: usize = 1275;
 /// How mixes are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpusSettings {
-    /// Bits per second of one mix, 6 000 to 510 000.
+    /// Bits per second of one mix in mono, 6 000 to 510 000; stereo takes twice as many.
     pub bitrate_bps: i32,
     /// Encoder effort, 0 (cheapest) to 10.
     pub complexity: u8,
     /// Loss that in-band FEC is tuned for, in percent; 0 sends no FEC.
     pub expected_loss_percent: u8,
+    /// What it is tuned for.
+    pub application: Application,
+    /// Whether packets stop in silence for listeners that ask for it.
+    pub dtx: bool,
+}
+
+/// What an encoder is tuned for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Application {
+    /// Voices: what is hard to understand is made clearer, and FEC works at every bitrate.
+    Voice,
+    /// Music: it comes out as much as it came in as possible.
+    Audio,
 }
 
 impl Default for OpusSettings {
     fn default() -> Self {
-        Self { bitrate_bps: 80_000, complexity: 7, expected_loss_percent: 5 }
+        Self {
+            bitrate_bps: 80_000,
+            complexity: 7,
+            expected_loss_percent: 5,
+            application: Application::Voice,
+            dtx: true,
+        }
     }
 }
 
-/// A mono 48 kHz decoder.
-pub(crate) struct OpusDecoder(Decoder);
+/// A 48 kHz decoder. In stereo it gives middle and side (see [`crate::planes`]); of mono packets
+/// there is no side then, and of stereo ones mono has the middle.
+pub(crate) struct OpusDecoder {
+    inner: Decoder,
+    /// Left and right in turn; nothing in mono.
+    interleaved: Box<[f32]>,
+}
 
 impl OpusDecoder {
-    pub(crate) fn new() -> Result<Self, CodecError> {
-        let decoder = Decoder::new(SampleRate::Hz48000, Channels::Mono);
-        decoder.map(Self).map_err(|e| CodecError(format!("no Opus decoder: {e}")))
+    pub(crate) fn new(format: StageFormat) -> Result<Self, CodecError> {
+        let stereo = format == StageFormat::STEREO;
+        let channels = if stereo { Channels::Stereo } else { Channels::Mono };
+        let inner = Decoder::new(SampleRate::Hz48000, channels)
+            .map_err(|e| CodecError(format!("no Opus decoder: {e}")))?;
+        let space = if stereo { 2 * MAX_PACKET_SAMPLES } else { 0 };
+        Ok(Self { inner, interleaved: vec![0.0; space].into() })
     }
 
     /// Decodes a packet into `out`; `None` if it is no Opus. Returns the samples written. They are
     /// within ±[`LOUDEST`], here and below.
-    pub(crate) fn decode(&mut self, payload: &[u8], out: &mut [f32]) -> Option<usize> {
+    pub(crate) fn decode(&mut self, payload: &[u8], out: &mut AudioBlock<'_>) -> Option<usize> {
         self.run(Some(Packet::try_from(payload).ok()?), out, false)
     }
 
     /// Rebuilds the frame before `next` from the in-band FEC in `next` (RFC 6716, section 2.1.7);
     /// where there is none, libopus conceals instead. `out` is that frame's length.
-    pub(crate) fn decode_fec(&mut self, next: &[u8], out: &mut [f32]) -> Option<usize> {
+    pub(crate) fn decode_fec(&mut self, next: &[u8], out: &mut AudioBlock<'_>) -> Option<usize> {
         self.run(Some(Packet::try_from(next).ok()?), out, true)
     }
 
     /// Fills `out`, a multiple of 2.5 ms, with what might have followed.
-    pub(crate) fn conceal(&mut self, out: &mut [f32]) -> Option<usize> {
+    pub(crate) fn conceal(&mut self, out: &mut AudioBlock<'_>) -> Option<usize> {
         self.run(None, out, false)
     }
 
-    fn run(&mut self, packet: Option<Packet<'_>>, out: &mut [f32], fec: bool) -> Option<usize> {
-        let signals = MutSignals::try_from(&mut *out).ok()?;
-        let samples = self.0.decode_float(packet, signals, fec).ok()?;
-        out.iter_mut().take(samples).for_each(|s| *s = s.clamp(-LOUDEST, LOUDEST));
+    fn run(
+        &mut self,
+        packet: Option<Packet<'_>>,
+        out: &mut AudioBlock<'_>,
+        fec: bool,
+    ) -> Option<usize> {
+        let space = self.interleaved.get_mut(..2 * out.frames());
+        let (mid, side) = out.sides_mut();
+        let (Some(side), Some(space)) = (side, space) else {
+            let signals = MutSignals::try_from(&mut *mid).ok()?;
+            let samples = self.inner.decode_float(packet, signals, fec).ok()?;
+            mid.iter_mut().take(samples).for_each(|s| *s = s.clamp(-LOUDEST, LOUDEST));
+            return Some(samples);
+        };
+        let signals = MutSignals::try_from(&mut *space).ok()?;
+        let samples = self.inner.decode_float(packet, signals, fec).ok()?;
+        let both = mid.iter_mut().zip(side).zip(space.chunks_exact(2));
+        for ((mid, side), pair) in both.take(samples) {
+            let [left, right] = [pair[0], pair[1]].map(|s| s.clamp(-LOUDEST, LOUDEST));
+            (*mid, *side) = middle_and_side(left, right);
+        }
         Some(samples)
     }
 }
@@ -133,14 +180,15 @@ mod tests {
 
     #[test]
     fn a_tone_survives_the_codec() {
-        let mut encoder = OpusEncoder::new(&OpusSettings::default()).expect("encoder");
-        let mut decoder = OpusDecoder::new().expect("decoder");
+        let mut encoder =
+            OpusEncoder::new(&OpusSettings::default(), StageFormat::MONO).expect("encoder");
+        let mut decoder = OpusDecoder::new(StageFormat::MONO).expect("decoder");
         let mut out = [0.0; MAX_PACKET_SAMPLES];
         let mut bytes = [0; MAX_ENCODED_BYTES];
         for chunk in tone(960 * 20).chunks_exact(960) {
             let n = encoder.encode(chunk, &mut bytes).expect("encodes");
             assert_eq!(packet_samples(&bytes[..n]), Some(960));
-            assert_eq!(decoder.decode(&bytes[..n], &mut out), Some(960));
+            assert_eq!(decoder.decode(&bytes[..n], &mut AudioBlock::mono(&mut out)), Some(960));
         }
         let level = rms(&out[..960]);
         assert!((level - 0.212).abs() < 0.02, "rms {level}");
@@ -155,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_was_made_up_is_no_louder_than_a_voice_can_be() {
-        let mut decoder = OpusDecoder::new().expect("decoder");
+        let mut decoder = OpusDecoder::new(StageFormat::MONO).expect("decoder");
         let mut random = 1_u32;
         let mut loudest = 0.0_f32;
         for _ in 0..3_000 {
@@ -167,7 +215,9 @@ mod tests {
             let toc = next() & 0xf8;
             let payload: Vec<u8> = std::iter::once(toc).chain((0..120).map(|_| next())).collect();
             let mut out = [0.0; MAX_PACKET_SAMPLES];
-            let samples = decoder.decode(&payload, &mut out).expect("one frame of anything");
+            let samples = decoder
+                .decode(&payload, &mut AudioBlock::mono(&mut out))
+                .expect("one frame of anything");
             loudest = out[..samples].iter().fold(loudest, |most, s| most.max(s.abs()));
         }
         assert_eq!(loudest, LOUDEST, "some of it was too loud, and was held");

@@ -22,13 +22,14 @@ pub(crate) struct ComfortNoise {
 }
 
 impl ComfortNoise {
-    pub(crate) fn new() -> Self {
+    /// Each `seed` gives another noise.
+    pub(crate) fn new(seed: u32) -> Self {
         Self {
             floor: None,
             predictor: [0.0; ORDER],
             excitation: 0.0,
             past: [0.0; ORDER],
-            random: 0x9E37_79B9,
+            random: seed,
         }
     }
 
@@ -125,7 +126,7 @@ mod tests {
     #[test]
     fn it_sounds_like_the_background_and_not_like_the_voice() {
         let quiet = background(0.01);
-        let mut noise = ComfortNoise::new();
+        let mut noise = ComfortNoise::new(1);
         noise.learn(&quiet);
         noise.learn(&background(3.0));
         let made: Vec<f32> = (0..48_000).map(|_| noise.sample()).collect();
@@ -137,7 +138,7 @@ mod tests {
 
     #[test]
     fn without_a_background_there_is_no_noise() {
-        let mut noise = ComfortNoise::new();
+        let mut noise = ComfortNoise::new(1);
         let tone: Vec<f32> = (0..48_000).map(|i| 0.1 * (i as f32 * 0.05).sin()).collect();
         noise.learn(&tone);
         assert_eq!(noise.floor(), 0.0);

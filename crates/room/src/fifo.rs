@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
+use foldback_stage::{AudioBlock, StageFormat};
+
 use crate::codec::MAX_PACKET_SAMPLES;
+use crate::planes::Planes;
 
 /// Samples kept behind the read position: the past that stretching repeats and concealment goes
 /// on from. 30 ms.
@@ -14,7 +17,7 @@ const MAX_ARRIVALS: usize = 64;
 
 /// A bounded queue of samples with a past. Never allocates after it was made.
 pub(crate) struct SampleFifo {
-    samples: Box<[f32; CAPACITY]>,
+    samples: Planes<CAPACITY>,
     /// Where the next sample to pop lies; at least [`HISTORY`].
     start: usize,
     end: usize,
@@ -26,9 +29,9 @@ pub(crate) struct SampleFifo {
 }
 
 impl SampleFifo {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(format: StageFormat) -> Self {
         Self {
-            samples: Box::new([0.0; CAPACITY]),
+            samples: Planes::new(format),
             start: HISTORY,
             end: HISTORY,
             popped: 0,
@@ -47,28 +50,38 @@ impl SampleFifo {
         self.popped
     }
 
-    /// What waits, the oldest first.
+    /// What waits, the oldest first; of stereo the middle.
     pub(crate) fn waiting(&self) -> &[f32] {
-        &self.samples[self.start..self.end]
+        &self.samples.first()[self.start..self.end]
     }
 
-    /// The last [`HISTORY`] samples popped, then what waits.
+    /// The last [`HISTORY`] samples popped, then what waits; of stereo the middle.
     pub(crate) fn with_history(&self) -> &[f32] {
-        &self.samples[self.start - HISTORY..self.end]
+        &self.samples.first()[self.start - HISTORY..self.end]
+    }
+
+    /// Writes the first samples of [`Self::with_history`] from `from` on to `out`, of every plane.
+    pub(crate) fn copy_with_history(&self, from: usize, out: &mut AudioBlock<'_>) {
+        self.samples.read(self.start - HISTORY + from, out);
     }
 
     /// Space for `n` samples at the end, cleared; `None` if so much does not fit.
-    pub(crate) fn push_space(&mut self, n: usize) -> Option<&mut [f32]> {
+    pub(crate) fn push_space(&mut self, n: usize) -> Option<AudioBlock<'_>> {
         self.make_room(n);
-        let space = self.samples.get_mut(self.end..self.end + n)?;
-        space.fill(0.0);
+        let mut space = self.samples.get_mut(self.end..self.end + n)?;
+        let (first, second) = space.sides_mut();
+        first.fill(0.0);
+        if let Some(second) = second {
+            second.fill(0.0);
+        }
         self.end += n;
         Some(space)
     }
 
-    /// The `n` samples pushed last.
-    pub(crate) fn newest_mut(&mut self, n: usize) -> &mut [f32] {
-        &mut self.samples[self.end.saturating_sub(n).max(self.start)..self.end]
+    /// The `n` samples pushed last, of each plane.
+    pub(crate) fn newest_mut(&mut self, n: usize) -> impl Iterator<Item = &mut [f32]> {
+        let range = self.end.saturating_sub(n).max(self.start)..self.end;
+        self.samples.iter_mut().map(move |plane| &mut plane[range.clone()])
     }
 
     /// Takes back the last `n` samples of the space.
@@ -99,14 +112,29 @@ impl SampleFifo {
     }
 
     /// Moves the oldest samples to `out`; what is missing is silence.
-    pub(crate) fn pop(&mut self, out: &mut [f32]) {
-        let missing = out.len().saturating_sub(self.len());
+    pub(crate) fn pop(&mut self, out: &mut AudioBlock<'_>) {
+        let n = out.frames();
+        self.fill_up(n);
+        self.samples.read(self.start, out);
+        self.take(n);
+    }
+
+    /// Takes out the `n` oldest samples; what is missing is silence.
+    pub(crate) fn skip(&mut self, n: usize) {
+        self.fill_up(n);
+        self.take(n);
+    }
+
+    fn fill_up(&mut self, n: usize) {
+        let missing = n.saturating_sub(self.len());
         if missing > 0 {
             let _ = self.push_space(missing);
         }
-        out.copy_from_slice(&self.samples[self.start..self.start + out.len()]);
-        self.start += out.len();
-        self.popped += out.len() as u64;
+    }
+
+    fn take(&mut self, n: usize) {
+        self.start += n;
+        self.popped += n as u64;
     }
 
     /// Forgets what waits. The past stays: what comes next may have to go on from it.
@@ -122,13 +150,15 @@ impl SampleFifo {
         if self.len() < n + fade {
             return false;
         }
-        let x = &mut self.samples[self.start..self.end];
-        for i in 0..fade {
-            let (out, into) = law.gains(i, fade);
-            x[n + i] = x[i] * out + x[n + i] * into;
+        for plane in self.samples.iter_mut() {
+            let x = &mut plane[self.start..self.end];
+            for i in 0..fade {
+                let (out, into) = law.gains(i, fade);
+                x[n + i] = x[i] * out + x[n + i] * into;
+            }
+            // Closed from behind, so that the past stays what was played.
+            x.copy_within(n.., 0);
         }
-        // Closed from behind, so that the past stays what was played.
-        self.samples.copy_within(self.start + n..self.end, self.start);
         self.end -= n;
         self.move_arrivals(-(n as i64));
         true
@@ -145,20 +175,22 @@ impl SampleFifo {
         if self.end + n > CAPACITY {
             return false;
         }
-        self.samples.copy_within(self.start..self.end, self.start + n);
-        self.end += n;
-        for i in 0..n {
-            let past = self.samples[self.start + i - n];
-            let here = self.start + i;
-            // The future's first samples lie behind the gap that was opened.
-            self.samples[here] = match i < fade {
-                true => {
-                    let (out, into) = law.gains(i, fade);
-                    self.samples[here + n] * out + past * into
-                }
-                false => past,
-            };
+        for plane in self.samples.iter_mut() {
+            plane.copy_within(self.start..self.end, self.start + n);
+            for i in 0..n {
+                let here = self.start + i;
+                let past = plane[here - n];
+                // The future's first samples lie behind the gap that was opened.
+                plane[here] = match i < fade {
+                    true => {
+                        let (out, into) = law.gains(i, fade);
+                        plane[here + n] * out + past * into
+                    }
+                    false => past,
+                };
+            }
         }
+        self.end += n;
         self.move_arrivals(n as i64);
         true
     }
@@ -173,7 +205,9 @@ impl SampleFifo {
     fn make_room(&mut self, n: usize) {
         if self.end + n > CAPACITY {
             let from = self.start - HISTORY;
-            self.samples.copy_within(from..self.end, 0);
+            for plane in self.samples.iter_mut() {
+                plane.copy_within(from..self.end, 0);
+            }
             self.start -= from;
             self.end -= from;
         }
@@ -206,20 +240,20 @@ mod tests {
     use super::*;
 
     fn push(fifo: &mut SampleFifo, samples: impl ExactSizeIterator<Item = f32>) {
-        let space = fifo.push_space(samples.len()).expect("fits");
-        space.iter_mut().zip(samples).for_each(|(slot, s)| *slot = s);
+        let mut space = fifo.push_space(samples.len()).expect("fits");
+        space.planes_mut().flatten().zip(samples).for_each(|(slot, s)| *slot = s);
     }
 
     #[test]
     fn samples_come_out_in_order_over_many_wraps() {
-        let mut fifo = SampleFifo::new();
+        let mut fifo = SampleFifo::new(StageFormat::MONO);
         let (mut next_in, mut next_out) = (0u32, 0u32);
         for _ in 0..200 {
             push(&mut fifo, (0..960u32).map(|i| (next_in + i) as f32));
             next_in += 960;
             for _ in 0..2 {
                 let mut block = [0.0; 480];
-                fifo.pop(&mut block);
+                fifo.pop(&mut AudioBlock::mono(&mut block));
                 assert_eq!(block[0], next_out as f32);
                 assert_eq!(block[479], (next_out + 479) as f32);
                 next_out += 480;
@@ -233,13 +267,13 @@ mod tests {
     #[test]
     fn an_arrival_is_told_once_its_last_sample_was_popped() {
         let now = Instant::now();
-        let mut fifo = SampleFifo::new();
+        let mut fifo = SampleFifo::new(StageFormat::MONO);
         push(&mut fifo, std::iter::repeat_n(0.0, 960));
         fifo.mark_arrival(now);
         let mut block = [0.0; 480];
-        fifo.pop(&mut block);
+        fifo.pop(&mut AudioBlock::mono(&mut block));
         assert_eq!(fifo.next_arrival_before(fifo.position()), None);
-        fifo.pop(&mut block);
+        fifo.pop(&mut AudioBlock::mono(&mut block));
         assert_eq!(fifo.next_arrival_before(fifo.position()), Some(now));
         assert_eq!(fifo.next_arrival_before(fifo.position()), None);
     }
@@ -247,36 +281,36 @@ mod tests {
     #[test]
     fn what_is_removed_and_repeated_moves_the_arrivals_along() {
         let now = Instant::now();
-        let mut fifo = SampleFifo::new();
+        let mut fifo = SampleFifo::new(StageFormat::MONO);
         push(&mut fifo, (0..1440u16).map(f32::from));
         fifo.mark_arrival(now);
-        fifo.pop(&mut [0.0; 480]);
+        fifo.skip(480);
         assert!(fifo.repeat(240, 0, FadeLaw::Amplitude));
         assert_eq!(fifo.waiting()[..3], [240.0, 241.0, 242.0]);
         assert_eq!(fifo.waiting()[240], 480.0);
         assert!(fifo.remove(100, 0, FadeLaw::Amplitude));
         assert_eq!(fifo.waiting()[0], 340.0);
-        fifo.pop(&mut [0.0; 1099]);
+        fifo.skip(1099);
         assert_eq!(fifo.next_arrival_before(fifo.position()), None);
-        fifo.pop(&mut [0.0; 1]);
+        fifo.skip(1);
         assert_eq!(fifo.next_arrival_before(fifo.position()), Some(now));
     }
 
     #[test]
     fn stretching_moves_no_arrival_whose_sound_was_popped_but_not_told_yet() {
         let now = Instant::now();
-        let mut fifo = SampleFifo::new();
+        let mut fifo = SampleFifo::new(StageFormat::MONO);
         push(&mut fifo, std::iter::repeat_n(0.5, 960));
         fifo.mark_arrival(now);
         push(&mut fifo, std::iter::repeat_n(0.5, 960));
-        fifo.pop(&mut [0.0; 960]);
+        fifo.skip(960);
         assert!(fifo.repeat(480, 0, FadeLaw::Amplitude));
         assert_eq!(fifo.next_arrival_before(960), Some(now));
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let mut fifo = SampleFifo::new();
+        let mut fifo = SampleFifo::new(StageFormat::MONO);
         push(&mut fifo, std::iter::repeat_n(0.5, 300));
         assert!(!fifo.remove(200, 101, FadeLaw::Amplitude));
         assert!(!fifo.repeat(HISTORY + 1, 0, FadeLaw::Amplitude));

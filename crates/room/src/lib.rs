@@ -23,6 +23,7 @@ mod outbox;
 mod output_class;
 mod packets;
 mod participant;
+mod planes;
 mod playout;
 mod probe;
 mod readings;
@@ -35,7 +36,7 @@ mod talkers;
 
 pub use bus::MixBus;
 pub use change::{ChainChange, InputChange};
-pub use codec::{CodecError, OpusSettings};
+pub use codec::{Application, CodecError, OpusSettings};
 pub use delay::LatencyProfile;
 pub use mix::{Contributor, MAX_CONTRIBUTORS};
 pub use packets::{CaptureTime, EncodedFrame};

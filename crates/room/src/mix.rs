@@ -1,7 +1,7 @@
 //! One distinct mix: what it leaves out, its output chain, its encoder.
 
 use foldback_chain::{Chain, Change, Probe};
-use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext, StageFormat};
+use foldback_stage::{AudioBlock, AudioBuffer, BLOCK_SAMPLES, BlockContext, StageFormat};
 
 use crate::MAX_PACKET_SAMPLES_OUT;
 use crate::codec::{CodecError, MAX_ENCODED_BYTES, OpusEncoder, OpusSettings};
@@ -9,7 +9,8 @@ use crate::outbox::Outbox;
 use crate::output_class::OutputClass;
 use crate::packets::CaptureTime;
 use crate::participant::{AdmissionError, ParticipantId};
-use crate::room::RoomSpec;
+use crate::planes::{Planes, middle_and_side};
+use crate::room::{RoomSpec, buffer};
 
 /// After the last talker the encoder gets silence for so many blocks, beside those that are in the
 /// delay of the chain: what it gives at the end of them holds nothing but silence.
@@ -30,7 +31,30 @@ pub(crate) enum Recipe {
 }
 
 /// As much as a packet out holds; only the first blocks of it where packets are shorter.
-type Packet = [f32; MAX_PACKET_SAMPLES_OUT];
+type Packet = Planes<MAX_PACKET_SAMPLES_OUT>;
+
+/// A stereo packet as others need it.
+struct Stereo {
+    mean: [f32; MAX_PACKET_SAMPLES_OUT],
+    interleaved: [f32; 2 * MAX_PACKET_SAMPLES_OUT],
+}
+
+impl Stereo {
+    const SILENCE: Self = Self {
+        mean: [0.0; MAX_PACKET_SAMPLES_OUT],
+        interleaved: [0.0; 2 * MAX_PACKET_SAMPLES_OUT],
+    };
+
+    fn follow(&mut self, left: &[f32], right: &[f32]) {
+        let both = || left.iter().zip(right);
+        for (mean, (left, right)) in self.mean.iter_mut().zip(both()) {
+            *mean = middle_and_side(*left, *right).0;
+        }
+        for (pair, (left, right)) in self.interleaved.chunks_exact_mut(2).zip(both()) {
+            pair.copy_from_slice(&[*left, *right]);
+        }
+    }
+}
 
 /// One who is heard in a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +83,8 @@ pub(crate) struct Mix {
     dry: [Packet; 2],
     /// What was sent last, after the output chain: the far end of those who hear it.
     sent: Packet,
+    /// Of what was sent in stereo the mean of both sides, and the sides in turn.
+    stereo: Option<Box<Stereo>>,
     /// Blocks in a packet.
     blocks: usize,
     /// Blocks of silence still to come.
@@ -73,17 +99,19 @@ pub(crate) struct Mix {
 
 impl Mix {
     pub(crate) fn new(spec: &RoomSpec) -> Result<Self, AdmissionError> {
+        let format = spec.chain.format;
         Ok(Self {
             recipe: None,
             class: OutputClass::default(),
             leads: false,
             listeners: 0,
             opus: spec.opus,
-            output: Chain::build(&spec.chain.output, StageFormat::MONO)?,
-            encoder: OpusEncoder::new(&spec.opus)?,
-            buffer: AudioBuffer::mono(),
-            dry: [[0.0; MAX_PACKET_SAMPLES_OUT]; 2],
-            sent: [0.0; MAX_PACKET_SAMPLES_OUT],
+            output: Chain::build(&spec.chain.output, format)?,
+            encoder: OpusEncoder::new(&spec.opus, format)?,
+            buffer: buffer(format),
+            dry: [Planes::new(format), Planes::new(format)],
+            sent: Planes::new(format),
+            stereo: (format == StageFormat::STEREO).then(|| Box::new(Stereo::SILENCE)),
             blocks: spec.latency.blocks_per_packet(),
             tail: 0,
             skips_silence: spec.economies.skip_silence,
@@ -99,7 +127,7 @@ impl Mix {
     /// heard silence so far.
     pub(crate) fn clear(&mut self, quiet: &Quiet) {
         self.clear_chain();
-        self.sent.fill(0.0);
+        self.silence();
         self.tail = 0;
         self.class = OutputClass::default();
         self.encoder.continue_from(&quiet.encoder);
@@ -109,9 +137,16 @@ impl Mix {
     /// Pushes what the output chain holds back out of it.
     fn clear_chain(&mut self) {
         self.output.settle();
-        self.dry = [[0.0; MAX_PACKET_SAMPLES_OUT]; 2];
-        for dry in self.dry {
-            self.shape(&dry, &mut foldback_chain::NoProbe);
+        self.dry.iter_mut().for_each(Planes::clear);
+        self.follow_last_packets();
+    }
+
+    /// Runs the output chain over the last packets, for nobody to hear.
+    fn follow_last_packets(&mut self) {
+        for packet in [1, 0] {
+            for block in 0..self.blocks {
+                self.run_chain(packet, block, &mut foldback_chain::NoProbe);
+            }
         }
     }
 
@@ -120,6 +155,7 @@ impl Mix {
         if self.class != class {
             self.class = class;
             self.encoder.adopt(&class.settings(&self.opus));
+            self.encoder.set_stereo(class.is_stereo());
         }
     }
 
@@ -133,11 +169,7 @@ impl Mix {
     /// Runs the output chain, which others have run for this mix, over the last packets, so that it
     /// holds what it would if it had run all along.
     pub(crate) fn catch_up(&mut self) {
-        for dry in [self.dry[1], self.dry[0]] {
-            let sent = self.sent;
-            self.shape(&dry, &mut foldback_chain::NoProbe);
-            self.sent = sent;
-        }
+        self.follow_last_packets();
     }
 
     /// Whether the encoder runs (somebody is heard, or was just now).
@@ -185,13 +217,18 @@ impl Mix {
         }
     }
 
-    /// What was sent last to those who hear this mix.
+    /// A block of what was sent last to those who hear this mix; of stereo the mean of both sides.
     pub(crate) fn far_end(&self, block: usize) -> &[f32] {
-        &self.sent[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES]
+        &self.mean()[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES]
     }
 
+    /// What was sent last; of stereo the mean of both sides.
     pub(crate) fn sent(&self) -> &[f32] {
-        &self.sent[..self.samples()]
+        &self.mean()[..self.samples()]
+    }
+
+    fn mean(&self) -> &[f32; MAX_PACKET_SAMPLES_OUT] {
+        self.stereo.as_deref().map_or(self.sent.first(), |stereo| &stereo.mean)
     }
 
     pub(crate) fn output(&self) -> &Chain {
@@ -227,7 +264,7 @@ impl Mix {
 
     /// Gives the sum that the next packet is made of: `write` writes it. `empty` says that
     /// nobody is in it.
-    pub(crate) fn fill(&mut self, empty: bool, write: impl FnOnce(&mut [f32])) {
+    pub(crate) fn fill(&mut self, empty: bool, write: impl FnOnce(&mut AudioBlock<'_>)) {
         let rests = empty && self.skips_silence;
         self.tail = match rests {
             true => self.tail.saturating_sub(self.blocks),
@@ -236,10 +273,10 @@ impl Mix {
         // What stands for the silence to come must be a packet that holds it.
         self.encoder.set_dtx(self.class.pauses() && !empty);
         self.dry.swap(0, 1);
-        self.dry[0].fill(0.0);
+        self.dry[0].clear();
         if !empty {
             let samples = self.samples();
-            write(&mut self.dry[0][..samples]);
+            write(&mut self.dry[0].head_mut(samples));
         }
     }
 
@@ -248,17 +285,16 @@ impl Mix {
     pub(crate) fn render<P: Probe>(&mut self, probe: &mut P) -> u64 {
         if self.tail == 0 {
             self.output.settle();
-            self.sent.fill(0.0);
+            self.silence();
         } else {
-            let dry = self.dry[0];
-            self.shape(&dry, probe);
+            self.shape(probe);
         }
         self.encode(probe)
     }
 
     /// Encodes what the mix `leader` of the same recipe has rendered. Returns the time it took.
     pub(crate) fn render_as<P: Probe>(&mut self, leader: &Self, probe: &mut P) -> u64 {
-        self.sent = leader.sent;
+        self.send_as(leader);
         self.encode(probe)
     }
 
@@ -269,7 +305,11 @@ impl Mix {
             return 0;
         }
         let begun = probe.now_ns();
-        self.outbox.encode(&mut self.encoder, &self.sent[..samples]);
+        let pcm = match &self.stereo {
+            Some(stereo) => &stereo.interleaved[..2 * samples],
+            None => &self.sent.first()[..samples],
+        };
+        self.outbox.encode(&mut self.encoder, pcm);
         probe.now_ns().saturating_sub(begun)
     }
 
@@ -279,28 +319,55 @@ impl Mix {
     pub(crate) fn prime(&mut self, other: &Self) {
         self.clear_chain();
         self.tail = other.tail;
-        self.dry = other.dry;
-        if self.tail > 0 {
-            for dry in [other.dry[1], other.dry[0]] {
-                self.shape(&dry, &mut foldback_chain::NoProbe);
-            }
+        for (dry, others) in self.dry.iter_mut().zip(&other.dry) {
+            dry.copy_from(others);
         }
-        self.sent = other.sent;
+        if self.tail > 0 {
+            self.follow_last_packets();
+        }
+        self.send_as(other);
         self.class = other.class;
         self.encoder.continue_from(&other.encoder);
         self.outbox.continue_from(&other.outbox);
     }
 
-    /// Runs the output chain over a packet's worth of the sum; the result is in `sent`.
-    fn shape<P: Probe>(&mut self, dry: &Packet, probe: &mut P) {
+    /// Runs the output chain over the last packet's sum; the result is in `sent`.
+    fn shape<P: Probe>(&mut self, probe: &mut P) {
         for block in 0..self.blocks {
-            let range = block * BLOCK_SAMPLES..(block + 1) * BLOCK_SAMPLES;
-            self.buffer.plane_mut(0).copy_from_slice(&dry[range.clone()]);
-            self.output.process(&mut self.buffer, &mut BlockContext::default(), probe);
-            // The sum of several voices saturates; it never wraps.
-            for (sent, sample) in self.sent[range].iter_mut().zip(self.buffer.plane(0)) {
-                *sent = sample.clamp(-1.0, 1.0);
+            self.run_chain(0, block, probe);
+            for (channel, plane) in self.sent.iter_mut().enumerate() {
+                let sent = &mut plane[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES];
+                // The sum of several voices saturates; it never wraps.
+                for (sent, sample) in sent.iter_mut().zip(self.buffer.plane(channel)) {
+                    *sent = sample.clamp(-1.0, 1.0);
+                }
             }
+        }
+        self.follow_sent();
+    }
+
+    /// Runs the output chain over a block of a packet's sum; the result is in `buffer`.
+    fn run_chain<P: Probe>(&mut self, packet: usize, block: usize, probe: &mut P) {
+        for (channel, plane) in self.dry[packet].iter().enumerate() {
+            let dry = &plane[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES];
+            self.buffer.plane_mut(channel).copy_from_slice(dry);
+        }
+        self.output.process(&mut self.buffer, &mut BlockContext::default(), probe);
+    }
+
+    fn silence(&mut self) {
+        self.sent.clear();
+        self.follow_sent();
+    }
+
+    fn send_as(&mut self, other: &Self) {
+        self.sent.copy_from(&other.sent);
+        self.follow_sent();
+    }
+
+    fn follow_sent(&mut self) {
+        if let (Some(stereo), Some(right)) = (&mut self.stereo, self.sent.second()) {
+            stereo.follow(self.sent.first(), right);
         }
     }
 
@@ -319,12 +386,13 @@ pub(crate) struct Quiet {
 impl Quiet {
     /// Allocates.
     pub(crate) fn new(spec: &RoomSpec) -> Result<Self, CodecError> {
-        let mut encoder = OpusEncoder::new(&OutputClass::default().settings(&spec.opus))?;
-        let samples = spec.latency.blocks_per_packet() * BLOCK_SAMPLES;
+        let format = spec.chain.format;
+        let mut encoder = OpusEncoder::new(&OutputClass::default().settings(&spec.opus), format)?;
+        let samples = spec.latency.blocks_per_packet() * BLOCK_SAMPLES * format.channels;
         let mut payload = vec![0; MAX_ENCODED_BYTES];
         let mut len = 0;
         for _ in 0..QUIET_PACKETS {
-            let silence = &[0.0; MAX_PACKET_SAMPLES_OUT][..samples];
+            let silence = &[0.0; 2 * MAX_PACKET_SAMPLES_OUT][..samples];
             len = encoder.encode(silence, &mut payload).unwrap_or(0);
         }
         payload.truncate(len);

@@ -26,6 +26,8 @@ const GOOD_LOSS: f32 = 0.02;
 const GOOD_REPORTS: u32 = 6;
 /// Below this Opus in mono loses the upper half of a voice.
 const LEAST_BITRATE_BPS: i32 = 16_000;
+/// Opus goes no higher.
+const MOST_BITRATE_BPS: i32 = 510_000;
 
 /// What distinguishes encoders of one and the same mix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +35,7 @@ pub(crate) struct OutputClass {
     loss: u8,
     bitrate: u8,
     dtx: bool,
+    stereo: bool,
 }
 
 impl OutputClass {
@@ -40,8 +43,10 @@ impl OutputClass {
     pub(crate) fn settings(self, configured: &OpusSettings) -> OpusSettings {
         let loss = TUNED_FOR[usize::from(self.loss)];
         let bitrate = configured.bitrate_bps / 10 * BITRATE_TENTHS[usize::from(self.bitrate)];
+        let bitrate = bitrate.max(LEAST_BITRATE_BPS).min(configured.bitrate_bps);
+        let channels = if self.stereo { 2 } else { 1 };
         OpusSettings {
-            bitrate_bps: bitrate.max(LEAST_BITRATE_BPS).min(configured.bitrate_bps),
+            bitrate_bps: (channels * bitrate).min(MOST_BITRATE_BPS),
             expected_loss_percent: loss.max(configured.expected_loss_percent),
             ..*configured
         }
@@ -50,6 +55,11 @@ impl OutputClass {
     /// Whether packets are lost on the way, and each should carry a copy of the one before it.
     pub(crate) fn wants_copies(self) -> bool {
         self.loss > 0
+    }
+
+    /// Whether left and right differ; else packets hold their mean.
+    pub(crate) fn is_stereo(self) -> bool {
+        self.stereo
     }
 
     /// Whether packets stop in silence.
@@ -75,6 +85,11 @@ impl Downlink {
     /// The listener asked for packets to stop in silence, or did not.
     pub(crate) fn set_dtx(&mut self, dtx: bool) {
         self.class.dtx = dtx;
+    }
+
+    /// The listener is sent stereo, or mono.
+    pub(crate) fn set_stereo(&mut self, stereo: bool) {
+        self.class.stereo = stereo;
     }
 
     /// The share of packets lost, 0 to 1, of a new report; browsers send one every few seconds.
@@ -139,8 +154,17 @@ mod tests {
     #[test]
     fn what_is_configured_is_the_least_loss_and_the_most_bits() {
         let configured =
-            OpusSettings { bitrate_bps: 12_000, expected_loss_percent: 10, complexity: 3 };
-        let worst = OutputClass { loss: 1, bitrate: 2, dtx: false };
+            OpusSettings { bitrate_bps: 12_000, expected_loss_percent: 10, ..Default::default() };
+        let worst = OutputClass { loss: 1, bitrate: 2, ..OutputClass::default() };
         assert_eq!(worst.settings(&configured), configured);
+    }
+
+    #[test]
+    fn stereo_takes_twice_the_bits_up_to_what_opus_can_take() {
+        let stereo = OutputClass { stereo: true, ..OutputClass::default() };
+        for (bitrate_bps, taken) in [(80_000, 160_000), (300_000, 510_000)] {
+            let configured = OpusSettings { bitrate_bps, ..OpusSettings::default() };
+            assert_eq!(stereo.settings(&configured).bitrate_bps, taken);
+        }
     }
 }

@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use foldback_chain::{Chain, ChainBuildError, ChainSpec};
-use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, StageFormat};
+use foldback_stage::{AudioBuffer, BLOCK_SAMPLES};
 
 use crate::MAX_PACKET_SAMPLES_OUT;
 use crate::codec::CodecError;
 use crate::mix::Mix;
 use crate::output_class::Downlink;
+use crate::planes::Planes;
 use crate::receiver::{Receiver, ReceiverStats};
 use crate::room::RoomSpec;
 use crate::talkers::Activity;
@@ -30,6 +31,7 @@ pub struct Admission {
     pub(crate) chain: Arc<ChainSpec>,
     pub(crate) receiver: Receiver,
     pub(crate) input: Chain,
+    pub(crate) audio: Planes<MAX_PACKET_SAMPLES_OUT>,
     pub(crate) mix: Mix,
 }
 
@@ -42,8 +44,9 @@ impl Admission {
     pub fn build(spec: &RoomSpec) -> Result<Self, AdmissionError> {
         Ok(Self {
             chain: Arc::clone(&spec.chain),
-            receiver: Receiver::with(spec.latency, spec.economies)?,
-            input: Chain::build(&spec.chain.input, StageFormat::MONO)?,
+            receiver: Receiver::with(spec.latency, spec.chain.format, spec.economies)?,
+            input: Chain::build(&spec.chain.input, spec.chain.format)?,
+            audio: Planes::new(spec.chain.format),
             mix: Mix::new(spec)?,
         })
     }
@@ -128,7 +131,7 @@ pub(crate) struct Participant {
     pub(crate) chain: Arc<ChainSpec>,
     pub(crate) input: Chain,
     /// What this participant gives to the mix, faded in and out: as much as a packet out holds.
-    pub(crate) audio: [f32; MAX_PACKET_SAMPLES_OUT],
+    pub(crate) audio: Planes<MAX_PACKET_SAMPLES_OUT>,
     /// Which blocks of `audio` are zero: those of the idle are not written again and again.
     blank: [bool; MAX_PACKET_SAMPLES_OUT / BLOCK_SAMPLES],
     pub(crate) activity: Activity,
@@ -155,6 +158,7 @@ impl Participant {
         receiver: Receiver,
         chain: Arc<ChainSpec>,
         input: Chain,
+        audio: Planes<MAX_PACKET_SAMPLES_OUT>,
         hears: usize,
     ) -> Self {
         Self {
@@ -162,7 +166,7 @@ impl Participant {
             receiver,
             chain,
             input,
-            audio: [0.0; MAX_PACKET_SAMPLES_OUT],
+            audio,
             blank: [true; _],
             activity: Activity::silent(),
             muted: false,
@@ -178,14 +182,16 @@ impl Participant {
 
     /// Gives the mix a block of sound.
     pub(crate) fn give(&mut self, block: usize, sound: &AudioBuffer) {
-        self.audio[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES].copy_from_slice(sound.plane(0));
+        for (channel, plane) in self.audio.iter_mut().enumerate() {
+            plane[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES].copy_from_slice(sound.plane(channel));
+        }
         self.blank[block] = false;
     }
 
     /// Gives the mix a block of silence.
     pub(crate) fn blank(&mut self, block: usize) {
         if !std::mem::replace(&mut self.blank[block], true) {
-            self.audio[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES].fill(0.0);
+            self.audio.clear_part(block * BLOCK_SAMPLES..(block + 1) * BLOCK_SAMPLES);
         }
     }
 
@@ -196,36 +202,42 @@ impl Participant {
             return;
         }
         let (from, to) = (f32::from(!self.silenced), f32::from(!self.muted));
-        for (i, sample) in microphone.plane_mut(0).iter_mut().enumerate() {
-            *sample *= from + (to - from) * (i + 1) as f32 / BLOCK_SAMPLES as f32;
+        for plane in microphone.block().planes_mut() {
+            for (i, sample) in plane.iter_mut().enumerate() {
+                *sample *= from + (to - from) * (i + 1) as f32 / BLOCK_SAMPLES as f32;
+            }
         }
         self.silenced = self.muted;
     }
 
     /// Makes `audio` what the mix gets, as the participant comes into it, stays or leaves.
     pub(crate) fn follow_choice(&mut self, chosen: bool, packet_samples: usize) {
-        fade(&mut self.audio[..packet_samples], self.in_mix, chosen);
+        // What is not heard is not read.
+        if chosen != self.in_mix {
+            self.fade(chosen, packet_samples);
+        }
         self.contributes = self.in_mix || chosen;
         self.in_mix = chosen;
+    }
+
+    fn fade(&mut self, into: bool, packet_samples: usize) {
+        for plane in self.audio.iter_mut() {
+            fade(&mut plane[..packet_samples], into);
+        }
     }
 }
 
 /// Fades in over 2.5 ms (short, so that no onset is lost), out over the whole packet.
-fn fade(audio: &mut [f32], was_heard: bool, is_heard: bool) {
+fn fade(audio: &mut [f32], into: bool) {
     const FADE_IN_SAMPLES: usize = 120;
-    match (was_heard, is_heard) {
-        // What is not heard is not read.
-        (true, true) | (false, false) => {}
-        (false, true) => {
-            for (i, sample) in audio[..FADE_IN_SAMPLES].iter_mut().enumerate() {
-                *sample *= i as f32 / FADE_IN_SAMPLES as f32;
-            }
+    if into {
+        for (i, sample) in audio[..FADE_IN_SAMPLES].iter_mut().enumerate() {
+            *sample *= i as f32 / FADE_IN_SAMPLES as f32;
         }
-        (true, false) => {
-            let end = audio.len() as f32;
-            for (i, sample) in audio.iter_mut().enumerate() {
-                *sample *= 1.0 - (i + 1) as f32 / end;
-            }
+    } else {
+        let end = audio.len() as f32;
+        for (i, sample) in audio.iter_mut().enumerate() {
+            *sample *= 1.0 - (i + 1) as f32 / end;
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, CaptureTimeline, SAMPLE_RATE_HZ};
+use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, CaptureTimeline, SAMPLE_RATE_HZ, StageFormat};
 
 use crate::codec::{CodecError, has_fec, packet_samples};
 use crate::delay::{DelayTarget, LatencyProfile};
 use crate::fifo::HISTORY;
 use crate::packets::{CaptureTime, EncodedFrame, PacketBuffer, SLOTS};
+use crate::planes::to_left_and_right;
 use crate::playout::{Playout, Situation};
 use crate::resample::{DriftResampler, LOOKAHEAD};
 use crate::room::Economies;
@@ -84,22 +85,26 @@ enum State {
 }
 
 impl Receiver {
-    /// An empty receiver. Allocates about 300 KiB with its decoder and resampler.
+    /// An empty receiver for a mono room. Allocates about 300 KiB with its decoder and resampler.
     ///
     /// # Errors
     /// When libopus refuses to make a decoder (out of memory).
     pub fn new(profile: LatencyProfile) -> Result<Self, CodecError> {
-        Self::with(profile, Economies::default())
+        Self::with(profile, StageFormat::MONO, Economies::default())
     }
 
-    pub(crate) fn with(profile: LatencyProfile, economies: Economies) -> Result<Self, CodecError> {
+    pub(crate) fn with(
+        profile: LatencyProfile,
+        format: StageFormat,
+        economies: Economies,
+    ) -> Result<Self, CodecError> {
         Ok(Self {
             packets: PacketBuffer::new(),
-            voice: Voice::new(economies.skip_silence)?,
+            voice: Voice::new(format, economies.skip_silence)?,
             clock: SenderClock::new(),
             target: DelayTarget::new(profile),
             playout: Playout::new(profile.blocks_per_packet()),
-            resampler: DriftResampler::new()?,
+            resampler: DriftResampler::new(format)?,
             state: State::Empty,
             heard: true,
             ssrc: None,
@@ -171,9 +176,15 @@ impl Receiver {
         self.heard = heard;
     }
 
-    /// Writes the next 10 ms, mono, to `out`. `now` is the nominal time of the tick that closes an
-    /// outgoing packet: the same for each of its blocks.
+    /// Writes the next 10 ms to `out`, which has the channels of the room. `now` is the nominal time of
+    /// the tick that closes an outgoing packet: the same for each of its blocks.
     pub fn pull(&mut self, now: Instant, out: &mut AudioBuffer) -> Pulled {
+        let pulled = self.pull_planes(now, out);
+        to_left_and_right(out);
+        pulled
+    }
+
+    fn pull_planes(&mut self, now: Instant, out: &mut AudioBuffer) -> Pulled {
         self.shift = 0;
         let first_of_packet = self.playout.next_block();
         // What another stream played last is faded out first.
@@ -198,7 +209,7 @@ impl Receiver {
                 return self.idle(out);
             }
         }
-        self.resampler.pull(&mut self.voice.fifo, out.plane_mut(0));
+        self.resampler.pull(&mut self.voice.fifo, &mut out.block());
         if self.voice.claims_silence() {
             return self.voice.fall_silent(out);
         }
@@ -450,7 +461,7 @@ impl Receiver {
             while self.voice.fifo.len() < self.resampler.needs() {
                 self.voice.conceal(BLOCK_SAMPLES, &mut self.stats);
             }
-            self.resampler.pull(&mut self.voice.fifo, out.plane_mut(0));
+            self.resampler.pull(&mut self.voice.fifo, &mut out.block());
         }
         if self.state != State::Playing {
             self.voice.fifo.clear();

@@ -1,7 +1,7 @@
 //! Following a sender's clock: an asynchronous resampler whose ratio is all but one.
 
 use audioadapter_buffers::direct::SequentialSlice;
-use foldback_stage::BLOCK_SAMPLES;
+use foldback_stage::{AudioBlock, BLOCK_SAMPLES, StageFormat};
 use rubato::{
     Async, FixedAsync, Resampler, SincInterpolationParameters, SincInterpolationType,
     WindowFunction,
@@ -9,6 +9,7 @@ use rubato::{
 
 use crate::codec::CodecError;
 use crate::fifo::{HISTORY, SampleFifo};
+use crate::planes::Planes;
 
 /// Half of this is the delay: 0.67 ms. Measured: what is not the signal is 70 dB down.
 const SINC_SAMPLES: usize = 64;
@@ -23,14 +24,15 @@ const PRIMING: usize = BLOCK_SAMPLES + 1;
 
 /// Takes a varying number of samples and gives [`BLOCK_SAMPLES`].
 pub(crate) struct DriftResampler {
-    inner: Async<f32>,
-    scratch: [f32; 2 * BLOCK_SAMPLES],
+    /// One for each plane; all of them do the same.
+    inner: Box<[Async<f32>]>,
+    scratch: Planes<{ 2 * BLOCK_SAMPLES }>,
     engaged: bool,
 }
 
 impl DriftResampler {
-    /// Allocates about 40 KiB.
-    pub(crate) fn new() -> Result<Self, CodecError> {
+    /// Allocates about 40 KiB for each channel.
+    pub(crate) fn new(format: StageFormat) -> Result<Self, CodecError> {
         let sinc = SincInterpolationParameters {
             sinc_len: SINC_SAMPLES,
             f_cutoff: Some(0.95),
@@ -38,10 +40,13 @@ impl DriftResampler {
             interpolation: SincInterpolationType::Linear,
             window: WindowFunction::BlackmanHarris2,
         };
-        let inner =
-            Async::new_sinc(1.0, 1.0 + 2.0 * MAX_RATE, &sinc, BLOCK_SAMPLES, 1, FixedAsync::Output);
+        let inner = (0..format.channels).map(|_| {
+            let (most, out) = (1.0 + 2.0 * MAX_RATE, FixedAsync::Output);
+            Async::new_sinc(1.0, most, &sinc, BLOCK_SAMPLES, 1, out)
+        });
+        let inner = inner.collect::<Result<_, _>>();
         let inner = inner.map_err(|e| CodecError::new(format!("no resampler: {e}")))?;
-        Ok(Self { inner, scratch: [0.0; 2 * BLOCK_SAMPLES], engaged: false })
+        Ok(Self { inner, scratch: Planes::new(format), engaged: false })
     }
 
     pub(crate) fn is_engaged(&self) -> bool {
@@ -55,7 +60,8 @@ impl DriftResampler {
 
     /// How many samples the next block takes.
     pub(crate) fn needs(&self) -> usize {
-        if self.engaged { self.inner.input_frames_next() } else { BLOCK_SAMPLES }
+        let resampler = self.inner.first().filter(|_| self.engaged);
+        resampler.map_or(BLOCK_SAMPLES, Resampler::input_frames_next)
     }
 
     /// Comes in between two samples: takes [`LOOKAHEAD`] samples that wait, and goes on with the
@@ -64,11 +70,13 @@ impl DriftResampler {
         if fifo.len() < LOOKAHEAD {
             return false;
         }
-        self.inner.reset();
-        let from = HISTORY + LOOKAHEAD - PRIMING;
-        self.scratch[..PRIMING].copy_from_slice(&fifo.with_history()[from..from + PRIMING]);
-        fifo.pop(&mut [0.0; LOOKAHEAD]);
-        self.engaged = self.process(PRIMING, &mut [0.0; BLOCK_SAMPLES]);
+        fifo.copy_with_history(HISTORY + LOOKAHEAD - PRIMING, &mut self.scratch.head_mut(PRIMING));
+        fifo.skip(LOOKAHEAD);
+        let mut planes = self.inner.iter_mut().zip(self.scratch.iter());
+        self.engaged = planes.all(|(inner, plane)| {
+            inner.reset();
+            process(inner, &plane[..PRIMING], &mut [0.0; BLOCK_SAMPLES])
+        });
         self.engaged
     }
 
@@ -81,32 +89,33 @@ impl DriftResampler {
     /// 100 ppm fast.
     pub(crate) fn set_rate(&mut self, rate: f64) {
         let ratio = 1.0 / rate.clamp(1.0 - MAX_RATE, 1.0 + MAX_RATE);
-        if let Some(adjustable) = self.inner.as_adjustable() {
+        for adjustable in self.inner.iter_mut().filter_map(Resampler::as_adjustable) {
             // Within the bounds that it was made with.
             let _ = adjustable.set_resample_ratio(ratio, true);
         }
     }
 
     /// The next block. What is missing in `fifo` is silence.
-    pub(crate) fn pull(&mut self, fifo: &mut SampleFifo, out: &mut [f32]) {
+    pub(crate) fn pull(&mut self, fifo: &mut SampleFifo, out: &mut AudioBlock<'_>) {
         if !self.engaged {
             return fifo.pop(out);
         }
-        let needs = self.needs().min(self.scratch.len());
-        fifo.pop(&mut self.scratch[..needs]);
-        if !self.process(needs, out) {
-            out.copy_from_slice(&self.scratch[..BLOCK_SAMPLES]);
+        let needs = self.needs().min(2 * BLOCK_SAMPLES);
+        fifo.pop(&mut self.scratch.head_mut(needs));
+        let planes = self.inner.iter_mut().zip(self.scratch.iter()).zip(out.planes_mut());
+        for ((inner, plane), out) in planes {
+            if !process(inner, &plane[..needs], out) {
+                out.copy_from_slice(&plane[..BLOCK_SAMPLES]);
+            }
         }
     }
+}
 
-    fn process(&mut self, needs: usize, out: &mut [f32]) -> bool {
-        let Ok(input) = SequentialSlice::new(&self.scratch[..needs], 1, needs) else {
-            return false;
-        };
-        let frames = out.len();
-        let Ok(mut output) = SequentialSlice::new_mut(out, 1, frames) else { return false };
-        self.inner.process_into_buffer(&input, &mut output, None).is_ok()
-    }
+fn process(inner: &mut Async<f32>, input: &[f32], out: &mut [f32]) -> bool {
+    let Ok(input) = SequentialSlice::new(input, 1, input.len()) else { return false };
+    let frames = out.len();
+    let Ok(mut output) = SequentialSlice::new_mut(out, 1, frames) else { return false };
+    inner.process_into_buffer(&input, &mut output, None).is_ok()
 }
 
 #[cfg(test)]
@@ -119,13 +128,13 @@ mod tests {
 
     /// A tone through `blocks` blocks; the resampler comes in after the third.
     fn play(rate: f64, blocks: usize) -> Vec<f32> {
-        let mut fifo = SampleFifo::new();
-        let mut resampler = DriftResampler::new().expect("a resampler");
+        let mut fifo = SampleFifo::new(StageFormat::MONO);
+        let mut resampler = DriftResampler::new(StageFormat::MONO).expect("a resampler");
         let (mut pushed, mut out) = (0, Vec::new());
         for block in 0..blocks {
             while fifo.len() < 2 * BLOCK_SAMPLES {
-                let space = fifo.push_space(960).expect("fits");
-                space.iter_mut().enumerate().for_each(|(i, s)| *s = tone(pushed + i));
+                let mut space = fifo.push_space(960).expect("fits");
+                space.planes_mut().flatten().enumerate().for_each(|(i, s)| *s = tone(pushed + i));
                 pushed += 960;
             }
             if block == 3 {
@@ -133,7 +142,7 @@ mod tests {
                 resampler.set_rate(rate);
             }
             let mut samples = [0.0; BLOCK_SAMPLES];
-            resampler.pull(&mut fifo, &mut samples);
+            resampler.pull(&mut fifo, &mut AudioBlock::mono(&mut samples));
             out.extend_from_slice(&samples);
         }
         out
@@ -159,5 +168,24 @@ mod tests {
         assert!((46..=49).contains(&best.expect("not empty")), "{best:?}");
         let steps = out.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
         assert!(steps < 0.07, "a step of {steps}");
+    }
+
+    #[test]
+    fn the_sides_of_stereo_stay_together() {
+        let mut fifo = SampleFifo::new(StageFormat::STEREO);
+        let mut resampler = DriftResampler::new(StageFormat::STEREO).expect("a resampler");
+        let mut space = fifo.push_space(9_600).expect("fits");
+        for (plane, sign) in space.planes_mut().zip([1.0, -0.5]) {
+            plane.iter_mut().enumerate().for_each(|(i, s)| *s = sign * tone(i));
+        }
+        assert!(resampler.engage(&mut fifo));
+        resampler.set_rate(1.0005);
+        for block in 0..15 {
+            let (mut middle, mut side) = ([0.0; BLOCK_SAMPLES], [0.0; BLOCK_SAMPLES]);
+            resampler.pull(&mut fifo, &mut AudioBlock::stereo(&mut middle, &mut side));
+            assert!(block == 0 || middle.iter().any(|sample| *sample > 0.4));
+            let apart = middle.iter().zip(&side).map(|(m, s)| (m + 2.0 * s).abs());
+            assert!(apart.fold(0.0, f32::max) < 1e-5);
+        }
     }
 }

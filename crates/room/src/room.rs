@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use foldback_chain::{ChainSpec, Change, NoProbe};
-use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext, SAMPLE_RATE_HZ};
+use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext, SAMPLE_RATE_HZ, StageFormat};
 
-use crate::bus::MixBus;
+use crate::bus::Buses;
 use crate::change::ChainChange;
 use crate::codec::{CodecError, OpusSettings};
 use crate::delay::LatencyProfile;
 use crate::mix::{Contributor, MAX_CONTRIBUTORS, Mix, Recipe};
 use crate::mixes::Mixes;
-use crate::output_class::OutputClass;
+use crate::output_class::{Downlink, OutputClass};
 use crate::packets::{CaptureTime, EncodedFrame};
 use crate::participant::{Admission, Departed, Participant, ParticipantId};
 use crate::probe::RoomProbe;
@@ -43,6 +43,18 @@ pub struct RoomSpec {
     pub latency: LatencyProfile,
     /// What is not computed; all that can be spared, but for measurements.
     pub economies: Economies,
+}
+
+impl RoomSpec {
+    /// Bits per second of a mix in stereo, if the room is stereo.
+    #[must_use]
+    pub fn stereo_bps(&self) -> Option<u32> {
+        let mut class = Downlink::default();
+        class.set_stereo(true);
+        let settings = class.class().settings(&self.opus);
+        let is_stereo = self.chain.format == StageFormat::STEREO;
+        u32::try_from(settings.bitrate_bps).ok().filter(|_| is_stereo)
+    }
 }
 
 /// What a room does not compute, since nobody hears a difference. Switched off to measure what it
@@ -113,7 +125,7 @@ pub struct Room {
     talkers: Talkers,
     /// Indices of those of whom anything is in this packet.
     voices: Vec<usize>,
-    bus: MixBus,
+    buses: Buses,
     /// When the last tick was.
     now: Option<Instant>,
     block: AudioBuffer,
@@ -134,14 +146,14 @@ impl Room {
         let max_talkers = spec.chain.mix.map_or(0, |mix| mix.max_talkers);
         Ok(Self {
             mixes: Mixes::new(&spec)?,
+            buses: Buses::new(spec.chain.format),
+            block: buffer(spec.chain.format),
             spec,
             participants: Vec::new(),
             places: HashMap::new(),
             talkers: Talkers::new(max_talkers),
             voices: Vec::new(),
-            bus: MixBus::new(),
             now: None,
-            block: AudioBuffer::mono(),
             played: Vec::with_capacity(MAX_PLAYED),
             heard: Vec::with_capacity(MAX_CONTRIBUTORS + 1),
             encode_ns: 0,
@@ -162,11 +174,11 @@ impl Room {
     /// If `id` is in the room already (a bug of the caller).
     pub fn join(&mut self, id: ParticipantId, admission: Admission) {
         assert!(self.find(id).is_none(), "participant {id} is in the room already");
-        let Admission { chain, receiver, input, mix } = admission;
+        let Admission { chain, receiver, input, audio, mix } = admission;
         self.mixes.push(mix);
         let hears = self.mixes.admit(self.recipe(id, false), OutputClass::default());
         self.places.insert(id, self.participants.len());
-        self.participants.push(Participant::new(id, receiver, chain, input, hears));
+        self.participants.push(Participant::new(id, receiver, chain, input, audio, hears));
         self.voices.reserve(self.participants.len());
     }
 
@@ -219,10 +231,21 @@ impl Room {
     }
 
     /// Whether a participant asked for packets to stop while there is nothing to hear but noise
-    /// that does not change (DTX, `usedtx` in RFC 7587, section 6.1).
+    /// that does not change (DTX, `usedtx` in RFC 7587, section 6.1). Without `dtx` in the settings
+    /// of the room nobody gets that.
     pub fn set_dtx(&mut self, id: ParticipantId, dtx: bool) {
+        let dtx = dtx && self.spec.opus.dtx;
         if let Some(index) = self.find(id) {
             self.participants[index].downlink.set_dtx(dtx);
+        }
+    }
+
+    /// Whether a participant prefers stereo (`stereo` in RFC 7587, section 6.1). A mono room is mono
+    /// to everybody.
+    pub fn set_stereo(&mut self, id: ParticipantId, stereo: bool) {
+        let stereo = stereo && self.spec.chain.format == StageFormat::STEREO;
+        if let Some(index) = self.find(id) {
+            self.participants[index].downlink.set_stereo(stereo);
         }
     }
 
@@ -349,7 +372,7 @@ impl Room {
         Duration::from_nanos(self.encode_ns)
     }
 
-    /// What the participant was sent last, before encoding.
+    /// What the participant was sent last, before encoding; of stereo the mean of both sides.
     #[must_use]
     pub fn mix_heard_by(&self, id: ParticipantId) -> Option<&[f32]> {
         let participant = &self.participants[self.find(id)?];
@@ -451,7 +474,7 @@ impl Room {
         let samples = self.packet_samples();
         let p = &mut self.participants[index];
         p.follow_choice(false, samples);
-        self.bus.part_with(&p.audio[..samples]);
+        self.buses.part_with(&p.audio, samples);
     }
 
     fn choose_talkers(&mut self) {
@@ -486,26 +509,28 @@ impl Room {
     }
 
     fn sum(&mut self) {
-        self.bus.begin();
+        self.buses.begin();
         let (participants, voices) = (&self.participants, &self.voices);
         let contributing = || voices.iter().map(|index| &participants[*index]);
         for p in contributing() {
-            self.bus.add(&p.audio);
+            self.buses.add(&p.audio);
         }
-        let (bus, samples) = (&self.bus, self.spec.latency.blocks_per_packet() * BLOCK_SAMPLES);
+        let (buses, voices) = (&self.buses, self.buses.voices());
         let part = |id: ParticipantId| contributing().find(|p| p.id == id);
         self.mixes.for_each_in_use(|mix| match mix.recipe {
             None => {}
-            Some(Recipe::Everyone) => mix.fill(bus.voices() == 0, |sum| bus.all(sum)),
+            Some(Recipe::Everyone) => mix.fill(voices == 0, |sum| buses.all(sum)),
             Some(Recipe::Without(id)) => match part(id) {
-                Some(own) => mix.fill(bus.voices() == 1, |sum| bus.without(&own.audio, sum)),
-                None => mix.fill(bus.voices() == 0, |sum| bus.all(sum)),
+                Some(own) => mix.fill(voices == 1, |sum| buses.without(&own.audio, sum)),
+                None => mix.fill(voices == 0, |sum| buses.all(sum)),
             },
             Some(Recipe::Only(id)) => {
                 let own = part(id);
                 mix.fill(own.is_none(), |sum| {
                     if let Some(own) = own {
-                        sum.copy_from_slice(&own.audio[..samples]);
+                        for (sum, plane) in sum.planes_mut().zip(own.audio.iter()) {
+                            sum.copy_from_slice(&plane[..sum.len()]);
+                        }
                     }
                 });
             }
@@ -576,6 +601,11 @@ impl Room {
     fn find(&self, id: ParticipantId) -> Option<usize> {
         self.places.get(&id).copied()
     }
+}
+
+/// A silent block for sound of that format.
+pub(crate) fn buffer(format: StageFormat) -> AudioBuffer {
+    if format == StageFormat::STEREO { AudioBuffer::stereo() } else { AudioBuffer::mono() }
 }
 
 impl std::fmt::Debug for Room {

@@ -161,15 +161,17 @@ fn energy(x: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use foldback_stage::{AudioBlock, StageFormat};
+
     use super::*;
 
     const FREELY: Licence = Licence { at_most: 960, similarity: 0.9, quiet_energy: 0.0 };
 
     fn playing(sample: impl Fn(usize) -> f32) -> SampleFifo {
-        let mut fifo = SampleFifo::new();
-        let space = fifo.push_space(6240).expect("fits");
-        space.iter_mut().enumerate().for_each(|(i, slot)| *slot = sample(i));
-        fifo.pop(&mut [0.0; 1440]);
+        let mut fifo = SampleFifo::new(StageFormat::MONO);
+        let mut space = fifo.push_space(6240).expect("fits");
+        space.planes_mut().flatten().enumerate().for_each(|(i, slot)| *slot = sample(i));
+        fifo.skip(1440);
         fifo
     }
 
@@ -199,6 +201,24 @@ mod tests {
             assert!(added > 0 && off(added) <= 1.5, "{hz} Hz: added {added}");
             assert_eq!(fifo.len(), 4800 + added);
             assert!(largest_step(&fifo) < 1.1 * own_step, "{hz} Hz: {}", largest_step(&fifo));
+        }
+    }
+
+    #[test]
+    fn what_is_done_to_the_middle_is_done_to_the_sides() {
+        for change in [shorten, lengthen] {
+            let mut fifo = SampleFifo::new(StageFormat::STEREO);
+            let mut space = fifo.push_space(6240).expect("fits");
+            for (plane, sign) in space.planes_mut().zip([1.0, -1.0]) {
+                plane.iter_mut().enumerate().for_each(|(i, slot)| *slot = sign * tone(200.0)(i));
+            }
+            fifo.skip(1440);
+            assert!(change(&mut fifo, FREELY) > 0);
+            let mut out = [[0.0; 2400]; 2];
+            let [middle, side] = &mut out;
+            fifo.pop(&mut AudioBlock::stereo(middle, side));
+            assert!(middle.iter().any(|sample| *sample > 0.4));
+            assert!(middle.iter().zip(side.iter()).all(|(middle, side)| *middle == -*side));
         }
     }
 

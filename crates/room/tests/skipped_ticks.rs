@@ -11,6 +11,7 @@ use foldback_room::{
     Admission, Economies, EncodedFrame, LatencyProfile, OpusSettings, ParticipantId, Room,
     RoomSpec, TICK,
 };
+use foldback_stage::StageFormat;
 
 const TALKER: ParticipantId = ParticipantId(1);
 const LISTENER: ParticipantId = ParticipantId(2);
@@ -26,8 +27,13 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let mix = MixSpec { max_talkers: 8 };
-        let chain =
-            ChainSpec { name: "clean".into(), input: vec![], mix: Some(mix), output: vec![] };
+        let chain = ChainSpec {
+            name: "clean".into(),
+            format: StageFormat::MONO,
+            input: vec![],
+            mix: Some(mix),
+            output: vec![],
+        };
         let spec = RoomSpec {
             chain: Arc::new(chain),
             opus: OpusSettings::default(),

@@ -12,7 +12,7 @@ use foldback_room::{
     Admission, Economies, EncodedFrame, LatencyProfile, OpusSettings, ParticipantId, Room,
     RoomProbe, RoomSpec, TICK,
 };
-use foldback_stage::{AudioBlock, BlockContext, Stage, StageKind};
+use foldback_stage::{AudioBlock, BlockContext, Stage, StageFormat, StageKind};
 
 struct Nothing;
 
@@ -49,7 +49,13 @@ impl RoomProbe for Told {
 fn spec(inputs: usize) -> RoomSpec {
     let stages = |count| vec![StageSpec::of(&NOTHING); count];
     let (mix, output) = (Some(MixSpec { max_talkers: 8 }), stages(1));
-    let chain = ChainSpec { name: "talk".into(), input: stages(inputs), mix, output };
+    let chain = ChainSpec {
+        name: "talk".into(),
+        format: StageFormat::MONO,
+        input: stages(inputs),
+        mix,
+        output,
+    };
     let (opus, latency) = (OpusSettings::default(), LatencyProfile::Balanced);
     RoomSpec { chain: Arc::new(chain), opus, latency, economies: Economies::default() }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use foldback_chain::{Chain, ChainSpec, MIX_KIND, StageSpec};
-use foldback_stage::{ParamValue, SAMPLE_RATE_HZ, StageFormat};
+use foldback_stage::{ParamValue, SAMPLE_RATE_HZ};
 use serde::Serialize;
 
 /// A room's chain as clients see it.
@@ -13,6 +13,8 @@ pub struct ChainInfo {
     pub name: String,
     /// Whether participants hear each other (else each hears their own processed voice).
     pub mixes: bool,
+    /// 1: everything in it is mono; 2: stereo, and microphones may be too.
+    pub channels: usize,
     /// Its stages from top to bottom, `mix` at its place.
     pub stages: Vec<StageInfo>,
 }
@@ -39,7 +41,7 @@ impl ChainInfo {
     #[must_use]
     pub fn of(chain: &ChainSpec) -> Self {
         let side = |specs: &[_]| {
-            let built = Chain::build(specs, StageFormat::MONO);
+            let built = Chain::build(specs, chain.format);
             let delays: Vec<usize> =
                 built.map(|chain| chain.stage_delays().collect()).unwrap_or_default();
             let delays = delays.into_iter().chain(std::iter::repeat(0));
@@ -53,7 +55,12 @@ impl ChainInfo {
             delay_ms: 0.0,
         });
         let stages = side(&chain.input).into_iter().chain(mix).chain(side(&chain.output));
-        Self { name: chain.name.clone(), mixes: chain.mix.is_some(), stages: stages.collect() }
+        Self {
+            name: chain.name.clone(),
+            mixes: chain.mix.is_some(),
+            channels: chain.format.channels,
+            stages: stages.collect(),
+        }
     }
 
     /// Algorithmic delay of all stages together.

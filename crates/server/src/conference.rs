@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use foldback_chain::ChainSpec;
-use foldback_config::{Config, LatencyMode};
+use foldback_config::{Config, LatencyMode, OpusApplication};
 use foldback_peer::Peer;
-use foldback_room::{Economies, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec};
+use foldback_room::{
+    Application, Economies, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec,
+};
 use foldback_worker::{Command, RoomKey, WorkerHandle};
 use tokio::sync::watch;
 
@@ -85,6 +87,11 @@ impl Conference {
             complexity: u8::try_from(config.opus.complexity).unwrap_or(u8::MAX),
             expected_loss_percent: u8::try_from(config.opus.expected_loss_percent)
                 .unwrap_or(u8::MAX),
+            application: match config.opus.application {
+                OpusApplication::Voice => Application::Voice,
+                OpusApplication::Audio => Application::Audio,
+            },
+            dtx: config.opus.dtx,
         };
         let latency = match config.latency {
             LatencyMode::Low => LatencyProfile::Low,

@@ -38,6 +38,7 @@ impl Conference {
             let options = PeerOptions {
                 candidates,
                 packet_ms: (spec.latency == LatencyProfile::Low).then_some(10),
+                stereo_bps: spec.stereo_bps(),
                 wall_clock: Some((Instant::now(), SystemTime::now())),
             };
             let (peer, answer) = Peer::accept(&offer, &options, echo, Instant::now())?;

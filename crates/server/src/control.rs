@@ -5,7 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use foldback_chain::ChainBuildError;
+use foldback_chain::{ChainBuildError, ChainSpec};
 use foldback_config::{Config, RefusedOverride};
 use foldback_room::{ChainChange, ParticipantId};
 use foldback_worker::{Command, RoomKey};
@@ -194,6 +194,9 @@ impl Conference {
         let own = next.own_chains().map(|(id, chain)| (id, running.chain_info(chain)));
         let mut own: BTreeMap<_, _> = own.collect();
         let mut taken = true;
+        if next.chain().format != chains.chain().format {
+            return Err(other_channels(next.chain()));
+        }
         if changed {
             let inputs = chains.inputs(&next, &people);
             let change = ChainChange::build(chains.chain(), next.chain(), &inputs);
@@ -254,6 +257,18 @@ fn refused(refused: RefusedOverride) -> ErrorMessage {
 
 fn cannot_be_built(error: ChainBuildError) -> ErrorMessage {
     ErrorMessage::new(ErrorCode::BadParam, capitalised(&error.to_string()))
+}
+
+fn other_channels(chain: &ChainSpec) -> ErrorMessage {
+    let (is, was) = match chain.format.channels {
+        1 => ("mono", "stereo"),
+        _ => ("stereo", "mono"),
+    };
+    let name = &chain.name;
+    let sentence = format!(
+        "Chain `{name}` is {is} and the room is {was}, which stays so while anybody is in it."
+    );
+    ErrorMessage::new(ErrorCode::BadChain, sentence)
 }
 
 fn not_taken(room: &str) -> ErrorMessage {
@@ -317,6 +332,19 @@ mod tests {
 
     fn shown(conference: &Conference) -> ChainView {
         conference.chain_view("lobby", None).expect("the room is served")
+    }
+
+    #[test]
+    fn a_room_keeps_its_channels_while_anybody_is_in_it() {
+        let (conference, _told) = conference();
+        let stereo = CHAINS.replace("[chain.quiet]\n", "[chain.quiet]\nchannels = 2\n");
+        let stereo = Config::parse(&stereo, "t.toml", &plugins::registry()).expect("valid");
+        assert_eq!(conference.reload(stereo), 0);
+        let before = shown(&conference);
+        let refused = conference.use_chain("lobby", None, "quiet").expect_err("it is mono");
+        assert_eq!(refused.code, ErrorCode::BadChain);
+        assert!(refused.message.contains("is stereo and the room is mono"), "{}", refused.message);
+        assert_eq!(shown(&conference), before);
     }
 
     #[test]

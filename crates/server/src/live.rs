@@ -93,7 +93,7 @@ impl RoomChains {
     pub(crate) fn set_stage(&mut self, change: &StageChange<'_>) -> Result<(), RefusedOverride> {
         let stages: Vec<_> = self.chain.stages().cloned().collect();
         let StageChange { stage, enabled, params } = change;
-        self.overrides.set(&stages, self.chain.mix, stage, *enabled, params)?;
+        self.overrides.set(&stages, self.chain.format, self.chain.mix, stage, *enabled, params)?;
         self.follow();
         Ok(())
     }
@@ -113,7 +113,8 @@ impl RoomChains {
     ) -> Result<(), RefusedOverride> {
         let stages = self.chain_of(id).input.clone();
         let StageChange { stage, enabled, params } = change;
-        self.own_of(id).overrides.set(&stages, None, stage, *enabled, params)?;
+        let format = self.chain.format;
+        self.own_of(id).overrides.set(&stages, format, None, stage, *enabled, params)?;
         self.follow();
         Ok(())
     }

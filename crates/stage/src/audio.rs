@@ -33,6 +33,7 @@ impl AudioBuffer {
     }
 
     /// The view that a stage processes.
+    #[inline]
     pub fn block(&mut self) -> AudioBlock<'_> {
         let [left, right] = &mut self.planes;
         AudioBlock { left, right: if self.channels == 2 { Some(right) } else { None } }
@@ -40,6 +41,7 @@ impl AudioBuffer {
 
     /// The number of channels, 1 or 2.
     #[must_use]
+    #[inline]
     pub fn channels(&self) -> usize {
         self.channels
     }
@@ -119,6 +121,7 @@ pub struct AudioBlock<'a> {
 
 impl<'a> AudioBlock<'a> {
     /// A mono block over `plane`.
+    #[inline]
     pub fn mono(plane: &'a mut [f32]) -> Self {
         Self { left: plane, right: None }
     }
@@ -140,6 +143,7 @@ impl<'a> AudioBlock<'a> {
 
     /// Samples per channel.
     #[must_use]
+    #[inline]
     pub fn frames(&self) -> usize {
         self.left.len()
     }
@@ -148,6 +152,12 @@ impl<'a> AudioBlock<'a> {
     #[must_use]
     pub fn left(&self) -> &[f32] {
         self.left
+    }
+
+    /// Left, and right if there is one, to write both at once.
+    #[inline]
+    pub fn sides_mut(&mut self) -> (&mut [f32], Option<&mut [f32]>) {
+        (&mut *self.left, self.right.as_deref_mut())
     }
 
     /// The planes in order: left, then right if there is one.

@@ -147,6 +147,7 @@ impl SimConference {
         client.accept(&answer);
         self.room.join(id, Admission::build(self.room.spec()).expect("a participant"));
         self.room.set_dtx(id, peer.wants_dtx());
+        self.room.set_stereo(id, peer.wants_stereo());
         self.peers.insert(id, peer);
         self.clients.insert(id, client);
         id

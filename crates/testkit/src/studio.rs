@@ -28,7 +28,7 @@ pub struct Studio {
 /// What was sent to somebody.
 #[derive(Debug, Default)]
 pub struct Heard {
-    /// What the decoder made of it, 48 kHz mono: as long as the time since the person came. Where
+    /// What the decoder made of it at 48 kHz, for those who hear stereo left and right in turn: as long as the time since the person came. Where
     /// no packet was sent the decoder went on by itself, as browsers' do.
     pub sound: Vec<f32>,
     /// Each packet, or `None` where none was sent.
@@ -38,6 +38,7 @@ pub struct Heard {
 }
 
 struct Person {
+    channels: usize,
     encoder: Encoder,
     decoder: Decoder,
     next_seq: u64,
@@ -60,14 +61,30 @@ impl Studio {
     /// # Panics
     /// If there is no such encoder or chain.
     pub fn join(&mut self, dtx: bool) -> ParticipantId {
+        let id = self.come_in(Channels::Mono);
+        self.room.set_dtx(id, dtx);
+        id
+    }
+
+    /// Somebody joins who speaks and prefers to hear stereo: left and right in turn.
+    ///
+    /// # Panics
+    /// If there is no such encoder or chain.
+    pub fn join_in_stereo(&mut self) -> ParticipantId {
+        let id = self.come_in(Channels::Stereo);
+        self.room.set_stereo(id, true);
+        id
+    }
+
+    fn come_in(&mut self, channels: Channels) -> ParticipantId {
         let id = ParticipantId(self.people.len() as u64);
         self.room.join(id, Admission::build(self.room.spec()).expect("a participant"));
-        self.room.set_dtx(id, dtx);
-        let encoder = Encoder::new(SampleRate::Hz48000, Channels::Mono, Application::Voip);
+        let encoder = Encoder::new(SampleRate::Hz48000, channels, Application::Voip);
         let mut encoder = encoder.expect("an encoder");
         encoder.set_bitrate(Bitrate::BitsPerSecond(128_000)).expect("valid");
-        let decoder = Decoder::new(SampleRate::Hz48000, Channels::Mono).expect("a decoder");
-        let person = Person { encoder, decoder, next_seq: 0, heard: Heard::default() };
+        let decoder = Decoder::new(SampleRate::Hz48000, channels).expect("a decoder");
+        let channels = channels as usize;
+        let person = Person { channels, encoder, decoder, next_seq: 0, heard: Heard::default() };
         self.people.insert(id, person);
         id
     }
@@ -90,8 +107,8 @@ impl Studio {
         level_minus_dbov: Option<u8>,
     ) {
         for (id, pcm) in said {
-            assert_eq!(pcm.len(), PACKET, "20 ms");
             let person = self.people.get_mut(id).expect("somebody who is here");
+            assert_eq!(pcm.len(), PACKET * person.channels, "20 ms");
             let rtp_time = self.packets * PACKET as u64;
             let frame = person.speak(pcm, rtp_time, level_minus_dbov, self.clock.now());
             self.room.push(*id, frame);
@@ -157,12 +174,13 @@ impl Person {
     }
 
     fn hear(&mut self, sent: Option<(Vec<u8>, bool)>) {
-        let mut pcm = [0.0; PACKET];
+        let mut pcm = [0.0; 2 * PACKET];
+        let pcm = &mut pcm[..PACKET * self.channels];
         let (payload, marker) = sent.unzip();
         let packet = payload.as_deref().map(|bytes| Packet::try_from(bytes).expect("not empty"));
-        let signals = MutSignals::try_from(&mut pcm[..]).expect("not empty");
+        let signals = MutSignals::try_from(&mut *pcm).expect("not empty");
         self.decoder.decode_float(packet, signals, false).expect("Opus");
-        self.heard.sound.extend_from_slice(&pcm);
+        self.heard.sound.extend_from_slice(pcm);
         if marker == Some(true) {
             self.heard.markers.push(self.heard.packets.len());
         }

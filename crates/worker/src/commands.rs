@@ -109,6 +109,7 @@ impl Worker {
         open.room.join(id, admission);
         open.room.set_muted(id, muted);
         open.room.set_dtx(id, peer.wants_dtx());
+        open.room.set_stereo(id, peer.wants_stereo());
         self.demux.add(id, peer.local_ufrag());
         self.members.insert(id, Member::new(room, input, peer));
         let now = Instant::now();

@@ -14,6 +14,7 @@ use foldback_peer::{EchoStrings, Peer, PeerOptions, install_crypto};
 use foldback_room::{
     Admission, Economies, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec, TICK,
 };
+use foldback_stage::StageFormat;
 use str0m::change::SdpAnswer;
 use str0m::media::{Direction, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
@@ -98,7 +99,13 @@ impl Bench {
             deadline: Instant::now(),
         };
         let mix = Some(MixSpec { max_talkers: 8 });
-        let chain = ChainSpec { name: "clean".into(), input: vec![], mix, output: vec![] };
+        let chain = ChainSpec {
+            name: "clean".into(),
+            format: StageFormat::MONO,
+            input: vec![],
+            mix,
+            output: vec![],
+        };
         let spec = RoomSpec {
             chain: Arc::new(chain),
             opus: OpusSettings::default(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use foldback_chain::{ChainSpec, MixSpec};
 use foldback_room::{Economies, LatencyProfile, OpusSettings, RoomSpec};
+use foldback_stage::StageFormat;
 use foldback_testkit::signal::{read_audio, write_wav};
 use foldback_testkit::studio::{PACKET, Studio};
 
@@ -42,7 +43,13 @@ fn main() {
 /// gives it back each time.
 fn heard(voice: &[f32], opus: OpusSettings, pause: Option<usize>) -> Vec<f32> {
     let mix = Some(MixSpec { max_talkers: 8 });
-    let chain = ChainSpec { name: "clean".into(), input: vec![], mix, output: vec![] };
+    let chain = ChainSpec {
+        name: "clean".into(),
+        format: StageFormat::MONO,
+        input: vec![],
+        mix,
+        output: vec![],
+    };
     let mut studio = Studio::new(RoomSpec {
         chain: Arc::new(chain),
         opus,

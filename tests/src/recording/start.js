@@ -2,16 +2,18 @@ const receiver = connection.getReceivers().find(({ track }) => track?.kind === '
 if (!receiver) throw new Error('the connection receives no audio track');
 // A whole minute may queue up while the page is busy.
 const processor = new MediaStreamTrackProcessor({ track: receiver.track, maxBufferSize: 6000 });
-const recording = { chunks: [], sampleRate: null, reader: processor.readable.getReader() };
+const recording = { channels: [], sampleRate: null, reader: processor.readable.getReader() };
 window.foldbackRecording = recording;
 
 recording.finished = (async () => {
   for (;;) {
     const { done, value } = await recording.reader.read();
     if (done) return;
-    const chunk = new Float32Array(value.numberOfFrames);
-    value.copyTo(chunk, { planeIndex: 0, format: 'f32-planar' });
-    recording.chunks.push(chunk);
+    for (let planeIndex = 0; planeIndex < value.numberOfChannels; planeIndex++) {
+      const chunk = new Float32Array(value.numberOfFrames);
+      value.copyTo(chunk, { planeIndex, format: 'f32-planar' });
+      (recording.channels[planeIndex] ??= []).push(chunk);
+    }
     recording.sampleRate = value.sampleRate;
     // Microseconds, of when the browser played it.
     recording.start ??= value.timestamp;

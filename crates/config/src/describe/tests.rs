@@ -45,6 +45,7 @@ fn stage(name: &str, kind: &'static StageKind) -> StageSpec {
 fn a_chain_reads_from_top_to_bottom_with_the_delay_of_each_stage_and_their_sum() {
     let chain = ChainSpec {
         name: "talk".to_owned(),
+        format: StageFormat::MONO,
         input: vec![stage("filter", &FILTER), stage("later", &LATE)],
         mix: Some(MixSpec { max_talkers: 4 }),
         output: vec![stage("late", &LATE)],
@@ -63,7 +64,13 @@ chain talk
 #[test]
 fn a_stage_that_is_switched_off_is_told_with_the_delay_that_it_keeps() {
     let late = StageSpec { enabled: false, ..stage("late", &LATE) };
-    let chain = ChainSpec { name: "c".to_owned(), input: vec![late], mix: None, output: vec![] };
+    let chain = ChainSpec {
+        name: "c".to_owned(),
+        format: StageFormat::MONO,
+        input: vec![late],
+        mix: None,
+        output: vec![],
+    };
     let expected = "\
 chain c
    10.75 ms  late  switched off
@@ -76,6 +83,7 @@ chain c
 fn a_stage_that_refuses_to_be_built_is_shown_with_its_reason() {
     let chain = ChainSpec {
         name: "talk".to_owned(),
+        format: StageFormat::MONO,
         input: vec![stage("refuses", &REFUSES), stage("late", &LATE)],
         mix: None,
         output: Vec::new(),
@@ -125,8 +133,13 @@ fn text_is_listed_and_shown_in_quotes() {
     assert!(kinds.contains(expected), "{kinds}");
     let mut spec = stage("keep", &KEEP);
     spec.params.set(&FOLDER, RawValue::Text("two words")).expect("text");
-    let chain =
-        ChainSpec { name: "talk".to_owned(), input: vec![spec], mix: None, output: Vec::new() };
+    let chain = ChainSpec {
+        name: "talk".to_owned(),
+        format: StageFormat::MONO,
+        input: vec![spec],
+        mix: None,
+        output: Vec::new(),
+    };
     let shown = describe_chain(&chain);
     assert!(shown.contains("  keep  folder = \"two words\"\n"), "{shown}");
 }

@@ -5,29 +5,36 @@ use std::ffi::c_int;
 use std::ptr::NonNull;
 
 use audiopus::ffi;
-use foldback_stage::SAMPLE_RATE_HZ;
+use foldback_stage::{SAMPLE_RATE_HZ, StageFormat};
 
-use super::{CodecError, OpusSettings};
+use super::{Application, CodecError, OpusSettings};
 
-const MONO: c_int = 1;
-
-/// A mono 48 kHz encoder.
-pub(crate) struct OpusEncoder(NonNull<ffi::OpusEncoder>);
+/// A 48 kHz encoder.
+pub(crate) struct OpusEncoder {
+    state: NonNull<ffi::OpusEncoder>,
+    channels: c_int,
+}
 
 // SAFETY: a state is a block of memory that is reached through its pointer alone; libopus keeps
 // nothing per thread.
 unsafe impl Send for OpusEncoder {}
 
 impl OpusEncoder {
-    pub(crate) fn new(settings: &OpusSettings) -> Result<Self, CodecError> {
+    /// For sound of that format; what it gives is mono in any case until [`Self::set_stereo`].
+    pub(crate) fn new(settings: &OpusSettings, format: StageFormat) -> Result<Self, CodecError> {
         let mut error = ffi::OPUS_OK;
-        let application = ffi::OPUS_APPLICATION_VOIP;
+        let channels = if format == StageFormat::STEREO { 2 } else { 1 };
+        let application = match settings.application {
+            Application::Voice => ffi::OPUS_APPLICATION_VOIP,
+            Application::Audio => ffi::OPUS_APPLICATION_AUDIO,
+        };
         // SAFETY: `error` outlives the call.
         let state = unsafe {
-            ffi::opus_encoder_create(SAMPLE_RATE_HZ as i32, MONO, application, &raw mut error)
+            ffi::opus_encoder_create(SAMPLE_RATE_HZ as i32, channels, application, &raw mut error)
         };
         let state = NonNull::new(state).ok_or_else(|| refused(error))?;
-        let mut encoder = Self(state);
+        let mut encoder = Self { state, channels };
+        encoder.set_stereo(false);
         encoder.try_adopt(settings)?;
         Ok(encoder)
     }
@@ -46,25 +53,35 @@ impl OpusEncoder {
         self.set(ffi::OPUS_SET_PACKET_LOSS_PERC_REQUEST, loss)
     }
 
-    /// Encodes 10 or 20 ms into `out` and returns the bytes written; `None` only if libopus fails.
+    /// Encodes 10 or 20 ms, of stereo left and right in turn, into `out` and returns the bytes written; `None` only if libopus fails.
     pub(crate) fn encode(&mut self, pcm: &[f32], out: &mut [u8]) -> Option<usize> {
-        let (samples, space) = (c_int::try_from(pcm.len()).ok()?, i32::try_from(out.len()).ok()?);
-        // SAFETY: in mono there are as many floats as samples, and no more than `space` bytes are
+        let samples = c_int::try_from(pcm.len()).ok()? / self.channels;
+        let space = i32::try_from(out.len()).ok()?;
+        // SAFETY: there are as many floats as samples of each channel, and no more than `space` bytes are
         // written.
         let written = unsafe {
-            ffi::opus_encode_float(self.0.as_ptr(), pcm.as_ptr(), samples, out.as_mut_ptr(), space)
+            ffi::opus_encode_float(
+                self.state.as_ptr(),
+                pcm.as_ptr(),
+                samples,
+                out.as_mut_ptr(),
+                space,
+            )
         };
         usize::try_from(written).ok()
     }
 
-    /// Goes on from where `other` is, whose settings it has from now on, too: what this one encodes
+    /// Goes on from where `other` is, of as many channels, whose settings it has from now on, too: what this one encodes
     /// next follows upon what that one has encoded, for a decoder that heard it. Allocates nothing.
     pub(crate) fn continue_from(&mut self, other: &Self) {
+        if self.channels != other.channels {
+            return;
+        }
         // SAFETY: both states are of that size, and distinct; "the encoder state is always
         // continuous in memory and only a shallow copy is sufficient to copy it" (`opus.h`).
         unsafe {
-            let size = usize::try_from(ffi::opus_encoder_get_size(MONO)).unwrap_or(0);
-            let (from, to) = (other.0.cast::<u8>(), self.0.cast::<u8>());
+            let size = usize::try_from(ffi::opus_encoder_get_size(self.channels)).unwrap_or(0);
+            let (from, to) = (other.state.cast::<u8>(), self.state.cast::<u8>());
             from.copy_to_nonoverlapping(to, size);
         }
     }
@@ -75,9 +92,15 @@ impl OpusEncoder {
         let _ = self.set(ffi::OPUS_SET_DTX_REQUEST, dtx.into());
     }
 
+    /// Whether packets may be stereo; else, of stereo sound, they hold the mean of both sides.
+    pub(crate) fn set_stereo(&mut self, stereo: bool) {
+        let forced = if stereo { ffi::OPUS_AUTO } else { 1 };
+        let _ = self.set(ffi::OPUS_SET_FORCE_CHANNELS_REQUEST, forced);
+    }
+
     fn set(&mut self, request: c_int, value: i32) -> Result<(), CodecError> {
         // SAFETY: each of the requests above takes one 32-bit integer.
-        match unsafe { ffi::opus_encoder_ctl(self.0.as_ptr(), request, value) } {
+        match unsafe { ffi::opus_encoder_ctl(self.state.as_ptr(), request, value) } {
             ffi::OPUS_OK => Ok(()),
             error => Err(refused(error)),
         }
@@ -87,7 +110,7 @@ impl OpusEncoder {
 impl Drop for OpusEncoder {
     fn drop(&mut self) {
         // SAFETY: it was made by `opus_encoder_create`, and nobody else has it.
-        unsafe { ffi::opus_encoder_destroy(self.0.as_ptr()) };
+        unsafe { ffi::opus_encoder_destroy(self.state.as_ptr()) };
     }
 }
 
@@ -111,7 +134,7 @@ mod tests {
     }
 
     fn encoder(settings: &OpusSettings) -> OpusEncoder {
-        OpusEncoder::new(settings).expect("an encoder")
+        OpusEncoder::new(settings, StageFormat::MONO).expect("an encoder")
     }
 
     #[test]
@@ -129,6 +152,9 @@ mod tests {
     #[test]
     fn what_libopus_refuses_is_told() {
         let settings = OpusSettings { bitrate_bps: -5, ..OpusSettings::default() };
-        assert!(OpusEncoder::new(&settings).is_err_and(|e| e.to_string().contains("error -1")));
+        assert!(
+            OpusEncoder::new(&settings, StageFormat::MONO)
+                .is_err_and(|e| e.to_string().contains("error -1"))
+        );
     }
 }

@@ -27,7 +27,8 @@ impl Bench {
 
     /// What is said, by the number of its sample.
     fn hearing(packets: u32, mut said: impl FnMut(u32) -> f32) -> Self {
-        let mut encoder = OpusEncoder::new(&OpusSettings::default()).expect("an encoder");
+        let mut encoder =
+            OpusEncoder::new(&OpusSettings::default(), StageFormat::MONO).expect("an encoder");
         let mut encode = |packet: u32| -> Arc<[u8]> {
             let pcm: Vec<f32> = (packet * 960..(packet + 1) * 960).map(&mut said).collect();
             let mut bytes = [0; MAX_ENCODED_BYTES];

@@ -1,12 +1,13 @@
 //! Packets to sound: decoded, rebuilt, made up, and joined where what was made up ends.
 
-use foldback_stage::{AudioBuffer, BLOCK_SAMPLES};
+use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, StageFormat};
 
 use super::{Pulled, ReceiverStats};
 use crate::codec::{CodecError, MAX_PACKET_SAMPLES, OpusDecoder, has_fec};
 use crate::comfort::ComfortNoise;
 use crate::fifo::{FadeLaw, SampleFifo};
 use crate::packets::Slot;
+use crate::planes::Planes;
 use crate::stretch;
 
 /// When packets stop, libopus goes on for so long and is faded out over the last half...
@@ -25,13 +26,18 @@ const JOIN_SEARCH: usize = 480;
 const BEGIN_FADE: usize = 120;
 /// An Opus packet that only says "I am silent" (DTX, RFC 6716, section 2.1.9) has no more bytes.
 const DTX_BYTES: usize = 2;
+/// Of the noise in the middle and at the sides, which have nothing in common.
+const NOISE_SEEDS: [u32; 2] = [0x9E37_79B9, 0x7F4A_7C15];
 
 /// The decoder, and the sound that waits to be pulled.
 pub(super) struct Voice {
     pub(super) fifo: SampleFifo,
     decoder: OpusDecoder,
-    noise: ComfortNoise,
-    scratch: Box<[f32; MAX_PACKET_SAMPLES]>,
+    /// Of each plane.
+    noise: [ComfortNoise; 2],
+    scratch: Planes<MAX_PACKET_SAMPLES>,
+    /// How what was made up goes on.
+    goes_on: Planes<{ JOIN_SEARCH + JOIN_FADE }>,
     /// Samples made up since the last decoded packet while nothing at all was there.
     underrun: usize,
     /// Samples made up since the last decoded packet, whatever became of their packets: by now
@@ -52,12 +58,13 @@ pub(super) struct Voice {
 }
 
 impl Voice {
-    pub(super) fn new(spares_silence: bool) -> Result<Self, CodecError> {
+    pub(super) fn new(format: StageFormat, spares_silence: bool) -> Result<Self, CodecError> {
         Ok(Self {
-            fifo: SampleFifo::new(),
-            decoder: OpusDecoder::new()?,
-            noise: ComfortNoise::new(),
-            scratch: Box::new([0.0; MAX_PACKET_SAMPLES]),
+            fifo: SampleFifo::new(format),
+            decoder: OpusDecoder::new(format)?,
+            noise: NOISE_SEEDS.map(ComfortNoise::new),
+            scratch: Planes::new(format),
+            goes_on: Planes::new(format),
             underrun: 0,
             made_up: 0,
             concealing: false,
@@ -86,9 +93,9 @@ impl Voice {
         self.underrun > 0
     }
 
-    /// Mean square of the noise behind the voice.
+    /// Mean square of the noise behind the voice; of stereo that in the middle.
     pub(super) fn background(&self) -> f32 {
-        self.noise.floor()
+        self.noise[0].floor()
     }
 
     /// Whether the sender says that it is silent, and has done so for a while.
@@ -117,9 +124,7 @@ impl Voice {
             out.clear();
             return Pulled::Idle;
         }
-        for (i, sample) in out.plane_mut(0).iter_mut().enumerate() {
-            *sample *= FadeLaw::Amplitude.gains(i, BLOCK_SAMPLES).0;
-        }
+        fade_out(out);
         Pulled::Audio
     }
 
@@ -139,34 +144,38 @@ impl Voice {
         if self.claims_silence() {
             return self.spare(slot);
         }
-        let mut goes_on = [0.0; JOIN_SEARCH + JOIN_FADE];
         if joins {
-            let _ = self.decoder.conceal(&mut goes_on);
             let voice = CONCEALED.saturating_sub(made_up) as f32 / (CONCEALED / 2) as f32;
-            goes_on.iter_mut().for_each(|s| *s *= voice.min(1.0));
+            self.prepare_join(voice.min(1.0));
         }
-        let sound = &mut self.scratch[..samples];
+        let mut sound = self.scratch.head_mut(samples);
         let mut decoded = samples;
-        match self.decoder.decode(&frame.payload, sound) {
+        match self.decoder.decode(&frame.payload, &mut sound) {
             Some(count) => decoded = count.min(samples),
             None => {
                 stats.packets_invalid += 1;
-                let _ = self.decoder.conceal(sound);
+                let _ = self.decoder.conceal(&mut sound);
             }
         }
         if std::mem::take(&mut self.beginning) {
-            for (i, sample) in sound.iter_mut().take(BEGIN_FADE).enumerate() {
-                *sample *= FadeLaw::Amplitude.gains(i, BEGIN_FADE).1;
+            for plane in sound.planes_mut() {
+                for (i, sample) in plane.iter_mut().take(BEGIN_FADE).enumerate() {
+                    *sample *= FadeLaw::Amplitude.gains(i, BEGIN_FADE).1;
+                }
             }
         }
         self.in_dtx = frame.payload.len() <= DTX_BYTES;
         self.concealing = false;
         if joins {
-            self.join(&goes_on, decoded, if late { JOIN_SEARCH } else { 0 }, stats);
-        } else if let Some(space) = self.fifo.push_space(decoded) {
-            space.copy_from_slice(&self.scratch[..decoded]);
+            self.join(decoded, if late { JOIN_SEARCH } else { 0 }, stats);
+        } else if let Some(mut space) = self.fifo.push_space(decoded) {
+            for (space, sound) in space.planes_mut().zip(self.scratch.iter()) {
+                space.copy_from_slice(&sound[..decoded]);
+            }
         }
-        self.noise.learn(&self.scratch[..decoded]);
+        for (noise, sound) in self.noise.iter_mut().zip(self.scratch.iter()) {
+            noise.learn(&sound[..decoded]);
+        }
         self.fifo.mark_arrival(frame.arrival);
     }
 
@@ -184,8 +193,8 @@ impl Voice {
     pub(super) fn rebuild(&mut self, slot: &Slot, missing: usize, stats: &mut ReceiverStats) {
         // libopus rebuilds whole frames only, else it conceals.
         let fec = has_fec(&slot.frame.payload) && missing >= slot.samples;
-        if let Some(space) = self.fifo.push_space(missing) {
-            let _ = self.decoder.decode_fec(&slot.frame.payload, space);
+        if let Some(mut space) = self.fifo.push_space(missing) {
+            let _ = self.decoder.decode_fec(&slot.frame.payload, &mut space);
         }
         if fec {
             stats.fec_packets_used += 1;
@@ -198,9 +207,9 @@ impl Voice {
     pub(super) fn conceal(&mut self, samples: usize, stats: &mut ReceiverStats) {
         let whole = samples.next_multiple_of(120).min(MAX_PACKET_SAMPLES);
         let silent = self.claims_silence();
-        if let Some(space) = self.fifo.push_space(whole) {
+        if let Some(mut space) = self.fifo.push_space(whole) {
             if !silent {
-                let _ = self.decoder.conceal(space);
+                let _ = self.decoder.conceal(&mut space);
             }
             self.fifo.unpush(whole.saturating_sub(samples));
         }
@@ -210,7 +219,7 @@ impl Voice {
     /// Nothing is there to play: the voice is gone on with for a while and gives way to the noise
     /// of its background. False once that has faded to nothing, too, or nobody hears it.
     pub(super) fn go_on(&mut self, heard: bool, stats: &mut ReceiverStats) -> bool {
-        let noisy = self.noise.floor() > 0.0;
+        let noisy = self.background() > 0.0;
         if self.underrun >= if noisy { COMFORTED } else { CONCEALED } {
             self.underrun = 0;
             self.silent_for = 0;
@@ -229,39 +238,45 @@ impl Voice {
             self.count_concealed(BLOCK_SAMPLES, stats);
         }
         let share = |left: usize, of: usize| (left as f32 / of as f32).min(1.0);
-        for sample in self.fifo.newest_mut(BLOCK_SAMPLES) {
-            self.underrun += 1;
-            self.made_up += 1;
-            // libopus lets a voice fade in this time, but not a tone: the end must be silent.
-            let voice = share(CONCEALED.saturating_sub(self.underrun), CONCEALED / 2);
-            let end = share(COMFORTED.saturating_sub(self.underrun), COMFORTED / 5);
-            *sample *= voice;
-            if noisy && voice < 1.0 {
-                *sample += self.noise.sample() * (1.0 - voice * voice).sqrt() * end;
+        for (plane, noise) in self.fifo.newest_mut(BLOCK_SAMPLES).zip(&mut self.noise) {
+            for (gone, sample) in (self.underrun + 1..).zip(plane) {
+                // libopus lets a voice fade in this time, but not a tone: the end must be silent.
+                let voice = share(CONCEALED.saturating_sub(gone), CONCEALED / 2);
+                let end = share(COMFORTED.saturating_sub(gone), COMFORTED / 5);
+                *sample *= voice;
+                if noisy && voice < 1.0 {
+                    *sample += noise.sample() * (1.0 - voice * voice).sqrt() * end;
+                }
             }
         }
+        self.underrun += BLOCK_SAMPLES;
+        self.made_up += BLOCK_SAMPLES;
         true
+    }
+
+    /// Makes up how the sound would go on that far, at that share of its level.
+    fn prepare_join(&mut self, level: f32) {
+        let mut goes_on = self.goes_on.head_mut(JOIN_SEARCH + JOIN_FADE);
+        goes_on.planes_mut().for_each(|plane| plane.fill(0.0));
+        let _ = self.decoder.conceal(&mut goes_on);
+        goes_on.planes_mut().flatten().for_each(|s| *s *= level);
     }
 
     /// Lets what was made up go on until the sound that came fits it, for `furthest` samples at
     /// most, and fades over.
-    fn join(
-        &mut self,
-        goes_on: &[f32],
-        decoded: usize,
-        furthest: usize,
-        stats: &mut ReceiverStats,
-    ) {
-        let next = &self.scratch[..decoded];
-        let lag = stretch::best_join(goes_on, &next[..decoded.min(JOIN_FADE)], furthest);
-        let (lag, law) = lag.map_or((0, FadeLaw::Power), |lag| (lag, FadeLaw::Amplitude));
-        let Some(space) = self.fifo.push_space(lag + decoded) else { return };
-        space[..lag].copy_from_slice(&goes_on[..lag]);
-        space[lag..].copy_from_slice(next);
+    fn join(&mut self, decoded: usize, furthest: usize, stats: &mut ReceiverStats) {
         let fade = JOIN_FADE.min(decoded);
-        for (i, sample) in space[lag..lag + fade].iter_mut().enumerate() {
-            let (out, into) = law.gains(i, fade);
-            *sample = goes_on[lag + i] * out + *sample * into;
+        let lag = stretch::best_join(self.goes_on.first(), &self.scratch.first()[..fade], furthest);
+        let (lag, law) = lag.map_or((0, FadeLaw::Power), |lag| (lag, FadeLaw::Amplitude));
+        let Some(mut space) = self.fifo.push_space(lag + decoded) else { return };
+        let planes = space.planes_mut().zip(self.goes_on.iter()).zip(self.scratch.iter());
+        for ((space, goes_on), next) in planes {
+            space[..lag].copy_from_slice(&goes_on[..lag]);
+            space[lag..].copy_from_slice(&next[..decoded]);
+            for (i, sample) in space[lag..lag + fade].iter_mut().enumerate() {
+                let (out, into) = law.gains(i, fade);
+                *sample = goes_on[lag + i] * out + *sample * into;
+            }
         }
         stats.concealed_samples += lag as u64;
     }
@@ -276,6 +291,14 @@ impl Voice {
         stats.concealed_samples += samples as u64;
         if self.underrun >= CONCEALED {
             stats.silent_concealed_samples += samples as u64;
+        }
+    }
+}
+
+fn fade_out(block: &mut AudioBuffer) {
+    for plane in block.block().planes_mut() {
+        for (i, sample) in plane.iter_mut().enumerate() {
+            *sample *= FadeLaw::Amplitude.gains(i, BLOCK_SAMPLES).0;
         }
     }
 }

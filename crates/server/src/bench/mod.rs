@@ -65,18 +65,19 @@ const BLOCKS_PER_SECOND: usize = SAMPLE_RATE_HZ as usize / BLOCK_SAMPLES;
 /// What stages need until they sound as they will go on sounding is also what they need until they
 /// cost what they will go on costing; at least a second, for caches and clock rates.
 fn measure(spec: &ChainSpec, sound: &Sound, blocks: usize) -> Result<ChainReport, String> {
-    let mut chain = OfflineChain::build(spec, StageFormat::MONO)
+    let mut chain = OfflineChain::build(spec, spec.format)
         .map_err(|error| format!("chain {}: {error}", spec.name))?;
     let warm_up = chain.warm_up_blocks().max(BLOCKS_PER_SECOND);
     let stages = spec.stages().count();
-    let mut audio = AudioBuffer::mono();
+    let stereo = spec.format == StageFormat::STEREO;
+    let mut audio = if stereo { AudioBuffer::stereo() } else { AudioBuffer::mono() };
     let mut costs = Costs::new(stages, warm_up);
     for number in 0..warm_up + blocks {
         if number == warm_up {
             costs = Costs::new(stages, blocks);
         }
         let (microphone, far_end) = sound.block(number);
-        audio.plane_mut(0).copy_from_slice(microphone);
+        audio.block().planes_mut().for_each(|plane| plane.copy_from_slice(microphone));
         chain.process(&mut audio, far_end, &mut costs);
     }
     Ok(ChainReport::new(spec, &chain, costs))

@@ -71,6 +71,13 @@ impl AudioFile {
         self.frames() as f64 / f64::from(self.rate_hz)
     }
 
+    /// Makes stereo of it: what is mono is in the middle.
+    pub(crate) fn spread(&mut self) {
+        if let [mono] = &self.planes[..] {
+            self.planes.push(mono.clone());
+        }
+    }
+
     /// The mean of the channels, at 48 kHz.
     ///
     /// # Errors

@@ -23,10 +23,11 @@ use report::Report;
 pub(crate) struct ProcessOptions {
     /// The sound: a WAV or FLAC file, mono or stereo, of 8000 to 192000 Hz.
     ///
-    /// A stereo file runs a stereo chain. Other rates than 48000 Hz are resampled on the way in
+    /// A stereo file runs any chain in stereo, a mono one those with `channels = 2`. Other rates than 48000 Hz are resampled on the way in
     /// and back on the way out.
     input: PathBuf,
-    /// The WAV file to write, with the rate, the channels and the sample type of INPUT.
+    /// The WAV file to write, with the rate, the channels and the sample type of INPUT; stereo, if the
+    /// chain is.
     output: PathBuf,
     /// The TOML file with the chain; without it, the built-in conference chain.
     #[arg(long, value_name = "FILE")]
@@ -102,10 +103,13 @@ struct Processed {
 /// `far_end` is mono at 48 kHz.
 fn process(
     spec: &ChainSpec,
-    sound: AudioFile,
+    mut sound: AudioFile,
     far_end: Option<Vec<f32>>,
     compensate: bool,
 ) -> Result<Processed, String> {
+    if spec.format == StageFormat::STEREO {
+        sound.spread();
+    }
     let format = StageFormat { channels: sound.planes.len() };
     let mut chain = OfflineChain::build(spec, format).map_err(|error| error.to_string())?;
     let (frames, duration_s, rate_hz) = (sound.frames(), sound.duration_s(), sound.rate_hz);

@@ -8,15 +8,27 @@ use foldback_stage::SAMPLE_RATE_HZ;
 /// # Panics
 /// If the file cannot be written.
 pub fn write_wav(path: &Path, signal: &[f32]) {
+    write(path, 1, signal.iter().copied());
+}
+
+/// As [`write_wav`], in stereo, as long as the shorter side.
+///
+/// # Panics
+/// If the file cannot be written.
+pub fn write_stereo_wav(path: &Path, left: &[f32], right: &[f32]) {
+    write(path, 2, left.iter().zip(right).flat_map(|(left, right)| [*left, *right]));
+}
+
+fn write(path: &Path, channels: u16, samples: impl Iterator<Item = f32>) {
     let spec = hound::WavSpec {
-        channels: 1,
+        channels,
         sample_rate: SAMPLE_RATE_HZ,
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
     };
     let write = || -> Result<(), hound::Error> {
         let mut writer = hound::WavWriter::create(path, spec)?;
-        for sample in signal {
+        for sample in samples {
             writer.write_sample((sample * 32767.0).round().clamp(-32768.0, 32767.0) as i16)?;
         }
         writer.finalize()

@@ -4,7 +4,7 @@ mod files;
 mod speech;
 mod synth;
 
-pub use files::{read_audio, read_flac, read_wav, shared_audio, write_wav};
+pub use files::{read_audio, read_flac, read_wav, shared_audio, write_stereo_wav, write_wav};
 pub use speech::{SpeechError, speech};
 pub use synth::{mix, pink_noise, silence, speech_like, to_rms, tone, white_noise};
 

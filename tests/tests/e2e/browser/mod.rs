@@ -7,6 +7,7 @@ mod plugins;
 mod processing;
 mod reload;
 mod rooms;
+mod stereo;
 
 use foldback_testkit::signal;
 

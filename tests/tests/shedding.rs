@@ -87,7 +87,7 @@ fn talking() -> (SimConference, ParticipantId) {
     let mut sim = conference(TALK);
     let listener = sim.join(Box::new(|_, _| false), true);
     for (hz, amplitude) in TALKERS {
-        let talker = sim.join(tone(hz, amplitude), false);
+        let talker = sim.join(syllables(hz, amplitude), false);
         sim.encode_well(talker);
     }
     sim.run(Duration::from_secs(2));
@@ -111,6 +111,17 @@ fn conference(chain: &str) -> SimConference {
 fn parse(text: &str) -> Arc<ChainSpec> {
     let config = Config::parse(text, "test.toml", &foldback_server::plugins::registry());
     Arc::clone(&config.expect("a valid chain").chains[0])
+}
+
+/// A tone that comes and goes four times a second, each at other moments.
+fn syllables(hz: f32, amplitude: f32) -> Voice {
+    Box::new(move |at, out| {
+        for (i, sample) in (0u64..).zip(out) {
+            let t = ((at + i) % 48_000) as f32 / 48_000.0;
+            *sample = amplitude * (0.5 - 0.5 * (TAU * 4.0 * t + hz).cos()) * (TAU * hz * t).sin();
+        }
+        true
+    })
 }
 
 fn tone(hz: f32, amplitude: f32) -> Voice {

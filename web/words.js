@@ -22,6 +22,7 @@ const SERVER_ADVICE = {
   "bad-room": "Choose another room name.",
   "bad-name": "Choose another name.",
   "bad-sdp": "This browser and the server do not understand each other; try a current Firefox, Chrome, Edge or Safari.",
+  "overloaded": "Those who are in go on.",
   "internal": "Try again; if it stays, tell who runs this server.",
 };
 

@@ -26,7 +26,17 @@ impl Server {
     /// # Panics
     /// If it is not ready within 30 s.
     pub async fn start(config: &str) -> Self {
-        Self::start_in(tempfile::tempdir().expect("a temporary folder"), Some(config)).await
+        Self::start_in(tempfile::tempdir().expect("a temporary folder"), Some(config), 0).await
+    }
+
+    /// Serves this configuration, and sheds load where a media thread is busy for more than that
+    /// share of its time. The others never do, since they share the machine with other tests.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn start_with_max_load(config: &str, percent: u8) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(folder, Some(config), percent).await
     }
 
     /// Serves without a file.
@@ -34,14 +44,14 @@ impl Server {
     /// # Panics
     /// As [`Self::start`].
     pub async fn start_without_file() -> Self {
-        Self::start_in(tempfile::tempdir().expect("a temporary folder"), None).await
+        Self::start_in(tempfile::tempdir().expect("a temporary folder"), None, 0).await
     }
 
-    async fn start_in(folder: TempDir, config: Option<&str>) -> Self {
+    async fn start_in(folder: TempDir, config: Option<&str>, max_load_percent: u8) -> Self {
         let config_file = folder.path().join("foldback.toml");
         let (http_port, media_port) = (free_http_port(), free_media_port());
         let mut command = Command::new(binary::foldback());
-        command.arg("serve");
+        command.arg("serve").env("FOLDBACK_SERVER_MAX_LOAD_PERCENT", max_load_percent.to_string());
         if let Some(config) = config {
             std::fs::write(&config_file, config).expect("a temporary folder takes a file");
             command.arg("--config").arg(&config_file);

@@ -1,7 +1,8 @@
 //! `foldback load` against a server of the same binary, and against Janus where it is installed.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use foldback_tests::{Server, foldback};
 use serde_json::Value;
@@ -134,4 +135,43 @@ fn a_server_that_cannot_start_is_told_with_its_own_mistake() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(errors.contains("/nowhere.toml"), "{errors}");
     assert!(errors.contains("the server does not start"), "{errors}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_server_is_overloaded_nobody_gets_in_and_when_the_load_is_gone_all_do() {
+    let config = include_str!("../../config/conference.toml");
+    // Less than three talkers take, and far more than a server does that does nothing.
+    let server = Server::start_with_max_load(config, 3).await;
+    let mut talkers = Command::new(foldback())
+        .args(["load", "--url", &server.url("/"), "--participants", "3", "--talkers", "3"])
+        .args(["--ramp", "100", "--seconds", "600"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the command runs");
+    // It is no offer: who gets so far that it is looked at would be let in.
+    let offer = || async {
+        let request = reqwest::Client::new().post(server.url("/offer?room=load-1&name=Ann"));
+        request.body(r#"{"type":"offer","sdp":""}"#).send().await.expect("an answer")
+    };
+    let refused = loop {
+        let response = offer().await;
+        if response.status() != 422 {
+            break response;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.headers()["retry-after"], "5");
+    let error: Value = refused.json().await.expect("JSON");
+    assert_eq!(error["code"], "overloaded", "{error}");
+    let metrics = reqwest::get(server.url("/metrics")).await.expect("an answer");
+    let metrics = metrics.text().await.expect("text");
+    assert!(metrics.contains("\nfoldback_joins_refused_total 1\n"), "{metrics}");
+
+    talkers.kill().expect("they talk");
+    talkers.wait().expect("they are gone");
+    while offer().await.status() != 422 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

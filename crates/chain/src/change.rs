@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext, Params, StageFormat};
 
-use crate::delay::{FADE_BLOCKS, Pad, fade_in};
+use crate::delay::{FADE_BLOCKS, Pad, blend};
 use crate::running::{ChainBuildError, NoProbe, Probe, Slot, run};
 use crate::spec::StageSpec;
 
@@ -84,7 +84,7 @@ impl Change {
             return Ok(());
         }
         let build = |specs: &[StageSpec]| -> Result<Vec<Slot>, ChainBuildError> {
-            specs.iter().map(|spec| Ok(Slot::new(spec.build(format)?))).collect()
+            specs.iter().map(|spec| Slot::build(spec, format)).collect()
         };
         let delay = |slots: &[Slot]| slots.iter().map(|slot| slot.stage.delay_samples()).sum();
         let new = build(to)?;
@@ -289,16 +289,6 @@ impl Segment {
         }
         if self.phase == Phase::LineUp && self.old_pad.is_at(self.old_waits) {
             self.phase = Phase::Fade(0);
-        }
-    }
-}
-
-/// Fades from `old` to what is in `audio`.
-fn blend(audio: &mut AudioBuffer, old: &AudioBuffer, block: usize) {
-    for channel in 0..audio.channels() {
-        let was = old.plane(channel);
-        for (i, (sample, was)) in audio.plane_mut(channel).iter_mut().zip(was).enumerate() {
-            *sample = was + (*sample - was) * fade_in(block, i);
         }
     }
 }

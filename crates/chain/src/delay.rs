@@ -8,10 +8,20 @@ pub(crate) const FADE_BLOCKS: usize = 2;
 
 /// The share of what comes in at sample `i` of block `block` of a fade: a raised cosine, which has
 /// no corner that could be heard.
-pub(crate) fn fade_in(block: usize, i: usize) -> f32 {
+fn fade_in(block: usize, i: usize) -> f32 {
     const SAMPLES: f32 = (FADE_BLOCKS * BLOCK_SAMPLES) as f32;
     let x = ((block * BLOCK_SAMPLES + i) as f32 + 0.5) / SAMPLES;
     0.5 - 0.5 * (std::f32::consts::PI * x).cos()
+}
+
+/// Fades from `old` to what is in `audio`.
+pub(crate) fn blend(audio: &mut AudioBuffer, old: &AudioBuffer, block: usize) {
+    for channel in 0..audio.channels() {
+        let was = old.plane(channel);
+        for (i, (sample, was)) in audio.plane_mut(channel).iter_mut().zip(was).enumerate() {
+            *sample = was + (*sample - was) * fade_in(block, i);
+        }
+    }
 }
 
 /// The last samples of each channel.

@@ -6,12 +6,14 @@
 //! that the caller injects (this crate reads no clock), and takes a stage that panics or yields
 //! non-finite samples out of the chain instead of letting it take down the participant.
 //!
-//! A [`Change`] puts other stages in the place of running ones without a click.
+//! A [`Change`] puts other stages in the place of running ones without a click;
+//! [`Chain::rest_optional`] spares those that can be done without.
 //!
-//! `process`, `idle` and `change` allocate nothing and never panic.
+//! `process`, `idle`, `change` and `rest_optional` allocate nothing and never panic.
 
 mod change;
 mod delay;
+mod optional;
 mod registry;
 mod running;
 mod spec;

@@ -11,6 +11,7 @@ use foldback_stage::{
 };
 
 use crate::change::Change;
+use crate::optional::WayPast;
 use crate::spec::StageSpec;
 
 /// Changes of one chain that can be under way, wait, or wait to be fetched.
@@ -56,18 +57,33 @@ pub struct Chain {
     over: Vec<Change>,
     /// The block as it came.
     given: AudioBuffer,
+    /// Whether optional stages are to rest.
+    rests: bool,
     faults: u64,
 }
 
 /// A stage in its place.
 pub(crate) struct Slot {
     pub(crate) stage: Box<dyn Stage>,
+    /// For a stage that is optional and not switched off.
+    past: Option<Box<WayPast>>,
     fault: Option<Fault>,
 }
 
 impl Slot {
-    pub(crate) fn new(stage: Box<dyn Stage>) -> Self {
-        Self { stage, fault: None }
+    /// Allocates, and may take milliseconds.
+    pub(crate) fn build(spec: &StageSpec, format: StageFormat) -> Result<Self, ChainBuildError> {
+        let stage = spec.build(format)?;
+        let may_rest = spec.optional && spec.enabled;
+        let past = may_rest.then(|| Box::new(WayPast::new(&*stage)));
+        Ok(Self { stage, past, fault: None })
+    }
+
+    fn process(&mut self, audio: &mut AudioBuffer, cx: &mut BlockContext<'_>) {
+        match &mut self.past {
+            None => self.stage.process(&mut audio.block(), cx),
+            Some(past) => past.process(&mut *self.stage, audio, cx),
+        }
     }
 
     /// Gives a stage that runs new values of its live parameters; returns the number of faults.
@@ -95,8 +111,7 @@ pub(crate) fn run<P: Probe>(
     let mut faults = 0;
     let mut before = probe.now_ns();
     for (slot, number) in slots.iter_mut().zip(first..).filter(|(slot, _)| slot.fault.is_none()) {
-        let stage = &mut slot.stage;
-        let run = catch_unwind(AssertUnwindSafe(|| stage.process(&mut audio.block(), cx)));
+        let run = catch_unwind(AssertUnwindSafe(|| slot.process(audio, cx)));
         slot.fault = match run {
             Err(_) => Some(Fault::Panicked),
             Ok(()) if !audio.is_finite() => Some(Fault::NonFinite),
@@ -119,12 +134,13 @@ impl Chain {
     /// # Errors
     /// The first stage that refused.
     pub fn build(specs: &[StageSpec], format: StageFormat) -> Result<Self, ChainBuildError> {
-        let slots = specs.iter().map(|spec| Ok(Slot::new(spec.build(format)?)));
+        let slots = specs.iter().map(|spec| Slot::build(spec, format));
         Ok(Self {
             slots: slots.collect::<Result<_, _>>()?,
             changes: VecDeque::with_capacity(MAX_CHANGES),
             over: Vec::with_capacity(MAX_CHANGES),
             given: AudioBuffer::mono(),
+            rests: false,
             faults: 0,
         })
     }
@@ -190,6 +206,7 @@ impl Chain {
         self.changes.push_back(change);
         if let [first] = self.changes.make_contiguous() {
             self.faults += first.begin(&mut self.slots);
+            self.tell_optional();
             self.go_on_changing();
         }
         Ok(())
@@ -228,7 +245,23 @@ impl Chain {
             self.over.extend(self.changes.pop_front());
             if let Some(next) = self.changes.front_mut() {
                 self.faults += next.begin(&mut self.slots);
+                self.tell_optional();
             }
+        }
+    }
+
+    /// Lets the optional stages rest from now on, or run. Sound fades past them and back over 20 ms,
+    /// as late as before; one that comes back first runs unheard until it holds nothing old.
+    pub fn rest_optional(&mut self, rests: bool) {
+        if self.rests != rests {
+            self.rests = rests;
+            self.tell_optional();
+        }
+    }
+
+    fn tell_optional(&mut self) {
+        for past in self.slots.iter_mut().filter_map(|slot| slot.past.as_mut()) {
+            past.rest(self.rests);
         }
     }
 

@@ -21,6 +21,9 @@ pub struct StageSpec {
     pub params: Params,
     /// Switched off, audio passes as late as through the stage, and unchanged.
     pub enabled: bool,
+    /// Whether a chain may do without it for a while: see
+    /// [`Chain::rest_optional`](crate::Chain::rest_optional).
+    pub optional: bool,
 }
 
 impl StageSpec {
@@ -28,7 +31,7 @@ impl StageSpec {
     #[must_use]
     pub fn of(kind: &'static StageKind) -> Self {
         let params = Params::defaults(kind.params);
-        Self { name: kind.name.to_owned(), kind, params, enabled: true }
+        Self { name: kind.name.to_owned(), kind, params, enabled: true, optional: false }
     }
 
     /// Makes the stage. Control side: allocates, and may take milliseconds.
@@ -53,6 +56,7 @@ impl StageSpec {
         self.name == next.name
             && ptr::eq(self.kind, next.kind)
             && self.enabled == next.enabled
+            && self.optional == next.optional
             && fixed(&self.params) == fixed(&next.params)
     }
 }
@@ -64,6 +68,7 @@ impl PartialEq for StageSpec {
             && ptr::eq(self.kind, other.kind)
             && self.params == other.params
             && self.enabled == other.enabled
+            && self.optional == other.optional
     }
 }
 

@@ -49,6 +49,14 @@ pub(crate) const ENABLED: ParamSpec = ParamSpec::bool(
     "Whether the stage runs; switched off, audio passes as late as through it.",
 );
 
+/// Every stage may be one that is done without first.
+pub(crate) const OPTIONAL: ParamSpec = ParamSpec::bool(
+    "optional",
+    false,
+    "Whether an overloaded server may leave the stage out for those who are silent or minor \
+     talkers; only before `mix`.",
+);
+
 /// What a file says of chains.
 pub(crate) struct Chains {
     /// Every name and its place, also of a chain with mistakes in it.
@@ -156,9 +164,11 @@ impl ChainReader<'_, '_> {
             return Some(Item { place: value.span(), what: What::Mix(mix) });
         };
         let name = self.read_name(kind, table);
-        let params = self.read_params(kind.name, &[KIND, NAME, ENABLED], table, kind.params);
-        let enabled = self.reader.params(table, &[ENABLED]).bool(&ENABLED);
-        let spec = StageSpec { name: name?, kind, params, enabled };
+        let params =
+            self.read_params(kind.name, &[KIND, NAME, ENABLED, OPTIONAL], table, kind.params);
+        let own = self.reader.params(table, &[ENABLED, OPTIONAL]);
+        let (enabled, optional) = (own.bool(&ENABLED), own.bool(&OPTIONAL));
+        let spec = StageSpec { name: name?, kind, params, enabled, optional };
         if self.reader.mistakes() == before {
             self.try_build(&spec, value);
         }

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use foldback_chain::{Chain, ChainSpec, MIX_KIND, MixSpec, Registry, StageSpec};
-use foldback_stage::{ParamSpec, Params, SAMPLE_RATE_HZ, StageFormat};
+use foldback_stage::{ParamSpec, SAMPLE_RATE_HZ, StageFormat};
+
+use crate::chains;
 
 /// Columns that a line of text may take.
 const WIDTH: usize = 96;
@@ -55,7 +57,7 @@ fn add_stages(
             false => format!("{} ({})", spec.name, spec.kind.name),
         };
         let (delay, params) = match samples {
-            Ok(samples) if spec.enabled => (milliseconds(samples), shown(&spec.params)),
+            Ok(samples) if spec.enabled => (milliseconds(samples), shown(spec)),
             Ok(samples) => (milliseconds(samples), "switched off".to_owned()),
             Err(error) => ("?".to_owned(), format!("cannot be built: {}", error.reason)),
         };
@@ -67,9 +69,10 @@ fn milliseconds(samples: usize) -> String {
     format!("{:.2} ms", samples as f64 * 1000.0 / f64::from(SAMPLE_RATE_HZ))
 }
 
-fn shown(params: &Params) -> String {
-    let params: Vec<_> = params.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-    params.join(", ")
+fn shown(spec: &StageSpec) -> String {
+    let params = spec.params.iter().map(|(name, value)| format!("{name} = {value}"));
+    let optional = spec.optional.then(|| format!("{} = true", chains::OPTIONAL.name));
+    params.chain(optional).collect::<Vec<_>>().join(", ")
 }
 
 /// Every kind of stage, `mix` too, with its parameters, their units, ranges and defaults. Ends

@@ -150,6 +150,7 @@ impl<'c> Joiner<'_, '_, 'c> {
         let place = item.place.clone();
         let first = before.iter().find(|earlier| earlier.name() == part.name());
         let line = first.map(|earlier| self.reader.line_of(earlier.place.start));
+        let after_mix = before.iter().any(|earlier| earlier.name().is_none());
         match (&part.what, line) {
             (Sound::Mix(_), Some(line)) => {
                 let found = format!("a second `mix`{by} (the first is in line {line})");
@@ -168,6 +169,12 @@ impl<'c> Joiner<'_, '_, 'c> {
                 let allowed = "each stage of a chain must have a name of its own";
                 let help = (!named && !by_include).then(|| format!("add `name = \"{name}-2\"`"));
                 self.reader.refuse(place, found, allowed, help);
+            }
+            (Sound::Stage(stage, _), None) if stage.optional && after_mix => {
+                let found =
+                    format!("`{}`, which is `optional`{by}, stands after `mix`", stage.name);
+                let allowed = "must stand before it: nobody's mix is left without a stage";
+                self.reader.refuse(place, found, allowed, None);
             }
             _ => {}
         }

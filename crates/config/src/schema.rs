@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 use crate::settings::{ALL, Section, Setting};
 use crate::{chains, names, rooms};
 
+/// What every stage may say of itself.
+const STAGE_KEYS: &[ParamSpec] = &[chains::NAME, chains::ENABLED, chains::OPTIONAL];
+
 /// The schema of files whose chains name the kinds of `registry`: draft 07, which editors know.
 ///
 /// It sees names, types and ranges; what depends on other parts of the file or on the stages
@@ -27,9 +30,8 @@ pub fn json_schema(registry: &Registry) -> Value {
     properties.insert("room".to_owned(), room());
     let mut stages: Vec<_> = registry.kinds().map(|it| (it.name, it.about, it.params)).collect();
     stages.sort_unstable_by_key(|(name, ..)| *name);
-    let stages = stages
-        .into_iter()
-        .map(|(name, about, params)| stage(name, about, &[chains::NAME, chains::ENABLED], params));
+    let stages =
+        stages.into_iter().map(|(name, about, params)| stage(name, about, STAGE_KEYS, params));
     let mix = stage(MIX_KIND, MixSpec::ABOUT, &[], MixSpec::PARAMS);
     let stages: Vec<_> = stages.chain([mix]).collect();
     json!({

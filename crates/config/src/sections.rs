@@ -20,6 +20,9 @@ pub struct ServerConfig {
     pub public_addresses: Vec<IpAddr>,
     /// Media threads. 0: one per core, of which no more than [`Self::MAX_WORKERS`].
     pub workers: usize,
+    /// The share of its time in percent that a media thread may be busy before it sheds load. 0
+    /// never sheds. Default 85.
+    pub max_load_percent: u8,
     /// Whether the server reads its file again by itself when it changes. Default true.
     pub watch_config: bool,
     /// A file with the token that whoever changes sound must show. `None`: this machine alone may,
@@ -65,6 +68,16 @@ impl ServerConfig {
         "Media threads; 0 is one per core.",
     );
 
+    /// The declaration of `max_load_percent`.
+    pub const MAX_LOAD_PERCENT: ParamSpec = ParamSpec::int(
+        "max_load_percent",
+        "%",
+        0,
+        100,
+        85,
+        "The share of its time that a media thread may be busy before it sheds load; 0 never sheds.",
+    );
+
     /// The declaration of `watch_config`.
     pub const WATCH_CONFIG: ParamSpec = ParamSpec::bool(
         "watch_config",
@@ -91,6 +104,9 @@ impl ServerConfig {
                 a.server.public_addresses != b.server.public_addresses
             }),
             Setting::one(Self::WORKERS, |a, b| a.server.workers != b.server.workers),
+            Setting::one(Self::MAX_LOAD_PERCENT, |a, b| {
+                a.server.max_load_percent != b.server.max_load_percent
+            }),
             Setting::one(Self::WATCH_CONFIG, |a, b| a.server.watch_config != b.server.watch_config),
             Setting::one(Self::OPERATOR_TOKEN_FILE, |a, b| {
                 a.server.operator_token_file != b.server.operator_token_file
@@ -99,7 +115,8 @@ impl ServerConfig {
     };
 
     /// What is checked by its declaration alone.
-    const PARAMS: &'static [ParamSpec] = &[Self::MEDIA_PORT, Self::WORKERS, Self::WATCH_CONFIG];
+    const PARAMS: &'static [ParamSpec] =
+        &[Self::MEDIA_PORT, Self::WORKERS, Self::MAX_LOAD_PERCENT, Self::WATCH_CONFIG];
 
     /// Checks that every worker gets a port. A file is checked by itself; this is for values
     /// that options of the command line have changed since.
@@ -122,6 +139,7 @@ impl ServerConfig {
     fn set(&mut self, given: &Params) {
         set_int(&mut self.media_port, given, &Self::MEDIA_PORT);
         set_int(&mut self.workers, given, &Self::WORKERS);
+        set_int(&mut self.max_load_percent, given, &Self::MAX_LOAD_PERCENT);
         if is_given(given, &Self::WATCH_CONFIG) {
             self.watch_config = given.bool(&Self::WATCH_CONFIG);
         }
@@ -137,6 +155,7 @@ impl Default for ServerConfig {
             media_port: 0,
             public_addresses,
             workers: 0,
+            max_load_percent: 0,
             watch_config: true,
             operator_token_file: None,
         };

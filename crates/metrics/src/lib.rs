@@ -49,6 +49,9 @@ pub struct Metrics {
     jitter_buffer_delay: Histogram,
     counters: Counters<IntCounter>,
     gauges: Gauges<IntGauge>,
+    worker_load: GaugeVec,
+    shedding_level: IntGaugeVec,
+    joins_refused: IntCounter,
     last_reload: IntGauge,
 }
 
@@ -148,6 +151,24 @@ impl Metrics {
              earlier version leaves this as it is.",
         );
         last_reload.set(1);
+        let worker_load = GaugeVec::new(
+            Opts::new(
+                "foldback_worker_load",
+                "The share of its time that a media thread was busy; above 1 if it cannot keep up.",
+            ),
+            &["worker"],
+        )
+        .expect("valid metric");
+        make.register(&worker_load);
+        let shedding_level = IntGaugeVec::new(
+            Opts::new(
+                "foldback_shedding_level",
+                "How much the rooms of a media thread do without for its load; 0 is nothing.",
+            ),
+            &["worker"],
+        )
+        .expect("valid metric");
+        make.register(&shedding_level);
         Self {
             stage_duration,
             latency_parts,
@@ -175,6 +196,12 @@ impl Metrics {
             ),
             counters: make.counters(),
             gauges: make.gauges(),
+            worker_load,
+            shedding_level,
+            joins_refused: make.counter(
+                "foldback_joins_refused_total",
+                "People who were not let in because the server had too much to do.",
+            ),
             last_reload,
             registry,
         }
@@ -183,6 +210,18 @@ impl Metrics {
     /// The configuration file was read again, and could be taken or not.
     pub fn file_read(&self, taken: bool) {
         self.last_reload.set(taken.into());
+    }
+
+    /// A media thread was busy for that share of its time, and its rooms do without so much.
+    pub fn worker_load(&self, worker: usize, busy: f32, shedding_level: u8) {
+        let worker = worker.to_string();
+        self.worker_load.with_label_values(&[&worker]).set(busy.into());
+        self.shedding_level.with_label_values(&[&worker]).set(shedding_level.into());
+    }
+
+    /// Somebody was not let in because there is too much to do.
+    pub fn join_refused(&self) {
+        self.joins_refused.inc();
     }
 
     /// The recorder of one media thread.

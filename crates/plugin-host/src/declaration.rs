@@ -115,7 +115,7 @@ fn read_kind(kind: &'static FoldbackKind) -> Result<LoadedKind, String> {
 fn read_param(param: &'static FoldbackParam) -> Result<ParamSpec, String> {
     let name = text("name", param.name)?;
     words("name", name, '_')?;
-    if ["kind", "name", "enabled"].contains(&name) {
+    if ["kind", "name", "enabled", "optional"].contains(&name) {
         return Err("every stage has a key of this name".to_owned());
     }
     if param.ty == FOLDBACK_PARAM_TEXT && param.live != 0 {

@@ -31,6 +31,7 @@ mod receiver;
 mod resample;
 mod room;
 mod sender_clock;
+mod shedding;
 mod stretch;
 mod talkers;
 
@@ -45,6 +46,7 @@ pub use probe::RoomProbe;
 pub use readings::ChainReadings;
 pub use receiver::{Pulled, Receiver, ReceiverStats};
 pub use room::{Economies, Level, MixPacket, PlayedPacket, Room, RoomSpec, TICK};
+pub use shedding::Shedding;
 
 use foldback_stage::BLOCK_SAMPLES;
 

@@ -159,6 +159,12 @@ impl Mix {
         }
     }
 
+    /// Encodes from now on with that effort.
+    pub(crate) fn set_complexity(&mut self, complexity: u8) {
+        self.opus.complexity = complexity;
+        self.encoder.set_complexity(complexity);
+    }
+
     /// Gives the output chain, with all that it holds, to a mix of the same recipe, and takes
     /// that one's, which has heard nothing of late.
     pub(crate) fn hand_over(&mut self, to: &mut Self) {
@@ -397,5 +403,9 @@ impl Quiet {
         }
         payload.truncate(len);
         Ok(Self { encoder, payload })
+    }
+
+    pub(crate) fn set_complexity(&mut self, complexity: u8) {
+        self.encoder.set_complexity(complexity);
     }
 }

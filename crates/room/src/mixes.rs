@@ -11,18 +11,28 @@ pub(crate) struct Mixes {
     all: Vec<Mix>,
     in_use: Vec<usize>,
     quiet: Quiet,
+    complexity: u8,
 }
 
 impl Mixes {
     /// Allocates.
     pub(crate) fn new(spec: &RoomSpec) -> Result<Self, CodecError> {
-        Ok(Self { all: Vec::new(), in_use: Vec::new(), quiet: Quiet::new(spec)? })
+        let (quiet, complexity) = (Quiet::new(spec)?, spec.opus.complexity);
+        Ok(Self { all: Vec::new(), in_use: Vec::new(), quiet, complexity })
     }
 
     /// One more, for one more participant. Allocates.
-    pub(crate) fn push(&mut self, mix: Mix) {
+    pub(crate) fn push(&mut self, mut mix: Mix) {
+        mix.set_complexity(self.complexity);
         self.all.push(mix);
         self.in_use.reserve(self.all.len() - self.in_use.len());
+    }
+
+    /// The effort of all encoders, those of mixes still to come included.
+    pub(crate) fn set_complexity(&mut self, complexity: u8) {
+        self.complexity = complexity;
+        self.quiet.set_complexity(complexity);
+        self.all.iter_mut().for_each(|mix| mix.set_complexity(complexity));
     }
 
     /// Takes one out that nobody hears, of which there is one since a participant left: with it, the

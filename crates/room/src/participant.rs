@@ -210,6 +210,14 @@ impl Participant {
         self.silenced = self.muted;
     }
 
+    /// Lets the optional stages of its chain rest, or run.
+    pub(crate) fn rest_optional(&mut self, rest: bool) {
+        if rest != self.activity.is_bare() {
+            self.input.rest_optional(rest);
+            self.activity.set_bare(rest && self.chain.input.iter().any(|stage| stage.optional));
+        }
+    }
+
     /// Makes `audio` what the mix gets, as the participant comes into it, stays or leaves.
     pub(crate) fn follow_choice(&mut self, chosen: bool, packet_samples: usize) {
         // What is not heard is not read.

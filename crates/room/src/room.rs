@@ -19,6 +19,7 @@ use crate::participant::{Admission, Departed, Participant, ParticipantId};
 use crate::probe::RoomProbe;
 use crate::readings::ChainReadings;
 use crate::receiver::{Pulled, Receiver};
+use crate::shedding::{MAJOR_TALKERS, Shedding};
 use crate::talkers::{SILENCE_DBFS, Talkers};
 
 /// The time between two calls of [`Room::tick`].
@@ -123,6 +124,9 @@ pub struct Room {
     places: HashMap<ParticipantId, usize>,
     mixes: Mixes,
     talkers: Talkers,
+    /// Those whose optional stages run where minor talkers are spared theirs.
+    major: Talkers,
+    shedding: Shedding,
     /// Indices of those of whom anything is in this packet.
     voices: Vec<usize>,
     buses: Buses,
@@ -152,6 +156,8 @@ impl Room {
             participants: Vec::new(),
             places: HashMap::new(),
             talkers: Talkers::new(max_talkers),
+            major: Talkers::new(MAJOR_TALKERS),
+            shedding: Shedding::NONE,
             voices: Vec::new(),
             now: None,
             played: Vec::with_capacity(MAX_PLAYED),
@@ -283,9 +289,21 @@ impl Room {
                 let _ = mix.change_output(output);
             }
         }
-        self.talkers.set_max(change.chain.mix.map_or(0, |mix| mix.max_talkers));
         std::mem::swap(&mut self.spec.chain, &mut change.chain);
+        self.limit_talkers();
         Ok(change)
+    }
+
+    /// Does without so much from the next tick on, without a click. Media side: allocates nothing.
+    pub fn shed(&mut self, shedding: Shedding) {
+        self.shedding = shedding;
+        self.limit_talkers();
+        self.mixes.set_complexity(shedding.complexity(self.spec.opus.complexity));
+    }
+
+    fn limit_talkers(&mut self) {
+        let configured = self.spec.chain.mix.map_or(0, |mix| mix.max_talkers);
+        self.talkers.set_max(self.shedding.max_talkers(configured));
     }
 
     /// Ends all changes that are under way at once, which may be heard.
@@ -320,6 +338,7 @@ impl Room {
             self.listen_to(index, now, probe);
         }
         self.choose_talkers();
+        self.rest_optional();
         let contributing = self.participants.iter().enumerate().filter(|(_, p)| p.contributes);
         self.voices.clear();
         self.voices.extend(contributing.map(|(index, _)| index));
@@ -485,6 +504,21 @@ impl Room {
         for p in &mut self.participants {
             let chosen = if mixes { self.talkers.contains(p.id) } else { p.activity.is_talking() };
             p.follow_choice(chosen, samples);
+        }
+    }
+
+    /// Lets the optional stages of those rest whom the level of shedding spares them.
+    fn rest_optional(&mut self) {
+        if self.shedding.spares_minor() {
+            let talkers = self.participants.iter().filter(|p| p.in_mix);
+            self.major.choose(talkers.map(|p| (p.id, p.activity, !p.activity.is_bare())));
+        }
+        for p in &mut self.participants {
+            let rest = match self.shedding {
+                level if level.spares_minor() => !self.major.contains(p.id),
+                level => level.spares_silent() && !p.in_mix,
+            };
+            p.rest_optional(rest);
         }
     }
 

@@ -18,6 +18,13 @@ const RELEASE_DB: f32 = 1.0;
 /// two who are equally loud do not take turns with each syllable.
 const STANDING_ATTACK: f32 = 0.15;
 const STANDING_RELEASE_DB: f32 = 0.1;
+/// Who is heard without their optional stages, which may take noise away, enters and stays so far
+/// above that noise.
+const ENTER_ABOVE_NOISE_DB: f32 = 12.0;
+const STAY_ABOVE_NOISE_DB: f32 = 8.0;
+/// The noise is what a level falls to, within 50 ms; it rises by 1 dB in a second.
+const NOISE_FALL: f32 = 0.2;
+const NOISE_RISE_DB: f32 = 0.01;
 
 /// Follows one participant's level after its chain and tells whether it talks.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +34,8 @@ pub(crate) struct Activity {
     standing_dbfs: f32,
     hold: u32,
     talking: bool,
+    /// The noise, of one whose optional stages rest.
+    noise_dbfs: Option<f32>,
 }
 
 /// What a level is when there is nothing.
@@ -34,7 +43,13 @@ pub(crate) const SILENCE_DBFS: f32 = -90.0;
 
 impl Activity {
     pub(crate) const fn silent() -> Self {
-        Self { level_dbfs: SILENCE_DBFS, standing_dbfs: SILENCE_DBFS, hold: 0, talking: false }
+        Self {
+            level_dbfs: SILENCE_DBFS,
+            standing_dbfs: SILENCE_DBFS,
+            hold: 0,
+            talking: false,
+            noise_dbfs: None,
+        }
     }
 
     /// Takes the root mean square of one block; `None` when the participant is idle.
@@ -44,13 +59,31 @@ impl Activity {
         let above = now - self.standing_dbfs;
         self.standing_dbfs +=
             if above > 0.0 { STANDING_ATTACK * above } else { -STANDING_RELEASE_DB.min(-above) };
-        let threshold = if self.talking { STAY_DBFS } else { ENTER_DBFS };
+        let (mut threshold, above_noise_db) = match self.talking {
+            true => (STAY_DBFS, STAY_ABOVE_NOISE_DB),
+            false => (ENTER_DBFS, ENTER_ABOVE_NOISE_DB),
+        };
+        if let Some(noise) = &mut self.noise_dbfs {
+            *noise += if now < *noise { NOISE_FALL * (now - *noise) } else { NOISE_RISE_DB };
+            threshold = threshold.max(*noise + above_noise_db);
+        }
         if now > threshold {
             self.hold = HOLD_BLOCKS;
         } else {
             self.hold = self.hold.saturating_sub(1);
         }
         self.talking = self.hold > 0;
+    }
+
+    /// The optional stages of its chain rest from now on, or run: what comes then has other noise.
+    pub(crate) fn set_bare(&mut self, bare: bool) {
+        if bare != self.is_bare() {
+            self.noise_dbfs = bare.then_some(0.0);
+        }
+    }
+
+    pub(crate) fn is_bare(&self) -> bool {
+        self.noise_dbfs.is_some()
     }
 
     pub(crate) fn level_dbfs(&self) -> f32 {
@@ -114,6 +147,23 @@ mod tests {
     #[test]
     fn a_quiet_voice_in_a_quiet_room_is_in_the_mix() {
         assert!(talking(-60.0).is_talking());
+    }
+
+    #[test]
+    fn noise_that_no_stage_takes_away_is_no_voice_and_a_voice_above_it_is() {
+        let mut activity = Activity::silent();
+        activity.set_bare(true);
+        let mut hear = |level_dbfs, blocks| {
+            let rms = Some(foldback_stage::db_to_amplitude(level_dbfs));
+            (0..blocks).for_each(|_| activity.block(rms));
+            activity.is_talking()
+        };
+        assert!(!hear(-45.0, 500), "noise");
+        assert!(hear(-25.0, 5), "a voice");
+        assert!(!hear(-45.0, HOLD_BLOCKS), "noise again");
+        activity.set_bare(false);
+        activity.block(Some(foldback_stage::db_to_amplitude(-45.0)));
+        assert!(activity.is_talking(), "what is left by stages that take noise away");
     }
 
     #[test]

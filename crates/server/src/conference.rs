@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use foldback_chain::ChainSpec;
 use foldback_config::{Config, LatencyMode, OpusApplication};
+use foldback_metrics::Metrics;
 use foldback_peer::Peer;
 use foldback_room::{
     Application, Economies, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec,
@@ -29,6 +30,7 @@ pub struct Conference {
     latency: LatencyProfile,
     economies: Economies,
     pub(crate) workers: Vec<WorkerHandle>,
+    pub(crate) metrics: Metrics,
     state: Mutex<State>,
     echoes: AtomicU64,
     ending: watch::Sender<bool>,
@@ -79,9 +81,14 @@ pub struct RoomInfo {
 }
 
 impl Conference {
-    /// A conference without rooms on `workers` (at least one).
+    /// A conference without rooms on `workers` (at least one), whose load shows in `metrics`.
     #[must_use]
-    pub fn new(config: Config, workers: Vec<WorkerHandle>, economies: Economies) -> Arc<Self> {
+    pub fn new(
+        config: Config,
+        workers: Vec<WorkerHandle>,
+        economies: Economies,
+        metrics: Metrics,
+    ) -> Arc<Self> {
         let opus = OpusSettings {
             bitrate_bps: i32::try_from(config.opus.bitrate_bps).unwrap_or(i32::MAX),
             complexity: u8::try_from(config.opus.complexity).unwrap_or(u8::MAX),
@@ -104,6 +111,7 @@ impl Conference {
             latency,
             economies,
             workers,
+            metrics,
             state: Mutex::default(),
             echoes: AtomicU64::new(0),
             ending: watch::Sender::new(false),
@@ -137,7 +145,8 @@ impl Conference {
     /// Brings a person into a room; the media follows with [`Self::connect`]. The others are told.
     ///
     /// # Errors
-    /// `bad-room`, if no chain serves a room of that name; `internal`, if its worker is gone.
+    /// `bad-room`, if no chain serves a room of that name; `overloaded`, if its worker sheds load;
+    /// `internal`, if its worker is gone.
     pub fn join(
         &self,
         room: &str,
@@ -151,7 +160,7 @@ impl Conference {
     /// Brings a caller into a room of their own on chain `echo`.
     ///
     /// # Errors
-    /// `internal`, if its worker is gone.
+    /// `overloaded`, if every worker sheds load; `internal`, if its worker is gone.
     pub fn join_echo(&self) -> Result<ParticipantId, ErrorMessage> {
         let chain = Arc::clone(self.running().config.echo_chain());
         let room = format!("{ECHO_ROOMS}{}", self.echoes.fetch_add(1, Ordering::Relaxed));
@@ -235,6 +244,9 @@ impl Conference {
         if *self.ending.borrow() {
             return Err(ErrorMessage::internal());
         }
+        if state.rooms.get(name).is_some_and(|room| state.placement.is_shedding(room.worker)) {
+            return Err(self.overloaded());
+        }
         if !state.rooms.contains_key(name) {
             let room = self.open_room(&mut state, chain)?;
             state.names.insert(room.key, name.to_owned());
@@ -258,17 +270,24 @@ impl Conference {
         Ok((id, joined))
     }
 
-    /// Binds a new room to the worker with the fewest people.
+    /// Who is in has been given less already; one more would make it worse for all of them.
+    fn overloaded(&self) -> ErrorMessage {
+        self.metrics.join_refused();
+        ErrorMessage::new(
+            ErrorCode::Overloaded,
+            "The server has as much to do as it can do well, and takes nobody new just now; try \
+             again in some seconds.",
+        )
+    }
+
+    /// Binds a new room to the least loaded worker.
     fn open_room(
         &self,
         state: &mut State,
         chain: Arc<ChainSpec>,
     ) -> Result<RoomState, ErrorMessage> {
-        let people_on = |worker: usize| -> usize {
-            let rooms = state.rooms.values().filter(|room| room.worker == worker);
-            rooms.map(|room| room.people.len()).sum()
-        };
-        let worker = (0..self.workers.len()).min_by_key(|worker| people_on(*worker)).unwrap_or(0);
+        let worker = state.placement.place(self.workers.len(), |worker| state.people_on(worker));
+        let worker = worker.ok_or_else(|| self.overloaded())?;
         let key = RoomKey(state.next_room);
         state.next_room += 1;
         let room = Room::new(self.spec(Arc::clone(&chain))).map_err(|error| {

@@ -308,11 +308,18 @@ mod tests {
         let config = Config::parse(CHAINS, "t.toml", &plugins::registry()).expect("valid");
         let own = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
         let socket = MediaSocket::bind(0, &own, &own).expect("a port");
-        let metrics = Metrics::default().for_worker();
+        let metrics = Metrics::default();
         let (events, mut queue) = channel(64);
-        let worker = WorkerConfig { index: 0, socket, metrics, events, on_start: || {} };
-        let conference =
-            Conference::new(config, vec![spawn(worker).expect("a thread")], Economies::default());
+        let worker = WorkerConfig {
+            index: 0,
+            max_load: 0.0,
+            socket,
+            metrics: metrics.for_worker(),
+            events,
+            on_start: || {},
+        };
+        let workers = vec![spawn(worker).expect("a thread")];
+        let conference = Conference::new(config, workers, Economies::default(), metrics);
         let pump = Arc::clone(&conference);
         std::thread::spawn(move || {
             while let Some(event) = queue.blocking_recv() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use foldback_metrics::StageReading;
 use foldback_room::Level;
-use foldback_worker::{Event, Figures, LeaveReason, Readings, Recycled, RoomKey};
+use foldback_worker::{Event, Figures, LeaveReason, Load, Readings, Recycled, RoomKey};
 
 use crate::chain_view::means;
 use crate::conference::Conference;
@@ -41,10 +41,28 @@ impl Conference {
                 tracing::debug!(room = key.0, "room closed");
                 drop(room);
             }
+            Event::Load(load) => self.learn_load(load),
             Event::Levels(key, levels) => self.tell_levels(key, &levels),
             Event::Stats { room, server_latency, figures } => {
                 self.tell_stats(room, server_latency, figures);
             }
+        }
+    }
+
+    fn learn_load(&self, load: Load) {
+        let Load { worker, busy, shedding } = load;
+        self.metrics.worker_load(worker, busy, shedding.level());
+        let mut state = self.state();
+        let people = state.people_on(worker);
+        let before = state.placement.tell(load, people);
+        drop(state);
+        let (level, percent) = (shedding.level(), (busy * 100.0).round());
+        if shedding > before {
+            let what = shedding.about();
+            tracing::warn!(worker, level, busy_percent = percent, "shedding load: {what}");
+        } else if shedding < before {
+            let again = before.about();
+            tracing::info!(worker, level, busy_percent = percent, "no longer shed: {again}");
         }
     }
 
@@ -122,5 +140,73 @@ impl Conference {
             }));
         }
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use axum::http::{StatusCode, header};
+    use axum::response::IntoResponse;
+    use foldback_config::Config;
+    use foldback_metrics::Metrics;
+    use foldback_room::{Economies, Shedding};
+    use foldback_worker::{MediaSocket, WorkerConfig, spawn};
+    use tokio::sync::mpsc::channel;
+
+    use super::*;
+    use crate::http::HttpError;
+    use crate::message::{ErrorCode, ErrorMessage};
+    use crate::plugins;
+
+    #[test]
+    fn while_load_is_shed_nobody_new_gets_in_and_those_inside_go_on() {
+        let chains = "[chain.talk]\nstages = [{ kind = \"mix\" }]\n";
+        let config = Config::parse(chains, "t.toml", &plugins::registry()).expect("valid");
+        let own = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        let socket = MediaSocket::bind(0, &own, &own).expect("a port");
+        let metrics = Metrics::default();
+        // Nobody reads what the worker tells, so that its load is what the test says.
+        let (events, _queue) = channel(64);
+        let worker = WorkerConfig {
+            index: 0,
+            max_load: 0.0,
+            socket,
+            metrics: metrics.for_worker(),
+            events,
+            on_start: || {},
+        };
+        let workers = vec![spawn(worker).expect("a thread")];
+        let conference = Conference::new(config, workers, Economies::default(), metrics.clone());
+        let tell = |shedding| {
+            conference.handle(Event::Load(Load { worker: 0, busy: 0.9, shedding }));
+        };
+        let (ann, _) = conference.join("lobby", "Ann", None).expect("there is room");
+
+        tell(Shedding::NONE.more());
+        let refused = |result: Result<(), ErrorMessage>| {
+            let error = result.expect_err("the server has too much to do");
+            assert_eq!(error.code, ErrorCode::Overloaded);
+            let response = HttpError::from(error).into_response();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[header::RETRY_AFTER], "5");
+        };
+        refused(conference.join("lobby", "Bob", None).map(drop));
+        refused(conference.join("another", "Bob", None).map(drop));
+        refused(conference.join_echo().map(drop));
+        conference.mute(ann, true).expect("who is in goes on");
+        let text = metrics.encode(&[]);
+        for line in [
+            "foldback_worker_load{worker=\"0\"} 0.8999999761581421",
+            "foldback_shedding_level{worker=\"0\"} 1",
+            "foldback_joins_refused_total 3",
+        ] {
+            assert!(text.lines().any(|l| l == line), "no line `{line}` in\n{text}");
+        }
+
+        tell(Shedding::NONE);
+        conference.join("lobby", "Bob", None).expect("there is room again");
+        conference.join("another", "Cleo", None).expect("there is room again");
     }
 }

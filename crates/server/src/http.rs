@@ -25,6 +25,9 @@ use crate::{config_api, control_api, names, websocket};
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
+/// When whoever was refused for overload may try again: load that is gone is noticed within 5 s.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
 /// What the page may do: only what it was served with.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
     media-src 'self' blob:; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
@@ -214,6 +217,7 @@ impl From<ErrorMessage> for HttpError {
             ErrorCode::Forbidden => StatusCode::FORBIDDEN,
             ErrorCode::NoSuchVersion => StatusCode::NOT_FOUND,
             ErrorCode::NoConfigFile => StatusCode::CONFLICT,
+            ErrorCode::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             ErrorCode::BadJson | ErrorCode::MissingField | ErrorCode::UnknownType => {
                 StatusCode::BAD_REQUEST
@@ -228,7 +232,9 @@ impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let challenge = (self.status == StatusCode::UNAUTHORIZED)
             .then_some([(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))]);
-        (self.status, challenge, Json(self.error)).into_response()
+        let later = (self.status == StatusCode::SERVICE_UNAVAILABLE)
+            .then_some([(header::RETRY_AFTER, RETRY_AFTER_SECONDS)]);
+        (self.status, challenge, later, Json(self.error)).into_response()
     }
 }
 

@@ -26,6 +26,7 @@ pub mod names;
 mod new_stage;
 mod offline;
 pub mod operator;
+mod placement;
 pub mod plugins;
 mod process;
 pub mod reload;

@@ -344,6 +344,8 @@ pub enum ErrorCode {
     BadParam,
     /// The message or body is too large.
     TooLarge,
+    /// The server has too much to do to let anybody in.
+    Overloaded,
     /// The server is at fault.
     Internal,
 }

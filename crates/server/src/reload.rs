@@ -375,7 +375,12 @@ mod tests {
         std::fs::write(&file, TALK).expect("a file");
         let source = ConfigSource::new(Some(file.clone()), |_| Ok(()));
         let loaded = source.read().expect("valid");
-        let conference = Conference::new(loaded.config.clone(), Vec::new(), Economies::default());
+        let conference = Conference::new(
+            loaded.config.clone(),
+            Vec::new(),
+            Economies::default(),
+            Metrics::default(),
+        );
         let reloader = Reloader::new(source, loaded, conference, Metrics::default());
         std::fs::write(&file, format!("# 2\n{TALK}")).expect("a file");
         let watching = tokio::spawn(on_change(Arc::clone(&reloader), file));

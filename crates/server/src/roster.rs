@@ -13,6 +13,7 @@ use tokio::sync::mpsc::Sender;
 use crate::chain_info::ChainInfo;
 use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, Person, ServerMessage};
+use crate::placement::Placement;
 use crate::report::ParticipantReport;
 
 /// Where messages to one client go. Bounded: a client that does not read is let go.
@@ -24,6 +25,7 @@ pub(crate) struct State {
     pub(crate) rooms_of: HashMap<ParticipantId, String>,
     /// The rooms' names by how workers know them.
     pub(crate) names: HashMap<RoomKey, String>,
+    pub(crate) placement: Placement,
     pub(crate) next_room: u64,
     pub(crate) last_participant: u64,
 }
@@ -65,6 +67,12 @@ impl State {
         let name = self.rooms_of.get(&id).ok_or_else(not_joined)?;
         let room = self.rooms.get_mut(name).ok_or_else(not_joined)?;
         Ok((name, room))
+    }
+
+    /// How many people are in the rooms of a worker.
+    pub(crate) fn people_on(&self, worker: usize) -> usize {
+        let rooms = self.rooms.values().filter(|room| room.worker == worker);
+        rooms.map(|room| room.people.len()).sum()
     }
 
     /// The room that workers know as `key`, unless it was closed meanwhile.

@@ -56,7 +56,7 @@ pub async fn serve(
     let workers = start_workers(&config, &public, &metrics, &events)?;
     let chains: Vec<_> = config.chains.iter().map(|chain| chain.name.clone()).collect();
     let watched = source.file().filter(|_| config.server.watch_config).map(Path::to_owned);
-    let conference = Conference::new(config, workers, economies);
+    let conference = Conference::new(config, workers, economies, metrics.clone());
     let reloader = Reloader::new(source, loaded, conference.clone(), metrics.clone());
     let app = App { conference: conference.clone(), metrics, operator, reloader: reloader.clone() };
     if let Some(file) = watched {
@@ -92,6 +92,7 @@ fn start_workers(
         count => count,
     };
     let own = addresses::own();
+    let max_load = f32::from(config.server.max_load_percent) / 100.0;
     let start = |index: usize| {
         let offset = u16::try_from(index).unwrap_or(u16::MAX);
         let port = config.server.media_port.checked_add(offset).ok_or_else(|| {
@@ -109,6 +110,7 @@ fn start_workers(
         }
         let config = WorkerConfig {
             index,
+            max_load,
             socket,
             metrics,
             events: events.clone(),

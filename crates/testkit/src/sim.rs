@@ -17,7 +17,7 @@ use foldback_chain::{ChainSpec, NoProbe};
 use foldback_peer::{Closed, EchoStrings, NetworkReport, Peer, PeerOptions, ReceivedFrame, Sink};
 use foldback_room::{
     Admission, ChainChange, Economies, InputChange, LatencyProfile, OpusSettings, ParticipantId,
-    Room, RoomSpec, TICK,
+    Room, RoomSpec, Shedding, TICK,
 };
 use foldback_stage::BLOCK_SAMPLES;
 use foldback_worker::{Fanout, encoded};
@@ -319,6 +319,11 @@ impl SimConference {
     /// The room mutes or unmutes a participant.
     pub fn set_muted(&mut self, id: ParticipantId, muted: bool) {
         self.room.set_muted(id, muted);
+    }
+
+    /// The room does without so much, as for a worker with too much to do.
+    pub fn shed(&mut self, shedding: Shedding) {
+        self.room.shed(shedding);
     }
 
     /// A client is gone without a word: nothing of it arrives any more.

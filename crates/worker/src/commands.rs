@@ -43,7 +43,8 @@ impl Worker {
         }
     }
 
-    fn open(&mut self, key: RoomKey, room: Box<Room>) {
+    fn open(&mut self, key: RoomKey, mut room: Box<Room>) {
+        room.shed(self.load.level());
         let chain = &room.spec().chain;
         let output = resolve(&mut self.metrics, chain, &chain.output);
         self.rooms.insert(key, OpenRoom { room, output, faults: 0 });

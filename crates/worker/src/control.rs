@@ -11,6 +11,7 @@ use foldback_chain::{ChainSpec, Change};
 use foldback_peer::Peer;
 use foldback_room::{
     Admission, ChainChange, ChainReadings, Departed, Level, ParticipantId, ReceiverStats, Room,
+    Shedding,
 };
 use foldback_stage::{Reading, StageReport};
 
@@ -85,6 +86,8 @@ pub enum Event {
     RoomClosed(RoomKey, Box<Room>),
     /// How loud everybody in a room is; ten times a second.
     Levels(RoomKey, Recycled<Vec<Level>>),
+    /// How busy the worker is; once a second, and whenever it sheds more or less.
+    Load(Load),
     /// Figures of everybody in a room; once a second.
     Stats {
         /// The room.
@@ -94,6 +97,17 @@ pub enum Event {
         /// The rest.
         figures: Recycled<Figures>,
     },
+}
+
+/// How busy a worker is, and what its rooms do without for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Load {
+    /// Its number.
+    pub worker: usize,
+    /// The share of its time that it was busy in the last 100 ms; above 1 if it cannot keep up.
+    pub busy: f32,
+    /// What its rooms do without.
+    pub shedding: Shedding,
 }
 
 /// Figures of a room.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use foldback_metrics::Gauges;
 use foldback_room::{ChainReadings, Level};
 
-use crate::control::{Event, Figures, ParticipantStats, Readings};
-use crate::media::Worker;
+use crate::control::{Event, Figures, Load, ParticipantStats, Readings};
+use crate::media::{STATS_EVERY_TICKS, Worker};
 use crate::recycle::Recycler;
 
 /// Reports kept for use again: a room has a handful of them under way, if the control side is slow.
@@ -44,6 +44,20 @@ impl Worker {
             // Levels are only of use while they are new: a full queue drops them.
             let _ = self.events.try_send(Event::Levels(*key, levels));
         }
+    }
+
+    /// Takes note of how long the worker was busy since the last tick, and sheds what that takes.
+    pub(crate) fn follow_load(&mut self, busy: Duration) {
+        if let Some(level) = self.load.tick(busy) {
+            self.rooms.values_mut().for_each(|open| open.room.shed(level));
+            self.tell_surely(Event::Load(self.load()));
+        } else if self.ticks.is_multiple_of(STATS_EVERY_TICKS) {
+            let _ = self.events.try_send(Event::Load(self.load()));
+        }
+    }
+
+    fn load(&self) -> Load {
+        Load { worker: self.index, busy: self.load.load(), shedding: self.load.level() }
     }
 
     pub(crate) fn tell_stats(&mut self) {

@@ -15,6 +15,7 @@ mod control;
 mod demux;
 mod figures;
 mod frames;
+mod load;
 mod media;
 mod member;
 mod outbox;
@@ -26,8 +27,8 @@ mod steady;
 mod timers;
 
 pub use control::{
-    Command, Event, Figures, Join, LeaveReason, ParticipantStats, QueueFull, Readings, Remains,
-    RoomKey, WorkerHandle,
+    Command, Event, Figures, Join, LeaveReason, Load, ParticipantStats, QueueFull, Readings,
+    Remains, RoomKey, WorkerHandle,
 };
 pub use frames::{Fanout, encoded};
 pub use media::{WorkerConfig, spawn};

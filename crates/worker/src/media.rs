@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use foldback_chain::Probe;
 use foldback_metrics::{ChainHandle, Gauges, WorkerMetrics};
@@ -16,6 +16,7 @@ use crate::control::{Command, Event, LeaveReason, RoomKey, WorkerHandle};
 use crate::demux::Demux;
 use crate::figures::Reports;
 use crate::frames::Fanout;
+use crate::load::LoadControl;
 use crate::member::Member;
 use crate::outbox::Outbox;
 use crate::socket::{MediaSocket, ReceiveBuffers};
@@ -31,8 +32,10 @@ pub(crate) const STATS_EVERY_TICKS: u64 = 100;
 /// What a worker is made of.
 #[derive(Debug)]
 pub struct WorkerConfig {
-    /// Its number, for its thread's name.
+    /// Its number, by which it tells of itself.
     pub index: usize,
+    /// The share of its time that it may be busy before it sheds load; 0 never sheds.
+    pub max_load: f32,
     /// Its socket.
     pub socket: MediaSocket,
     /// Where it records.
@@ -78,6 +81,8 @@ pub(crate) struct Worker {
     pub(crate) reports: Reports,
     /// Departures that did not fit into the queue.
     pub(crate) unsent: VecDeque<Event>,
+    pub(crate) load: LoadControl,
+    pub(crate) index: usize,
     pub(crate) ticks: u64,
     pub(crate) shutdown: bool,
 }
@@ -114,6 +119,8 @@ impl Worker {
             fanout: Fanout::default(),
             reports: Reports::default(),
             unsent: VecDeque::new(),
+            load: LoadControl::new(config.max_load),
+            index: config.index,
             ticks: 0,
             shutdown: false,
         }
@@ -121,11 +128,16 @@ impl Worker {
 
     fn run(mut self) {
         let mut buffers = ReceiveBuffers::default();
-        let mut deadline = Instant::now() + TICK;
+        let mut busy_since = Instant::now();
+        let mut busy = Duration::ZERO;
+        let mut deadline = busy_since + TICK;
         while !self.shutdown {
             self.outbox.flush(self.metrics.count());
-            let left = deadline.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            busy += now - busy_since;
+            let left = deadline.saturating_duration_since(now);
             self.socket.wait(left, !self.outbox.is_empty());
+            busy_since = Instant::now();
             self.take_commands();
             self.receive(&mut buffers, deadline);
             let now = Instant::now();
@@ -139,6 +151,7 @@ impl Worker {
                 self.skip(u64::from(behind));
             }
             self.tick(deadline);
+            self.follow_load(std::mem::take(&mut busy));
             deadline += TICK;
         }
         let everybody: Vec<_> = self.members.keys().copied().collect();

@@ -89,7 +89,9 @@ impl Bench {
         let (commands, queue) = sync_channel(64);
         let (sender, events) = mpsc::channel(64);
         let metrics = Metrics::default().for_worker();
-        let config = WorkerConfig { index: 0, socket, metrics, events: sender, on_start: || {} };
+        let on_start = || {};
+        let config =
+            WorkerConfig { index: 0, max_load: 0.0, socket, metrics, events: sender, on_start };
         let mut bench = Self {
             worker: Worker::new(config, queue),
             commands,

@@ -53,6 +53,11 @@ impl OpusEncoder {
         self.set(ffi::OPUS_SET_PACKET_LOSS_PERC_REQUEST, loss)
     }
 
+    /// Goes on with that effort, 0 to 10.
+    pub(crate) fn set_complexity(&mut self, complexity: u8) {
+        let _ = self.set(ffi::OPUS_SET_COMPLEXITY_REQUEST, complexity.into());
+    }
+
     /// Encodes 10 or 20 ms, of stereo left and right in turn, into `out` and returns the bytes written; `None` only if libopus fails.
     pub(crate) fn encode(&mut self, pcm: &[f32], out: &mut [u8]) -> Option<usize> {
         let samples = c_int::try_from(pcm.len()).ok()? / self.channels;

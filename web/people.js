@@ -45,8 +45,13 @@ export class People {
     if (row) row.muted = muted;
   }
 
+  /** Takes the levels of those who are not silent. */
   levels(levels) {
-    for (const { id, level_dbfs, talking } of levels) this.#rows.get(id)?.level(level_dbfs, talking);
+    const heard = new Map(levels.map((level) => [level.id, level]));
+    for (const [id, row] of this.#rows) {
+      const { level_dbfs, talking } = heard.get(id) ?? { level_dbfs: -90, talking: false };
+      row.level(level_dbfs, talking);
+    }
   }
 }
 
@@ -55,6 +60,7 @@ class Row {
   #state = make("span", "state");
   #meter = make("div", "meter");
   #muted = false;
+  #level = null;
   #talking = false;
 
   constructor(id, name, isSelf) {
@@ -79,6 +85,8 @@ class Row {
   }
 
   level(levelDbfs, talking) {
+    if (levelDbfs === this.#level && talking === this.#talking) return;
+    this.#level = levelDbfs;
     const shown = Math.min(1, Math.max(0, 1 - levelDbfs / SHOWN_FLOOR_DBFS));
     this.#meter.style.setProperty("--level", shown.toFixed(3));
     this.#meter.setAttribute("aria-valuenow", levelDbfs.toFixed(1));

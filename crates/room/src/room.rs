@@ -86,6 +86,14 @@ pub struct Level {
     pub talking: bool,
 }
 
+impl Level {
+    /// Nothing is heard of the participant, and it is not in the mix.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        !self.talking && self.level_dbfs <= SILENCE_DBFS
+    }
+}
+
 /// One packet for one participant.
 #[derive(Clone, Copy, Debug)]
 pub struct MixPacket<'a> {

@@ -200,7 +200,7 @@ pub enum ServerMessage {
     },
     /// How loud everybody is.
     Levels {
-        /// One entry for each participant.
+        /// One entry for each participant that is not silent.
         levels: Vec<LevelInfo>,
     },
     /// Figures about this client's connection.

@@ -35,14 +35,21 @@ impl Worker {
         self.send_unsent();
     }
 
-    pub(crate) fn tell_levels(&self) {
-        for (key, open) in &self.rooms {
+    /// Tells of those who are not silent: everybody is told of them, and to tell of all would cost
+    /// the square of those who listen.
+    pub(crate) fn tell_levels(&mut self) {
+        for (key, open) in &mut self.rooms {
             let levels = self.reports.levels.fill(|levels| {
                 levels.clear();
-                levels.extend(open.room.levels());
+                levels.extend(open.room.levels().filter(|level| !level.is_silent()));
             });
+            let silence = levels.is_empty();
+            if silence && open.silence_told {
+                continue;
+            }
             // Levels are only of use while they are new: a full queue drops them.
-            let _ = self.events.try_send(Event::Levels(*key, levels));
+            let told = self.events.try_send(Event::Levels(*key, levels)).is_ok();
+            open.silence_told = silence && told;
         }
     }
 

@@ -92,6 +92,8 @@ pub(crate) struct OpenRoom {
     /// Where the times of its stages after `mix` are recorded.
     pub(crate) output: ChainHandle,
     pub(crate) faults: u64,
+    /// The levels told last were none: everybody is silent.
+    pub(crate) silence_told: bool,
 }
 
 impl OpenRoom {

@@ -3,13 +3,19 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
 
 use crate::client::Client;
 use crate::system;
@@ -18,6 +24,7 @@ use crate::system;
 /// sending must not wait for all of them.
 const SOCKETS_AT_ONCE: usize = 32;
 const WAKER: Token = Token(usize::MAX);
+const TIMER: Token = Token(usize::MAX - 1);
 
 enum Command {
     Add(Box<Client>),
@@ -47,9 +54,10 @@ impl Engine {
     pub(crate) fn spawn(number: usize, connected: Arc<AtomicUsize>) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
+        let timer = Timer::new(&poll)?;
         let (commands, queue) = channel();
         let builder = std::thread::Builder::new().name(format!("load-{number}"));
-        let thread = builder.spawn(move || Running::new(poll, queue, connected).run())?;
+        let thread = builder.spawn(move || Running::new(poll, timer, queue, connected).run())?;
         Ok(Self { commands, waker, thread })
     }
 
@@ -76,8 +84,34 @@ impl Engine {
     }
 }
 
+/// Wakes a poll to the nanosecond: its own timeout counts milliseconds, by which clients would send
+/// unevenly, and servers hold sound back for that.
+struct Timer(OwnedFd);
+
+impl Timer {
+    fn new(poll: &Poll) -> io::Result<Self> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        poll.registry().register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
+        Ok(Self(timer))
+    }
+
+    /// Wakes after that time, rather than when it was to before.
+    fn set(&self, wait: Duration) -> io::Result<()> {
+        let once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // Nothing would stop it.
+        let wait = wait.max(Duration::from_nanos(1));
+        let seconds = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
+        let it_value = Timespec { tv_sec: seconds, tv_nsec: wait.subsec_nanos().into() };
+        let wakes = Itimerspec { it_interval: once, it_value };
+        timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &wakes)?;
+        Ok(())
+    }
+}
+
 struct Running {
     poll: Poll,
+    timer: Timer,
     commands: Receiver<Command>,
     connected: Arc<AtomicUsize>,
     clients: Vec<Client>,
@@ -90,9 +124,15 @@ struct Running {
 }
 
 impl Running {
-    fn new(poll: Poll, commands: Receiver<Command>, connected: Arc<AtomicUsize>) -> Self {
+    fn new(
+        poll: Poll,
+        timer: Timer,
+        commands: Receiver<Command>,
+        connected: Arc<AtomicUsize>,
+    ) -> Self {
         Self {
             poll,
+            timer,
             commands,
             connected,
             clients: Vec::new(),
@@ -108,12 +148,13 @@ impl Running {
         loop {
             let next = self.deadlines.peek().map(|Reverse((at, _))| *at);
             let wait = next.map(|at| at.saturating_duration_since(Instant::now()));
+            let timed = wait.is_none_or(|wait| self.timer.set(wait).is_ok());
             // Interrupted, or out of memory: what is due is done all the same.
-            let _ = self.poll.poll(&mut events, wait);
+            let _ = self.poll.poll(&mut events, wait.filter(|_| !timed));
             for event in &events {
                 match event.token() {
                     WAKER if self.obey() => return self.finish(),
-                    WAKER => {}
+                    WAKER | TIMER => {}
                     Token(number) => self.with(number, |client| client.receive(&mut buffer)),
                 }
             }

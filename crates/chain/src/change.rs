@@ -6,6 +6,7 @@ use std::ops::Range;
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext, Params, StageFormat};
 
 use crate::delay::{FADE_BLOCKS, Pad, blend};
+use crate::optional::WayPast;
 use crate::running::{ChainBuildError, NoProbe, Probe, Slot, run};
 use crate::spec::StageSpec;
 
@@ -32,8 +33,15 @@ pub struct Change {
 }
 
 enum Step {
-    /// The next running stage goes on, and is given these parameters.
-    Keep(Option<Params>),
+    /// The next running stage goes on.
+    Keep {
+        /// What it is given, if that is another.
+        params: Option<Params>,
+        /// Whether it may rest from now on.
+        optional: bool,
+        /// For one that may and could not before.
+        past: Option<Box<WayPast>>,
+    },
     /// So many running stages give way to others.
     Replace(usize, Vec<Slot>),
 }
@@ -66,7 +74,12 @@ impl Change {
             change.replace(&from[old..kept], new, &to[new..place], format)?;
             if let (Some(was), Some(next)) = (from.get(kept), to.get(place)) {
                 let adjusted = was.params != next.params;
-                change.steps.push(Step::Keep(adjusted.then(|| next.params.clone())));
+                let params = adjusted.then(|| next.params.clone());
+                let past = match next.optional && !was.optional {
+                    true => Slot::build(next, format)?.past,
+                    false => None,
+                };
+                change.steps.push(Step::Keep { params, optional: next.optional, past });
             }
             (old, new) = (kept + 1, place + 1);
         }
@@ -122,9 +135,10 @@ impl Change {
         let mut segments = self.segments.iter_mut();
         for step in &mut self.steps {
             match step {
-                Step::Keep(adjusted) => {
+                Step::Keep { params, optional, past } => {
                     let Some(mut slot) = old.next() else { break };
-                    if let Some(params) = adjusted {
+                    slot.set_optional(*optional, past);
+                    if let Some(params) = params {
                         faults += slot.adjust(params);
                     }
                     self.slots.push(slot);

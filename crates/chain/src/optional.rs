@@ -11,6 +11,9 @@ pub(crate) struct WayPast {
     past: AudioBuffer,
     /// After so many blocks a stage that has rested holds nothing of what it was given before.
     flush_blocks: usize,
+    /// Blocks until the line holds what came before: from then on sound can fade to it.
+    fills: usize,
+    rests: bool,
     phase: Phase,
 }
 
@@ -30,18 +33,22 @@ impl WayPast {
     /// Past that stage. Allocates.
     pub(crate) fn new(stage: &dyn Stage) -> Self {
         let delay = stage.delay_samples();
+        let filled_after = delay.div_ceil(BLOCK_SAMPLES);
         Self {
             line: Bypass::new(delay),
             past: AudioBuffer::mono(),
-            flush_blocks: delay.div_ceil(BLOCK_SAMPLES) + 1,
+            flush_blocks: filled_after + 1,
+            fills: filled_after,
+            rests: false,
             phase: Phase::Runs,
         }
     }
 
     /// Lets the stage rest from now on, or run.
     pub(crate) fn rest(&mut self, rests: bool) {
+        self.rests = rests;
         self.phase = match (self.phase, rests) {
-            (Phase::Runs, true) => Phase::Leaves(0),
+            (Phase::Runs, true) if self.fills == 0 => Phase::Leaves(0),
             (Phase::Returns(_) | Phase::Joins(0), true) => Phase::Rests,
             (Phase::Joins(block), true) => Phase::Leaves(FADE_BLOCKS - block),
             (Phase::Leaves(0), false) => Phase::Runs,
@@ -61,8 +68,12 @@ impl WayPast {
     ) {
         self.past.copy_from(audio);
         self.line.process(&mut self.past.block(), cx);
+        self.fills = self.fills.saturating_sub(1);
         match self.phase {
-            Phase::Runs => stage.process(&mut audio.block(), cx),
+            Phase::Runs => {
+                stage.process(&mut audio.block(), cx);
+                self.rest(self.rests);
+            }
             Phase::Leaves(block) => {
                 stage.process(&mut audio.block(), cx);
                 std::mem::swap(audio, &mut self.past);
@@ -98,7 +109,7 @@ mod tests {
 
     use foldback_stage::{AudioBlock, StageFormat, StageKind, StageReport};
 
-    use crate::{Chain, NoProbe, StageSpec};
+    use crate::{Chain, Change, NoProbe, StageSpec};
 
     use super::*;
 
@@ -204,12 +215,44 @@ mod tests {
             }
             player.play(10);
             assert!(player.last_block().all(|(n, sample)| sample == 0.5 * tone(n)), "{blocks}");
-            // A fade of 20 ms moves by at most pi / 2 / 960 of the difference in a sample.
-            let most = 0.25 * TAU * 300.0 / 48e3 + 0.125 * FRAC_PI_2 / 960.0;
-            let steps = player.out[2 * BLOCK_SAMPLES..].windows(2).map(|w| (w[1] - w[0]).abs());
-            let found = steps.fold(0.0, f32::max);
-            assert!(found <= most, "every {blocks}: a step of {found}, {most} allowed");
+            assert_smooth(&player.out, blocks);
         }
+    }
+
+    #[test]
+    fn a_running_stage_becomes_optional_and_is_so_no_more_without_a_click_or_a_fresh_start() {
+        for blocks in 0..6 {
+            let mut player = Player::new(false);
+            player.play(10);
+            player.chain.rest_optional(true);
+            let [fixed, optional] =
+                [false, true].map(|optional| [StageSpec { optional, ..StageSpec::of(&HALF) }]);
+            let turn = |player: &mut Player, from: &[StageSpec], to: &[StageSpec]| {
+                let change = Change::build(from, to, StageFormat::MONO).expect("builds");
+                player.chain.change(change.expect("another chain")).expect("fits");
+                player.play(blocks);
+                drop(player.chain.take_over());
+            };
+            turn(&mut player, &fixed, &optional);
+            turn(&mut player, &optional, &fixed);
+            turn(&mut player, &fixed, &optional);
+            player.play(10);
+            assert!(player.last_block().all(|(n, sample)| sample == tone(n)), "{blocks}: it rests");
+            turn(&mut player, &optional, &fixed);
+            player.play(10);
+            assert!(player.last_block().all(|(n, sample)| sample == 0.5 * tone(n)), "{blocks}");
+            let (processed, rested) = player.counts();
+            assert_eq!(processed + rested, (player.out.len() / BLOCK_SAMPLES) as f32, "one stage");
+            assert_smooth(&player.out, blocks);
+        }
+    }
+
+    /// A fade of 20 ms moves by at most pi / 2 / 960 of the difference in a sample.
+    fn assert_smooth(out: &[f32], blocks: usize) {
+        let most = 0.25 * TAU * 300.0 / 48e3 + 0.125 * FRAC_PI_2 / 960.0;
+        let steps = out[2 * BLOCK_SAMPLES..].windows(2).map(|w| (w[1] - w[0]).abs());
+        let found = steps.fold(0.0, f32::max);
+        assert!(found <= most, "every {blocks}: a step of {found}, {most} allowed");
     }
 
     #[test]

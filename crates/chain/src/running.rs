@@ -65,8 +65,9 @@ pub struct Chain {
 /// A stage in its place.
 pub(crate) struct Slot {
     pub(crate) stage: Box<dyn Stage>,
-    /// For a stage that is optional and not switched off.
-    past: Option<Box<WayPast>>,
+    /// For a stage that is optional and not switched off, or was so once.
+    pub(crate) past: Option<Box<WayPast>>,
+    optional: bool,
     fault: Option<Fault>,
 }
 
@@ -76,13 +77,22 @@ impl Slot {
         let stage = spec.build(format)?;
         let may_rest = spec.optional && spec.enabled;
         let past = may_rest.then(|| Box::new(WayPast::new(&*stage)));
-        Ok(Self { stage, past, fault: None })
+        Ok(Self { stage, past, optional: spec.optional, fault: None })
     }
 
     fn process(&mut self, audio: &mut AudioBuffer, cx: &mut BlockContext<'_>) {
         match &mut self.past {
             None => self.stage.process(&mut audio.block(), cx),
             Some(past) => past.process(&mut *self.stage, audio, cx),
+        }
+    }
+
+    /// Lets a stage that runs be one that may rest, on the way `past` it if there is none yet, or one
+    /// that may not. What is not needed is left where it is, to be freed elsewhere.
+    pub(crate) fn set_optional(&mut self, optional: bool, past: &mut Option<Box<WayPast>>) {
+        self.optional = optional;
+        if self.past.is_none() {
+            self.past = past.take();
         }
     }
 
@@ -260,8 +270,10 @@ impl Chain {
     }
 
     fn tell_optional(&mut self) {
-        for past in self.slots.iter_mut().filter_map(|slot| slot.past.as_mut()) {
-            past.rest(self.rests);
+        for slot in &mut self.slots {
+            if let Some(past) = &mut slot.past {
+                past.rest(self.rests && slot.optional);
+            }
         }
     }
 

@@ -46,7 +46,7 @@ impl StageSpec {
     }
 
     /// Whether a running stage of this sort can go on as `next`: only what it takes while it
-    /// runs is another.
+    /// runs is another, or whether it may rest.
     pub(crate) fn goes_on_as(&self, next: &Self) -> bool {
         let live = |name: &str| self.kind.params.iter().any(|spec| spec.live && spec.name == name);
         let fixed = |params: &Params| -> Vec<_> {
@@ -56,7 +56,6 @@ impl StageSpec {
         self.name == next.name
             && ptr::eq(self.kind, next.kind)
             && self.enabled == next.enabled
-            && self.optional == next.optional
             && fixed(&self.params) == fixed(&next.params)
     }
 }

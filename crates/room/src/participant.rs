@@ -31,7 +31,7 @@ pub struct Admission {
     pub(crate) chain: Arc<ChainSpec>,
     pub(crate) receiver: Receiver,
     pub(crate) input: Chain,
-    pub(crate) audio: Planes<MAX_PACKET_SAMPLES_OUT>,
+    pub(crate) audio: Planes,
     pub(crate) mix: Mix,
 }
 
@@ -46,7 +46,7 @@ impl Admission {
             chain: Arc::clone(&spec.chain),
             receiver: Receiver::with(spec.latency, spec.chain.format, spec.economies)?,
             input: Chain::build(&spec.chain.input, spec.chain.format)?,
-            audio: Planes::new(spec.chain.format),
+            audio: Planes::new(spec.chain.format, MAX_PACKET_SAMPLES_OUT),
             mix: Mix::new(spec)?,
         })
     }
@@ -131,7 +131,7 @@ pub(crate) struct Participant {
     pub(crate) chain: Arc<ChainSpec>,
     pub(crate) input: Chain,
     /// What this participant gives to the mix, faded in and out: as much as a packet out holds.
-    pub(crate) audio: Planes<MAX_PACKET_SAMPLES_OUT>,
+    pub(crate) audio: Planes,
     /// Which blocks of `audio` are zero: those of the idle are not written again and again.
     blank: [bool; MAX_PACKET_SAMPLES_OUT / BLOCK_SAMPLES],
     pub(crate) activity: Activity,
@@ -158,7 +158,7 @@ impl Participant {
         receiver: Receiver,
         chain: Arc<ChainSpec>,
         input: Chain,
-        audio: Planes<MAX_PACKET_SAMPLES_OUT>,
+        audio: Planes,
         hears: usize,
     ) -> Self {
         Self {

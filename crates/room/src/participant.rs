@@ -26,7 +26,7 @@ impl fmt::Display for ParticipantId {
 }
 
 /// All that a participant brings into a room: receiver, input chain, and an encoder with its
-/// output chain (a room of N never needs more than N distinct mixes). Built on the control side.
+/// output chain, until the room has enough of those. Built on the control side.
 pub struct Admission {
     pub(crate) chain: Arc<ChainSpec>,
     pub(crate) receiver: Receiver,
@@ -95,6 +95,23 @@ impl fmt::Display for AdmissionError {
 }
 
 impl std::error::Error for AdmissionError {}
+
+/// What a room needs no more of; its memory is freed where this is dropped.
+pub struct Spare {
+    _mix: Box<Mix>,
+}
+
+impl Spare {
+    pub(crate) fn new(mix: Mix) -> Self {
+        Self { _mix: Box::new(mix) }
+    }
+}
+
+impl fmt::Debug for Spare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Spare")
+    }
+}
 
 /// What a participant leaves behind; its memory is freed where this is dropped.
 #[derive(Debug)]

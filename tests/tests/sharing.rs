@@ -1,5 +1,6 @@
 //! Listeners share encoders, and none of them hears when it gets one of its own or gives it back.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use foldback_chain::{ChainSpec, MixSpec};
@@ -95,6 +96,35 @@ fn worst_second_db(one: &[f32], other: &[f32]) -> f64 {
 fn difference_db(one: &[f32], other: &[f32]) -> f64 {
     let difference: Vec<f32> = one.iter().zip(other).map(|(a, b)| a - b).collect();
     rms_dbfs(&difference) - rms_dbfs(one)
+}
+
+/// More than a room has mixes for.
+const CROWD: usize = 130;
+/// How long each of them talks, in packets: all have done so before the first gives its own mix back.
+const TURN: usize = 5;
+
+#[test]
+fn in_a_crowd_where_everybody_talks_in_turn_nobody_hears_themselves() {
+    let mut studio = Studio::new(spec(OpusSettings { complexity: 0, ..OpusSettings::default() }));
+    let crowd: Vec<_> = (0..CROWD).map(|_| studio.join(false)).collect();
+    let speech = speech_like(1, -20.0, (CROWD * TURN) as f64 * 0.02);
+    let (mut most_mixes, mut heard_without) = (0, 0);
+    for (talker, sound) in crowd.iter().zip(speech.chunks_exact(TURN * PACKET)) {
+        for packet in sound.chunks_exact(PACKET) {
+            studio.packet(&[(*talker, packet)]);
+            let mixes: Vec<_> = studio.room().packets().map(|packet| packet.mix).collect();
+            most_mixes = most_mixes.max(mixes.iter().collect::<BTreeSet<_>>().len());
+            let own = studio.room().packets().find(|packet| packet.to == *talker);
+            let own = own.expect("everybody gets packets").mix;
+            let talks = studio.room().levels().any(|level| level.id == *talker && level.talking);
+            if talks {
+                assert_eq!(mixes.iter().filter(|mix| **mix == own).count(), 1, "{talker}");
+                heard_without += 1;
+            }
+        }
+    }
+    assert!(heard_without > CROWD, "{heard_without} packets of those who talk");
+    assert_eq!(most_mixes, 100, "all that there are were in use");
 }
 
 fn spec(opus: OpusSettings) -> RoomSpec {

@@ -1,7 +1,7 @@
-//! An allocator that counts the allocations of each thread: how `foldback bench` knows whether a
-//! stage allocates.
+//! An allocator that counts the allocations of each thread, and the bytes that it holds: how
+//! `foldback bench` knows whether a stage allocates, and tests what a session takes.
 //!
-//! It is the system's allocator and one addition to a number of the thread's own: no lock, nothing
+//! It is the system's allocator and two additions to numbers of the thread's own: no lock, nothing
 //! shared between cores. It sees what Rust code allocates; C and C++ libraries call `malloc` behind
 //! its back.
 //!
@@ -23,6 +23,7 @@ use std::cell::Cell;
 thread_local! {
     // Constant and without a destructor, so that reaching it needs no set-up, which would allocate.
     static COUNT: Cell<u64> = const { Cell::new(0) };
+    static HELD_BYTES: Cell<i64> = const { Cell::new(0) };
 }
 
 /// How often this thread has allocated since it began; a reallocation counts as one. Always 0 in a
@@ -32,6 +33,13 @@ pub fn of_this_thread() -> u64 {
     COUNT.get()
 }
 
+/// How many bytes this thread has allocated and not freed since it began. What one thread allocates
+/// and another frees stays with the first, and the other falls below zero by it.
+#[must_use]
+pub fn held_bytes_of_this_thread() -> i64 {
+    HELD_BYTES.get()
+}
+
 /// The system's allocator, with a count for each thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CountingAllocator;
@@ -39,31 +47,37 @@ pub struct CountingAllocator;
 // SAFETY: every call goes to the system's allocator as it came.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(0, layout.size());
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(0, layout.size());
         // SAFETY: the caller keeps the contract of `alloc_zeroed`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, old: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count();
+        count(layout.size(), new_size);
         // SAFETY: the caller keeps the contract of `realloc`.
         unsafe { System.realloc(old, layout, new_size) }
     }
 
     unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        hold(layout.size(), 0);
         // SAFETY: the caller keeps the contract of `dealloc`.
         unsafe { System.dealloc(old, layout) }
     }
 }
 
-fn count() {
+fn count(freed: usize, taken: usize) {
     COUNT.set(COUNT.get() + 1);
+    hold(freed, taken);
+}
+
+fn hold(freed: usize, taken: usize) {
+    HELD_BYTES.set(HELD_BYTES.get() + taken as i64 - freed as i64);
 }
 
 #[cfg(test)]
@@ -90,5 +104,15 @@ mod tests {
         let before = of_this_thread();
         assert_eq!(other.join().expect("does not panic"), 101);
         assert_eq!(of_this_thread(), before);
+    }
+
+    #[test]
+    fn bytes_are_held_until_they_are_freed() {
+        let before = held_bytes_of_this_thread();
+        let mut bytes: Vec<u8> = Vec::with_capacity(100);
+        bytes.reserve_exact(1000);
+        assert_eq!(held_bytes_of_this_thread() - before, 1000);
+        drop(bytes);
+        assert_eq!(held_bytes_of_this_thread(), before);
     }
 }

@@ -1,10 +1,11 @@
-//! What a packet to a listener allocates: what str0m does, and nothing on top of it.
+//! What a packet to a listener allocates: what str0m does, and nothing on top of it; and what a
+//! session holds.
 #![allow(clippy::disallowed_methods, reason = "an arbitrary origin of simulated time")]
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use foldback_allocations::{CountingAllocator, of_this_thread};
+use foldback_allocations::{CountingAllocator, held_bytes_of_this_thread, of_this_thread};
 use foldback_peer::{
     Closed, Contributor, EchoStrings, MixedPacket, NetworkReport, OutgoingFrame, Payloads, Peer,
     PeerOptions, ReceivedFrame, Sink, install_crypto,
@@ -29,6 +30,8 @@ const COUNTED: u32 = 50;
 const BY_STR0M: u64 = 1;
 /// And what for the levels of those who are heard: a map of one entry, and a copy of it.
 const FOR_LEVELS: u64 = 2;
+/// The most that a session holds, in KiB: most of it is str0m's.
+const MOST_HELD_KIB: i64 = 62;
 
 #[test]
 fn a_packet_to_a_listener_allocates_what_str0m_does_and_no_more() {
@@ -46,6 +49,20 @@ fn neither_does_a_copy_of_the_packet_before_allocate() {
 fn nor_do_levels_but_for_where_str0m_keeps_them() {
     let mut session = Session::connect(false, true);
     assert_eq!(session.median_of_packet(false), BY_STR0M + FOR_LEVELS);
+}
+
+#[test]
+fn a_session_that_has_lasted_for_a_minute_holds_few_kib() {
+    let mut session = Session::connect(true, true);
+    for _ in 0..60 * 50 {
+        session.pass();
+        session.send(true);
+    }
+    let held = held_bytes_of_this_thread();
+    drop(session.peer);
+    let kib = (held - held_bytes_of_this_thread()) / 1024;
+    println!("a session holds {kib} KiB");
+    assert!(kib <= MOST_HELD_KIB, "{kib} KiB");
 }
 
 struct Session {

@@ -87,16 +87,12 @@ impl Buses {
         self.0.iter_mut().for_each(MixBus::begin);
     }
 
-    pub(crate) fn add(&mut self, voice: &Planes<MAX_PACKET_SAMPLES_OUT>) {
+    pub(crate) fn add(&mut self, voice: &Planes) {
         self.0.iter_mut().zip(voice.iter()).for_each(|(bus, plane)| bus.add(plane));
     }
 
     /// As [`MixBus::part_with`], of so many samples.
-    pub(crate) fn part_with(
-        &mut self,
-        voice: &Planes<MAX_PACKET_SAMPLES_OUT>,
-        packet_samples: usize,
-    ) {
+    pub(crate) fn part_with(&mut self, voice: &Planes, packet_samples: usize) {
         let planes = self.0.iter_mut().zip(voice.iter());
         planes.for_each(|(bus, plane)| bus.part_with(&plane[..packet_samples]));
     }
@@ -110,7 +106,7 @@ impl Buses {
         self.0.iter().zip(out.planes_mut()).for_each(|(bus, out)| bus.all(out));
     }
 
-    pub(crate) fn without(&self, own: &Planes<MAX_PACKET_SAMPLES_OUT>, out: &mut AudioBlock<'_>) {
+    pub(crate) fn without(&self, own: &Planes, out: &mut AudioBlock<'_>) {
         let planes = self.0.iter().zip(own.iter()).zip(out.planes_mut());
         planes.for_each(|((bus, own), out)| bus.without(own, out));
     }

@@ -15,7 +15,7 @@ pub struct ChainChange {
     pub(crate) chain: Arc<ChainSpec>,
     /// One for each participant.
     pub(crate) inputs: Vec<Input>,
-    /// One for each mix, of which there are as many as participants.
+    /// One for each mix, of which there are no more than participants.
     pub(crate) outputs: Vec<Change>,
 }
 

@@ -4,20 +4,21 @@ use std::time::Instant;
 
 use foldback_stage::{AudioBlock, StageFormat};
 
-use crate::codec::MAX_PACKET_SAMPLES;
 use crate::planes::Planes;
 
 /// Samples kept behind the read position: the past that stretching repeats and concealment goes
 /// on from. 30 ms.
 pub(crate) const HISTORY: usize = 1440;
-/// Room for the longest packet behind what is left of others, what stretching looks at and what
-/// it puts in.
-const CAPACITY: usize = 2 * HISTORY + MAX_PACKET_SAMPLES + 8192;
+/// Packets of 20 ms need no more room than there is at first; browsers send no others.
+const FIRST_PACKET_SAMPLES: usize = 960;
+/// Room beside the longest packet: for the past, for what is left of other packets and what
+/// stretching looks at (60 ms at most), and for what is put in before and after the packet (30 ms).
+const MARGIN: usize = HISTORY + 2_880 + 1_440;
 const MAX_ARRIVALS: usize = 64;
 
-/// A bounded queue of samples with a past. Never allocates after it was made.
+/// A bounded queue of samples with a past. Allocates where it is told so.
 pub(crate) struct SampleFifo {
-    samples: Planes<CAPACITY>,
+    samples: Planes,
     /// Where the next sample to pop lies; at least [`HISTORY`].
     start: usize,
     end: usize,
@@ -31,7 +32,7 @@ pub(crate) struct SampleFifo {
 impl SampleFifo {
     pub(crate) fn new(format: StageFormat) -> Self {
         Self {
-            samples: Planes::new(format),
+            samples: Planes::new(format, MARGIN + FIRST_PACKET_SAMPLES),
             start: HISTORY,
             end: HISTORY,
             popped: 0,
@@ -39,6 +40,11 @@ impl SampleFifo {
             first_arrival: 0,
             arrival_count: 0,
         }
+    }
+
+    /// Makes room for packets of so many samples. Allocates if there were none as long before.
+    pub(crate) fn expect(&mut self, packet_samples: usize) {
+        self.samples.grow(MARGIN + packet_samples);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -60,9 +66,10 @@ impl SampleFifo {
         &self.samples.first()[self.start - HISTORY..self.end]
     }
 
-    /// Writes the first samples of [`Self::with_history`] from `from` on to `out`, of every plane.
-    pub(crate) fn copy_with_history(&self, from: usize, out: &mut AudioBlock<'_>) {
-        self.samples.read(self.start - HISTORY + from, out);
+    /// The last `n` samples popped, [`HISTORY`] at most, of each plane.
+    pub(crate) fn last_popped(&self, n: usize) -> impl Iterator<Item = &[f32]> {
+        let range = self.start - n.min(HISTORY)..self.start;
+        self.samples.iter().map(move |plane| &plane[range.clone()])
     }
 
     /// Space for `n` samples at the end, cleared; `None` if so much does not fit.
@@ -172,7 +179,7 @@ impl SampleFifo {
             return false;
         }
         self.make_room(n);
-        if self.end + n > CAPACITY {
+        if self.end + n > self.samples.len() {
             return false;
         }
         for plane in self.samples.iter_mut() {
@@ -203,7 +210,7 @@ impl SampleFifo {
     }
 
     fn make_room(&mut self, n: usize) {
-        if self.end + n > CAPACITY {
+        if self.end + n > self.samples.len() {
             let from = self.start - HISTORY;
             for plane in self.samples.iter_mut() {
                 plane.copy_within(from..self.end, 0);

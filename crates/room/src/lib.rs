@@ -41,7 +41,7 @@ pub use codec::{Application, CodecError, OpusSettings};
 pub use delay::LatencyProfile;
 pub use mix::{Contributor, MAX_CONTRIBUTORS};
 pub use packets::{CaptureTime, EncodedFrame};
-pub use participant::{Admission, AdmissionError, Departed, ParticipantId};
+pub use participant::{Admission, AdmissionError, Departed, ParticipantId, Spare};
 pub use probe::RoomProbe;
 pub use readings::ChainReadings;
 pub use receiver::{Pulled, Receiver, ReceiverStats};

@@ -30,9 +30,6 @@ pub(crate) enum Recipe {
     Only(ParticipantId),
 }
 
-/// As much as a packet out holds; only the first blocks of it where packets are shorter.
-type Packet = Planes<MAX_PACKET_SAMPLES_OUT>;
-
 /// A stereo packet as others need it.
 struct Stereo {
     mean: [f32; MAX_PACKET_SAMPLES_OUT],
@@ -80,9 +77,9 @@ pub(crate) struct Mix {
     encoder: OpusEncoder,
     buffer: AudioBuffer,
     /// Sums before the output chain: of the last packet, and of the one before it.
-    dry: [Packet; 2],
+    dry: [Planes; 2],
     /// What was sent last, after the output chain: the far end of those who hear it.
-    sent: Packet,
+    sent: Planes,
     /// Of what was sent in stereo the mean of both sides, and the sides in turn.
     stereo: Option<Box<Stereo>>,
     /// Blocks in a packet.
@@ -100,6 +97,8 @@ pub(crate) struct Mix {
 impl Mix {
     pub(crate) fn new(spec: &RoomSpec) -> Result<Self, AdmissionError> {
         let format = spec.chain.format;
+        let blocks = spec.latency.blocks_per_packet();
+        let packet = || Planes::new(format, blocks * BLOCK_SAMPLES);
         Ok(Self {
             recipe: None,
             class: OutputClass::default(),
@@ -109,10 +108,10 @@ impl Mix {
             output: Chain::build(&spec.chain.output, format)?,
             encoder: OpusEncoder::new(&spec.opus, format)?,
             buffer: buffer(format),
-            dry: [Planes::new(format), Planes::new(format)],
-            sent: Planes::new(format),
+            dry: [packet(), packet()],
+            sent: packet(),
             stereo: (format == StageFormat::STEREO).then(|| Box::new(Stereo::SILENCE)),
-            blocks: spec.latency.blocks_per_packet(),
+            blocks,
             tail: 0,
             skips_silence: spec.economies.skip_silence,
             outbox: Outbox::new(),
@@ -233,7 +232,7 @@ impl Mix {
         &self.mean()[..self.samples()]
     }
 
-    fn mean(&self) -> &[f32; MAX_PACKET_SAMPLES_OUT] {
+    fn mean(&self) -> &[f32] {
         self.stereo.as_deref().map_or(self.sent.first(), |stereo| &stereo.mean)
     }
 

@@ -1,12 +1,18 @@
 //! The mixes of a room: which of them somebody hears, and which run an output chain.
 
+use foldback_chain::MixSpec;
+
 use crate::codec::CodecError;
 use crate::mix::{Mix, Quiet, Recipe};
 use crate::output_class::OutputClass;
 use crate::room::RoomSpec;
 
-/// A pool of mixes, as many as participants: the most that can be distinct. Those in use are known
-/// by a list, so that a tick costs nothing for the others.
+/// The most mixes that must be distinct where listeners share them: the common one for each class,
+/// and their own for those who talk, and for as many who have just stopped.
+const MOST_SHARED: usize = OutputClass::MOST + 2 * MixSpec::MOST_TALKERS;
+
+/// A pool of mixes, as many as can be distinct. Those in use are known by a list, so that a tick
+/// costs nothing for the others.
 pub(crate) struct Mixes {
     all: Vec<Mix>,
     in_use: Vec<usize>,
@@ -21,7 +27,17 @@ impl Mixes {
         Ok(Self { all: Vec::new(), in_use: Vec::new(), quiet, complexity })
     }
 
-    /// One more, for one more participant. Allocates.
+    /// How many so many participants need.
+    pub(crate) fn needed(spec: &RoomSpec, participants: usize) -> usize {
+        let shared = spec.chain.mix.is_some() && spec.economies.share_mixes;
+        if shared { participants.min(MOST_SHARED) } else { participants }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// One more. Allocates.
     pub(crate) fn push(&mut self, mut mix: Mix) {
         mix.set_complexity(self.complexity);
         self.all.push(mix);
@@ -35,8 +51,8 @@ impl Mixes {
         self.all.iter_mut().for_each(|mix| mix.set_complexity(complexity));
     }
 
-    /// Takes one out that nobody hears, of which there is one since a participant left: with it, the
-    /// index that another one had, and the one it has from now on.
+    /// Takes one out that nobody hears, of which there is one if there are more than are needed: with
+    /// it, the index that another one had, and the one it has from now on.
     pub(crate) fn pop(&mut self) -> (Mix, usize, usize) {
         let free = self.free();
         let mix = self.all.swap_remove(free);
@@ -78,6 +94,13 @@ impl Mixes {
                 act(mix, leader);
             }
         }
+    }
+
+    /// Whether a mix is missing for somebody who hears the mix `from`, or nothing yet, to hear one of
+    /// `recipe` and `class`. Where there are as many as participants none ever is.
+    pub(crate) fn lacks(&self, from: Option<usize>, recipe: Recipe, class: OutputClass) -> bool {
+        let keeps_own = from.is_some_and(|from| self.all[from].listeners == 1);
+        self.in_use.len() == self.all.len() && !keeps_own && self.find(recipe, class).is_none()
     }
 
     /// Somebody new listens, who has heard nothing yet. Returns the mix to hear.
@@ -173,8 +196,7 @@ impl Mixes {
         true
     }
 
-    /// There are as many mixes as participants, so one is free whenever one is shared or given
-    /// up.
+    /// One is, unless one is lacking.
     fn free(&self) -> usize {
         self.all.iter().position(|mix| mix.listeners == 0).unwrap_or(0)
     }

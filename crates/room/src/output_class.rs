@@ -39,6 +39,9 @@ pub(crate) struct OutputClass {
 }
 
 impl OutputClass {
+    /// So many there can be.
+    pub(crate) const MOST: usize = TUNED_FOR.len() * BITRATE_TENTHS.len() * 2 * 2;
+
     /// The settings of its encoder; what is configured is the best way that is assumed.
     pub(crate) fn settings(self, configured: &OpusSettings) -> OpusSettings {
         let loss = TUNED_FOR[usize::from(self.loss)];

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Packets kept: 10 s even of 10 ms packets, longer than any stall that a session survives, after
-/// which all of it may come at once.
-pub(crate) const SLOTS: usize = 1024;
+/// The most packets that wait: 10 s even of 10 ms packets, longer than any stall that a session
+/// survives, after which all of it may come at once.
+pub(crate) const MOST_PACKETS: usize = 1024;
+/// Packets that there is room for at first: over a second of those of 10 ms. Who never stalls for
+/// longer needs no more.
+const FIRST_SLOTS: usize = 128;
 
 /// One Opus packet from the network, as it came: unordered, maybe twice.
 #[derive(Clone, Debug)]
@@ -56,6 +59,7 @@ pub(crate) struct Slot {
 }
 
 pub(crate) struct PacketBuffer {
+    /// A power of two of them, of which each packet has one by its number.
     slots: Box<[Option<Slot>]>,
     /// Behind the highest number that was put in.
     end: u64,
@@ -63,17 +67,17 @@ pub(crate) struct PacketBuffer {
 
 impl PacketBuffer {
     pub(crate) fn new() -> Self {
-        Self { slots: std::iter::repeat_with(|| None).take(SLOTS).collect(), end: 0 }
+        Self { slots: empty(FIRST_SLOTS), end: 0 }
     }
 
     /// Whether a packet of that number is or was here lately.
     pub(crate) fn knows(&self, seq: u64) -> bool {
-        self.slots[slot_of(seq)].as_ref().is_some_and(|slot| slot.frame.seq == seq)
+        self.slots[self.slot_of(seq)].as_ref().is_some_and(|slot| slot.frame.seq == seq)
     }
 
     /// Whether what was played under that number was a copy.
     pub(crate) fn was_copy(&self, seq: u64) -> bool {
-        let slot = self.slots[slot_of(seq)].as_ref();
+        let slot = self.slots[self.slot_of(seq)].as_ref();
         slot.is_some_and(|slot| slot.frame.seq == seq && slot.used && slot.frame.is_copy())
     }
 
@@ -82,26 +86,31 @@ impl PacketBuffer {
         self.get(seq).is_some_and(|slot| slot.frame.is_copy())
     }
 
-    /// Takes a packet; may free one that was here before.
+    /// Takes a packet; may free one that was here before. Allocates only if more wait than ever
+    /// did.
     pub(crate) fn insert(&mut self, frame: EncodedFrame, samples: usize) {
-        let index = slot_of(frame.seq);
+        while self.slots.len() < MOST_PACKETS && self.is_taken(frame.seq) {
+            self.grow();
+        }
+        let index = self.slot_of(frame.seq);
         self.end = self.end.max(frame.seq + 1);
         self.slots[index] = Some(Slot { frame, samples, used: false });
     }
 
     /// The packet of that number, if it waits.
     pub(crate) fn get(&self, seq: u64) -> Option<&Slot> {
-        self.slots[slot_of(seq)].as_ref().filter(|slot| slot.frame.seq == seq && !slot.used)
+        self.slots[self.slot_of(seq)].as_ref().filter(|slot| slot.frame.seq == seq && !slot.used)
     }
 
     /// The waiting packet with the smallest number from `seq` on.
     pub(crate) fn next_from(&self, seq: u64) -> Option<&Slot> {
-        (seq..self.end.min(seq + SLOTS as u64)).find_map(|seq| self.get(seq))
+        (seq..self.end.min(seq + MOST_PACKETS as u64)).find_map(|seq| self.get(seq))
     }
 
     /// The packet of that number was decoded.
     pub(crate) fn mark_used(&mut self, seq: u64) {
-        if let Some(slot) = self.slots[slot_of(seq)].as_mut().filter(|s| s.frame.seq == seq) {
+        let index = self.slot_of(seq);
+        if let Some(slot) = self.slots[index].as_mut().filter(|s| s.frame.seq == seq) {
             slot.used = true;
         }
     }
@@ -111,8 +120,26 @@ impl PacketBuffer {
         self.slots.fill_with(|| None);
         self.end = 0;
     }
+
+    /// Whether another packet waits in the place for that number.
+    fn is_taken(&self, seq: u64) -> bool {
+        let slot = self.slots[self.slot_of(seq)].as_ref();
+        slot.is_some_and(|slot| slot.frame.seq != seq && !slot.used)
+    }
+
+    fn grow(&mut self) {
+        let more = empty(2 * self.slots.len());
+        for slot in std::mem::replace(&mut self.slots, more).into_iter().flatten() {
+            let index = self.slot_of(slot.frame.seq);
+            self.slots[index] = Some(slot);
+        }
+    }
+
+    fn slot_of(&self, seq: u64) -> usize {
+        (seq % self.slots.len() as u64) as usize
+    }
 }
 
-fn slot_of(seq: u64) -> usize {
-    (seq % SLOTS as u64) as usize
+fn empty(slots: usize) -> Box<[Option<Slot>]> {
+    std::iter::repeat_with(|| None).take(slots).collect()
 }

@@ -26,12 +26,12 @@ impl fmt::Display for ParticipantId {
 }
 
 /// All that a participant brings into a room: receiver, input chain, and an encoder with its
-/// output chain (a room of N never needs more than N distinct mixes). Built on the control side.
+/// output chain, until the room has enough of those. Built on the control side.
 pub struct Admission {
     pub(crate) chain: Arc<ChainSpec>,
     pub(crate) receiver: Receiver,
     pub(crate) input: Chain,
-    pub(crate) audio: Planes<MAX_PACKET_SAMPLES_OUT>,
+    pub(crate) audio: Planes,
     pub(crate) mix: Mix,
 }
 
@@ -46,7 +46,7 @@ impl Admission {
             chain: Arc::clone(&spec.chain),
             receiver: Receiver::with(spec.latency, spec.chain.format, spec.economies)?,
             input: Chain::build(&spec.chain.input, spec.chain.format)?,
-            audio: Planes::new(spec.chain.format),
+            audio: Planes::new(spec.chain.format, MAX_PACKET_SAMPLES_OUT),
             mix: Mix::new(spec)?,
         })
     }
@@ -96,6 +96,23 @@ impl fmt::Display for AdmissionError {
 
 impl std::error::Error for AdmissionError {}
 
+/// What a room needs no more of; its memory is freed where this is dropped.
+pub struct Spare {
+    _mix: Box<Mix>,
+}
+
+impl Spare {
+    pub(crate) fn new(mix: Mix) -> Self {
+        Self { _mix: Box::new(mix) }
+    }
+}
+
+impl fmt::Debug for Spare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Spare")
+    }
+}
+
 /// What a participant leaves behind; its memory is freed where this is dropped.
 #[derive(Debug)]
 pub struct Departed {
@@ -131,7 +148,7 @@ pub(crate) struct Participant {
     pub(crate) chain: Arc<ChainSpec>,
     pub(crate) input: Chain,
     /// What this participant gives to the mix, faded in and out: as much as a packet out holds.
-    pub(crate) audio: Planes<MAX_PACKET_SAMPLES_OUT>,
+    pub(crate) audio: Planes,
     /// Which blocks of `audio` are zero: those of the idle are not written again and again.
     blank: [bool; MAX_PACKET_SAMPLES_OUT / BLOCK_SAMPLES],
     pub(crate) activity: Activity,
@@ -158,7 +175,7 @@ impl Participant {
         receiver: Receiver,
         chain: Arc<ChainSpec>,
         input: Chain,
-        audio: Planes<MAX_PACKET_SAMPLES_OUT>,
+        audio: Planes,
         hears: usize,
     ) -> Self {
         Self {

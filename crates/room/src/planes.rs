@@ -8,34 +8,49 @@ use std::ops::Range;
 
 use foldback_stage::{AudioBlock, AudioBuffer, StageFormat};
 
-/// Room for `N` samples of each channel. Allocates when it is made, and never after.
-pub(crate) struct Planes<const N: usize> {
-    first: Box<[f32; N]>,
-    second: Option<Box<[f32; N]>>,
+/// Room for so many samples of each channel. Allocates when it is made or grows, and at no other
+/// time.
+pub(crate) struct Planes {
+    first: Vec<f32>,
+    second: Option<Vec<f32>>,
 }
 
-impl<const N: usize> Planes<N> {
-    /// Silence.
-    pub(crate) fn new(format: StageFormat) -> Self {
-        let second = (format == StageFormat::STEREO).then(|| Box::new([0.0; N]));
-        Self { first: Box::new([0.0; N]), second }
+impl Planes {
+    /// So many samples of silence.
+    pub(crate) fn new(format: StageFormat, samples: usize) -> Self {
+        let second = (format == StageFormat::STEREO).then(|| vec![0.0; samples]);
+        Self { first: vec![0.0; samples], second }
+    }
+
+    /// Makes room for so many samples, if there is not so much. Allocates.
+    pub(crate) fn grow(&mut self, samples: usize) {
+        for plane in std::iter::once(&mut self.first).chain(&mut self.second) {
+            let more = samples.saturating_sub(plane.len());
+            plane.reserve_exact(more);
+            plane.extend(std::iter::repeat_n(0.0, more));
+        }
+    }
+
+    /// Samples that there is room for.
+    pub(crate) fn len(&self) -> usize {
+        self.first.len()
     }
 
     /// Mono, or of stereo the left side or the middle.
-    pub(crate) fn first(&self) -> &[f32; N] {
+    pub(crate) fn first(&self) -> &[f32] {
         &self.first
     }
 
     /// Of stereo the right side, or what is at the sides.
-    pub(crate) fn second(&self) -> Option<&[f32; N]> {
+    pub(crate) fn second(&self) -> Option<&[f32]> {
         self.second.as_deref()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[f32; N]> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[f32]> {
         std::iter::once(&*self.first).chain(self.second.as_deref())
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut [f32; N]> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
         std::iter::once(&mut *self.first).chain(self.second.as_deref_mut())
     }
 
@@ -50,7 +65,7 @@ impl<const N: usize> Planes<N> {
 
     /// The first `n` samples of each plane, or all if there are not so many.
     pub(crate) fn head_mut(&mut self, n: usize) -> AudioBlock<'_> {
-        let n = n.min(N);
+        let n = n.min(self.len());
         match &mut self.second {
             Some(second) => AudioBlock::stereo(&mut self.first[..n], &mut second[..n]),
             None => AudioBlock::mono(&mut self.first[..n]),

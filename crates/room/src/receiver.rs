@@ -7,7 +7,7 @@ use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, CaptureTimeline, SAMPLE_RATE_HZ
 use crate::codec::{CodecError, has_fec, packet_samples};
 use crate::delay::{DelayTarget, LatencyProfile};
 use crate::fifo::HISTORY;
-use crate::packets::{CaptureTime, EncodedFrame, PacketBuffer, SLOTS};
+use crate::packets::{CaptureTime, EncodedFrame, MOST_PACKETS, PacketBuffer};
 use crate::planes::to_left_and_right;
 use crate::playout::{Playout, Situation};
 use crate::resample::{DriftResampler, LOOKAHEAD};
@@ -85,7 +85,7 @@ enum State {
 }
 
 impl Receiver {
-    /// An empty receiver for a mono room. Allocates about 300 KiB with its decoder and resampler.
+    /// An empty receiver for a mono room. Allocates about 110 KiB, its decoder and resampler included.
     ///
     /// # Errors
     /// When libopus refuses to make a decoder (out of memory).
@@ -122,7 +122,9 @@ impl Receiver {
         })
     }
 
-    /// Takes a packet. May free the packet that had its place before.
+    /// Takes a packet. May free the packet that had its place before. Allocates if more wait than
+    /// ever did, as after a stall of over a second, and if it is longer than any before, and than
+    /// 20 ms.
     pub fn push(&mut self, frame: EncodedFrame) {
         let sane = frame.seq < FAR_BEYOND && frame.rtp_time < FAR_BEYOND;
         let Some(samples) = packet_samples(&frame.payload).filter(|_| sane) else {
@@ -166,7 +168,7 @@ impl Receiver {
         self.playout.reaches_back(usize::from(has_fec(&frame.payload)));
         self.latest_end = self.latest_end.max(frame.rtp_time + samples as u64);
         self.stats.packets_received += 1;
-        self.packets.insert(frame, samples);
+        self.insert(frame, samples);
     }
 
     /// Whether anybody hears what is pulled, as is taken to be so at first. Where nobody does, gaps
@@ -285,6 +287,11 @@ impl Receiver {
         self.stats
     }
 
+    fn insert(&mut self, frame: EncodedFrame, samples: usize) {
+        self.voice.expect(samples);
+        self.packets.insert(frame, samples);
+    }
+
     /// A copy that came in a later packet fills a hole, and is nothing else.
     fn push_copy(&mut self, frame: EncodedFrame, samples: usize) {
         // The copy's own FEC reaches one packet further.
@@ -292,10 +299,10 @@ impl Receiver {
         self.playout.reaches_back(usize::from(frame.copy_distance) + fec);
         let due = self.state != State::Empty
             && self.ssrc == Some(frame.ssrc)
-            && (self.next_seq..self.next_seq + SLOTS as u64).contains(&frame.seq)
+            && (self.next_seq..self.next_seq + MOST_PACKETS as u64).contains(&frame.seq)
             && frame.rtp_time >= self.next_rtp;
         if due && !self.packets.knows(frame.seq) {
-            self.packets.insert(frame, samples);
+            self.insert(frame, samples);
         }
     }
 
@@ -335,7 +342,7 @@ impl Receiver {
         let far_in_time =
             frame.rtp_time > self.latest_end + 60 * SECOND || frame.rtp_time + late < self.next_rtp;
         let far_in_seq =
-            frame.seq >= self.next_seq + SLOTS as u64 || frame.seq + 500 < self.next_seq;
+            frame.seq >= self.next_seq + MOST_PACKETS as u64 || frame.seq + 500 < self.next_seq;
         far_in_time || far_in_seq
     }
 

@@ -8,8 +8,7 @@ use rubato::{
 };
 
 use crate::codec::CodecError;
-use crate::fifo::{HISTORY, SampleFifo};
-use crate::planes::Planes;
+use crate::fifo::SampleFifo;
 
 /// Half of this is the delay: 0.67 ms. Measured: what is not the signal is 70 dB down.
 const SINC_SAMPLES: usize = 64;
@@ -26,12 +25,11 @@ const PRIMING: usize = BLOCK_SAMPLES + 1;
 pub(crate) struct DriftResampler {
     /// One for each plane; all of them do the same.
     inner: Box<[Async<f32>]>,
-    scratch: Planes<{ 2 * BLOCK_SAMPLES }>,
     engaged: bool,
 }
 
 impl DriftResampler {
-    /// Allocates about 40 KiB for each channel.
+    /// Allocates about 36 KiB for each channel.
     pub(crate) fn new(format: StageFormat) -> Result<Self, CodecError> {
         let sinc = SincInterpolationParameters {
             sinc_len: SINC_SAMPLES,
@@ -46,7 +44,7 @@ impl DriftResampler {
         });
         let inner = inner.collect::<Result<_, _>>();
         let inner = inner.map_err(|e| CodecError::new(format!("no resampler: {e}")))?;
-        Ok(Self { inner, scratch: Planes::new(format), engaged: false })
+        Ok(Self { inner, engaged: false })
     }
 
     pub(crate) fn is_engaged(&self) -> bool {
@@ -70,12 +68,11 @@ impl DriftResampler {
         if fifo.len() < LOOKAHEAD {
             return false;
         }
-        fifo.copy_with_history(HISTORY + LOOKAHEAD - PRIMING, &mut self.scratch.head_mut(PRIMING));
         fifo.skip(LOOKAHEAD);
-        let mut planes = self.inner.iter_mut().zip(self.scratch.iter());
-        self.engaged = planes.all(|(inner, plane)| {
+        let mut planes = self.inner.iter_mut().zip(fifo.last_popped(PRIMING));
+        self.engaged = planes.all(|(inner, sound)| {
             inner.reset();
-            process(inner, &plane[..PRIMING], &mut [0.0; BLOCK_SAMPLES])
+            process(inner, sound, &mut [0.0; BLOCK_SAMPLES])
         });
         self.engaged
     }
@@ -100,12 +97,12 @@ impl DriftResampler {
         if !self.engaged {
             return fifo.pop(out);
         }
-        let needs = self.needs().min(2 * BLOCK_SAMPLES);
-        fifo.pop(&mut self.scratch.head_mut(needs));
-        let planes = self.inner.iter_mut().zip(self.scratch.iter()).zip(out.planes_mut());
-        for ((inner, plane), out) in planes {
-            if !process(inner, &plane[..needs], out) {
-                out.copy_from_slice(&plane[..BLOCK_SAMPLES]);
+        let needs = self.needs();
+        fifo.skip(needs);
+        let planes = self.inner.iter_mut().zip(fifo.last_popped(needs)).zip(out.planes_mut());
+        for ((inner, sound), out) in planes {
+            if !process(inner, sound, out) {
+                out.fill(0.0);
             }
         }
     }
@@ -174,6 +171,7 @@ mod tests {
     fn the_sides_of_stereo_stay_together() {
         let mut fifo = SampleFifo::new(StageFormat::STEREO);
         let mut resampler = DriftResampler::new(StageFormat::STEREO).expect("a resampler");
+        fifo.expect(5_760);
         let mut space = fifo.push_space(9_600).expect("fits");
         for (plane, sign) in space.planes_mut().zip([1.0, -0.5]) {
             plane.iter_mut().enumerate().for_each(|(i, s)| *s = sign * tone(i));

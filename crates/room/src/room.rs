@@ -15,7 +15,7 @@ use crate::mix::{Contributor, MAX_CONTRIBUTORS, Mix, Recipe};
 use crate::mixes::Mixes;
 use crate::output_class::{Downlink, OutputClass};
 use crate::packets::{CaptureTime, EncodedFrame};
-use crate::participant::{Admission, Departed, Participant, ParticipantId};
+use crate::participant::{Admission, Departed, Participant, ParticipantId, Spare};
 use crate::probe::RoomProbe;
 use crate::readings::ChainReadings;
 use crate::receiver::{Pulled, Receiver};
@@ -182,18 +182,28 @@ impl Room {
         &self.spec
     }
 
-    /// Brings a participant in. Not part of the tick: may allocate.
+    /// Brings a participant in. Not part of the tick: may allocate. Returns what the room needs no
+    /// more of, to be freed where that may take time.
     ///
     /// # Panics
     /// If `id` is in the room already (a bug of the caller).
-    pub fn join(&mut self, id: ParticipantId, admission: Admission) {
+    pub fn join(&mut self, id: ParticipantId, admission: Admission) -> Option<Spare> {
         assert!(self.find(id).is_none(), "participant {id} is in the room already");
         let Admission { chain, receiver, input, audio, mix } = admission;
-        self.mixes.push(mix);
-        let hears = self.mixes.admit(self.recipe(id, false), OutputClass::default());
+        let needed = Mixes::needed(&self.spec, self.participants.len() + 1);
+        let spare = if self.mixes.len() < needed {
+            self.mixes.push(mix);
+            None
+        } else {
+            Some(Spare::new(mix))
+        };
+        let (recipe, class) = (self.recipe(id, false), OutputClass::default());
+        self.free_a_mix(None, recipe, class);
+        let hears = self.mixes.admit(recipe, class);
         self.places.insert(id, self.participants.len());
         self.participants.push(Participant::new(id, receiver, chain, input, audio, hears));
         self.voices.reserve(self.participants.len());
+        spare
     }
 
     /// Takes a participant out; whoever hears it hears it fade. Not part of the tick. What it
@@ -205,11 +215,15 @@ impl Room {
         self.places.remove(&id);
         self.places.values_mut().filter(|place| **place > index).for_each(|place| *place -= 1);
         self.mixes.release(participant.hears);
-        let (mix, before, now) = self.mixes.pop();
-        for other in self.participants.iter_mut().filter(|p| p.hears == before) {
-            other.hears = now;
-        }
-        Some(Departed::new(participant, Some(mix)))
+        let needed = Mixes::needed(&self.spec, self.participants.len());
+        let mix = (self.mixes.len() > needed).then(|| {
+            let (mix, before, now) = self.mixes.pop();
+            for other in self.participants.iter_mut().filter(|p| p.hears == before) {
+                other.hears = now;
+            }
+            mix
+        });
+        Some(Departed::new(participant, mix))
     }
 
     /// The chain whose stages before `mix` a participant has: the room's, or another.
@@ -276,10 +290,12 @@ impl Room {
     ///
     /// # Errors
     /// Gives the change back, and nothing is changed, if it was built for another chain or other
-    /// participants, or if too many changes are under way.
+    /// participants, if too many changes are under way, or if a room of more than a hundred is to
+    /// do without `mix`, when everybody would need an encoder.
     pub fn change_chain(&mut self, mut change: ChainChange) -> Result<ChainChange, ChainChange> {
         let inputs = self.participants.iter().map(|p| (p.id, &p.chain, &p.input));
-        if !change.fits(&self.spec.chain, inputs, self.mixes.iter().map(Mix::output)) {
+        let mixes = change.chain.mix.is_some() || self.mixes.len() >= self.participants.len();
+        if !mixes || !change.fits(&self.spec.chain, inputs, self.mixes.iter().map(Mix::output)) {
             return Err(change);
         }
         // All of them were asked before, so that none refuses.
@@ -546,7 +562,24 @@ impl Room {
         let wanted = self.recipe(id, own);
         let now = self.mixes.get(hears);
         if now.recipe != Some(wanted) || now.class != class {
+            self.free_a_mix(Some(hears), wanted, class);
             self.participants[index].hears = self.mixes.transfer(hears, wanted, class);
+        }
+    }
+
+    /// Where all mixes are in use and one is needed, those return to the common mix who have not
+    /// talked for the longest, before their time.
+    fn free_a_mix(&mut self, from: Option<usize>, recipe: Recipe, class: OutputClass) {
+        while self.mixes.lacks(from, recipe, class) {
+            let mixes = &self.mixes;
+            let has_own = |p: &&mut Participant| {
+                !p.contributes && mixes.get(p.hears).recipe == Some(Recipe::Without(p.id))
+            };
+            let own = self.participants.iter_mut().filter(has_own);
+            let Some(p) = own.min_by_key(|p| p.own_mix_hold) else { return };
+            let class = mixes.get(p.hears).class;
+            p.own_mix_hold = 0;
+            p.hears = self.mixes.transfer(p.hears, Recipe::Everyone, class);
         }
     }
 

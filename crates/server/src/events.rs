@@ -37,6 +37,7 @@ impl Conference {
                 }
             }
             Event::StagesOut(change) => drop(change),
+            Event::Spare(spare) => drop(spare),
             Event::RoomClosed(key, room) => {
                 tracing::debug!(room = key.0, "room closed");
                 drop(room);

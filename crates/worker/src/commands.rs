@@ -107,12 +107,15 @@ impl Worker {
         };
         let chain = admission.chain();
         let input = resolve(&mut self.metrics, chain, &chain.input);
-        open.room.join(id, admission);
+        let spare = open.room.join(id, admission);
         open.room.set_muted(id, muted);
         open.room.set_dtx(id, peer.wants_dtx());
         open.room.set_stereo(id, peer.wants_stereo());
         self.demux.add(id, peer.local_ufrag());
         self.members.insert(id, Member::new(room, input, peer));
+        if let Some(spare) = spare {
+            self.tell_surely(Event::Spare(spare));
+        }
         let now = Instant::now();
         self.with_member(id, |member, outputs| member.peer.handle_timeout(now, outputs));
     }

@@ -11,7 +11,7 @@ use foldback_chain::{ChainSpec, Change};
 use foldback_peer::Peer;
 use foldback_room::{
     Admission, ChainChange, ChainReadings, Departed, Level, ParticipantId, ReceiverStats, Room,
-    Shedding,
+    Shedding, Spare,
 };
 use foldback_stage::{Reading, StageReport};
 
@@ -82,6 +82,8 @@ pub enum Event {
     },
     /// Stages that were taken out of a running chain, to be freed here.
     StagesOut(Change),
+    /// What a room has enough of, to be freed here.
+    Spare(Spare),
     /// A room was given up as asked; freed here.
     RoomClosed(RoomKey, Box<Room>),
     /// How loud everybody in a room is; ten times a second.

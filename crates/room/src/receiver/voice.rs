@@ -35,9 +35,8 @@ pub(super) struct Voice {
     decoder: OpusDecoder,
     /// Of each plane.
     noise: [ComfortNoise; 2],
-    scratch: Planes<MAX_PACKET_SAMPLES>,
     /// How what was made up goes on.
-    goes_on: Planes<{ JOIN_SEARCH + JOIN_FADE }>,
+    goes_on: Planes,
     /// Samples made up since the last decoded packet while nothing at all was there.
     underrun: usize,
     /// Samples made up since the last decoded packet, whatever became of their packets: by now
@@ -63,8 +62,7 @@ impl Voice {
             fifo: SampleFifo::new(format),
             decoder: OpusDecoder::new(format)?,
             noise: NOISE_SEEDS.map(ComfortNoise::new),
-            scratch: Planes::new(format),
-            goes_on: Planes::new(format),
+            goes_on: Planes::new(format, JOIN_SEARCH + JOIN_FADE),
             underrun: 0,
             made_up: 0,
             concealing: false,
@@ -74,6 +72,11 @@ impl Voice {
             spares_silence,
             silent_for: 0,
         })
+    }
+
+    /// Makes room for packets of so many samples. Allocates if there were none as long before.
+    pub(super) fn expect(&mut self, packet_samples: usize) {
+        self.fifo.expect(packet_samples);
     }
 
     /// Another stream follows.
@@ -148,7 +151,10 @@ impl Voice {
             let voice = CONCEALED.saturating_sub(made_up) as f32 / (CONCEALED / 2) as f32;
             self.prepare_join(voice.min(1.0));
         }
-        let mut sound = self.scratch.head_mut(samples);
+        // Room for what was made up, which may go on for a while in front of it.
+        let lead = if late { JOIN_SEARCH } else { 0 };
+        let _ = self.fifo.push_space(lead);
+        let Some(mut sound) = self.fifo.push_space(samples) else { return };
         let mut decoded = samples;
         match self.decoder.decode(&frame.payload, &mut sound) {
             Some(count) => decoded = count.min(samples),
@@ -166,15 +172,12 @@ impl Voice {
         }
         self.in_dtx = frame.payload.len() <= DTX_BYTES;
         self.concealing = false;
-        if joins {
-            self.join(decoded, if late { JOIN_SEARCH } else { 0 }, stats);
-        } else if let Some(mut space) = self.fifo.push_space(decoded) {
-            for (space, sound) in space.planes_mut().zip(self.scratch.iter()) {
-                space.copy_from_slice(&sound[..decoded]);
-            }
+        self.fifo.unpush(samples - decoded);
+        for (noise, sound) in self.noise.iter_mut().zip(self.fifo.newest_mut(decoded)) {
+            noise.learn(sound);
         }
-        for (noise, sound) in self.noise.iter_mut().zip(self.scratch.iter()) {
-            noise.learn(&sound[..decoded]);
+        if joins {
+            self.join(decoded, lead, stats);
         }
         self.fifo.mark_arrival(frame.arrival);
     }
@@ -262,22 +265,23 @@ impl Voice {
         goes_on.planes_mut().flatten().for_each(|s| *s *= level);
     }
 
-    /// Lets what was made up go on until the sound that came fits it, for `furthest` samples at
-    /// most, and fades over.
-    fn join(&mut self, decoded: usize, furthest: usize, stats: &mut ReceiverStats) {
+    /// Lets what was made up go on until the sound that came, which lies `lead` samples behind the
+    /// place, fits it, and fades over.
+    fn join(&mut self, decoded: usize, lead: usize, stats: &mut ReceiverStats) {
         let fade = JOIN_FADE.min(decoded);
-        let lag = stretch::best_join(self.goes_on.first(), &self.scratch.first()[..fade], furthest);
+        let waiting = self.fifo.waiting();
+        let next = &waiting[waiting.len() - decoded..][..fade];
+        let lag = stretch::best_join(self.goes_on.first(), next, lead);
         let (lag, law) = lag.map_or((0, FadeLaw::Power), |lag| (lag, FadeLaw::Amplitude));
-        let Some(mut space) = self.fifo.push_space(lag + decoded) else { return };
-        let planes = space.planes_mut().zip(self.goes_on.iter()).zip(self.scratch.iter());
-        for ((space, goes_on), next) in planes {
-            space[..lag].copy_from_slice(&goes_on[..lag]);
-            space[lag..].copy_from_slice(&next[..decoded]);
-            for (i, sample) in space[lag..lag + fade].iter_mut().enumerate() {
+        for (sound, goes_on) in self.fifo.newest_mut(lead + decoded).zip(self.goes_on.iter()) {
+            sound.copy_within(lead.., lag);
+            sound[..lag].copy_from_slice(&goes_on[..lag]);
+            for (i, sample) in sound[lag..lag + fade].iter_mut().enumerate() {
                 let (out, into) = law.gains(i, fade);
                 *sample = goes_on[lag + i] * out + *sample * into;
             }
         }
+        self.fifo.unpush(lead - lag);
         stats.concealed_samples += lag as u64;
     }
 

@@ -13,6 +13,9 @@ use crate::Browser;
 const START: &str = include_str!("recording/start.js");
 const STOP: &str = include_str!("recording/stop.js");
 
+/// A browser takes a few out now and then, as its clock is not the server's.
+const MOST_MENDED: u64 = 600;
+
 impl Browser {
     /// What the page receives from its connection during `seconds`: 48 kHz, mono.
     ///
@@ -48,11 +51,25 @@ impl Browser {
         self.stop_recording_channels().await.swap_remove(0)
     }
 
+    /// Stops, and returns what was recorded; `None` if the browser, held up by a busy machine, filled
+    /// gaps or caught up, which leaves seams of its own.
+    ///
+    /// # Panics
+    /// As [`Self::stop_recording`].
+    pub async fn stop_undisturbed_recording(&self) -> Option<Vec<f32>> {
+        let Recorded { mut channels, mended_samples } = self.stop().await;
+        (mended_samples <= MOST_MENDED).then(|| channels.swap_remove(0))
+    }
+
     /// Stops, and returns what was recorded of each channel that the browser plays.
     ///
     /// # Panics
     /// As [`Self::stop_recording`].
     pub async fn stop_recording_channels(&self) -> Vec<Vec<f32>> {
+        self.stop().await.channels
+    }
+
+    async fn stop(&self) -> Recorded {
         let recorded = self.async_script(STOP, vec![]).await;
         assert_eq!(recorded["sampleRate"], json!(48_000), "the recorded track's sample rate");
         let channels = recorded["channels"].as_array().expect("the script returns a list");
@@ -61,8 +78,15 @@ impl Browser {
         let played = recorded["playedSeconds"].as_f64().expect("the script returns seconds");
         // A busy browser plays its last block some ms late; a recorder that drops loses far more.
         assert!((seconds - played).abs() < 0.2, "recorded {seconds} s of {played} s");
-        channels
+        let mended_samples = recorded["mendedSamples"].as_u64().expect("the script counts them");
+        Recorded { channels, mended_samples }
     }
+}
+
+struct Recorded {
+    channels: Vec<Vec<f32>>,
+    /// Filled in or taken out by the browser.
+    mended_samples: u64,
 }
 
 fn from_base64(text: &Value) -> Vec<f32> {

@@ -1,6 +1,7 @@
 const recording = window.foldbackRecording;
 if (!recording) throw new Error('nothing is being recorded');
 delete window.foldbackRecording;
+const mendedSamples = (await recording.mended()) - recording.mendedBefore;
 await recording.reader.cancel();
 await recording.finished;
 
@@ -23,5 +24,6 @@ function inBase64(chunks) {
 return {
   channels: recording.channels.map(inBase64),
   sampleRate: recording.sampleRate,
+  mendedSamples,
   playedSeconds: (recording.end - recording.start) / 1e6,
 };

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use foldback_chain::{ChainSpec, MixSpec, NoProbe};
 use foldback_room::{
-    Admission, Economies, EncodedFrame, LatencyProfile, OpusSettings, ParticipantId, Room,
-    RoomSpec, TICK,
+    Admission, Economies, EncodedFrame, ForkJoin, LatencyProfile, OpusSettings, ParticipantId,
+    Room, RoomSpec, Sequential, TICK,
 };
 use foldback_stage::StageFormat;
 
@@ -91,13 +91,23 @@ impl Meeting {
         }
         self.seq += 1;
         self.now += TICK;
-        self.room.tick(self.now, &mut NoProbe);
+        self.room.tick(self.now, &mut NoProbe, &Sequential);
     }
 
     /// The tick passes that closes packets: one for each.
     pub fn close_packets(&mut self) {
+        self.close_packets_with(&Sequential);
+    }
+
+    /// As [`Self::close_packets`], with its work divided.
+    pub fn close_packets_with(&mut self, crew: &impl ForkJoin) {
         self.now += TICK;
-        self.room.tick(self.now, &mut NoProbe);
+        self.room.tick(self.now, &mut NoProbe, crew);
         debug_assert_eq!(self.room.packets().count() as u64, self.participants);
+    }
+
+    /// What the last tick sent, and to whom.
+    pub fn sent(&self) -> impl Iterator<Item = (ParticipantId, &[u8])> {
+        self.room.packets().map(|packet| (packet.to, packet.payload))
     }
 }

@@ -20,6 +20,9 @@ pub struct ServerConfig {
     pub public_addresses: Vec<IpAddr>,
     /// Media threads. 0: one per core, of which no more than [`Self::MAX_WORKERS`].
     pub workers: usize,
+    /// Threads that a room which is too much for one core may be divided among. 0: one per core, of
+    /// which no more than [`Self::MOST_THREADS_UNASKED`].
+    pub threads_per_room: usize,
     /// The share of its time in percent that a media thread may be busy before it sheds load. 0
     /// never sheds. Default 85.
     pub max_load_percent: u8,
@@ -33,6 +36,9 @@ pub struct ServerConfig {
 impl ServerConfig {
     /// Most media threads there can be.
     pub const MAX_WORKERS: usize = 64;
+
+    /// Most threads for one room, unless more are asked for: each worker has its own.
+    pub const MOST_THREADS_UNASKED: usize = 8;
 
     /// The declaration of `listen`. It must be an address too: [`check_listen`].
     pub const LISTEN: ParamSpec = ParamSpec::text(
@@ -66,6 +72,16 @@ impl ServerConfig {
         Self::MAX_WORKERS as i64,
         0,
         "Media threads; 0 is one per core.",
+    );
+
+    /// The declaration of `threads_per_room`.
+    pub const THREADS_PER_ROOM: ParamSpec = ParamSpec::int(
+        "threads_per_room",
+        "",
+        0,
+        Self::MAX_WORKERS as i64,
+        0,
+        "Threads that a large room is divided among; 0 is one per core, but no more than 8.",
     );
 
     /// The declaration of `max_load_percent`.
@@ -104,6 +120,9 @@ impl ServerConfig {
                 a.server.public_addresses != b.server.public_addresses
             }),
             Setting::one(Self::WORKERS, |a, b| a.server.workers != b.server.workers),
+            Setting::one(Self::THREADS_PER_ROOM, |a, b| {
+                a.server.threads_per_room != b.server.threads_per_room
+            }),
             Setting::one(Self::MAX_LOAD_PERCENT, |a, b| {
                 a.server.max_load_percent != b.server.max_load_percent
             }),
@@ -115,8 +134,13 @@ impl ServerConfig {
     };
 
     /// What is checked by its declaration alone.
-    const PARAMS: &'static [ParamSpec] =
-        &[Self::MEDIA_PORT, Self::WORKERS, Self::MAX_LOAD_PERCENT, Self::WATCH_CONFIG];
+    const PARAMS: &'static [ParamSpec] = &[
+        Self::MEDIA_PORT,
+        Self::WORKERS,
+        Self::THREADS_PER_ROOM,
+        Self::MAX_LOAD_PERCENT,
+        Self::WATCH_CONFIG,
+    ];
 
     /// Checks that every worker gets a port. A file is checked by itself; this is for values
     /// that options of the command line have changed since.
@@ -139,6 +163,7 @@ impl ServerConfig {
     fn set(&mut self, given: &Params) {
         set_int(&mut self.media_port, given, &Self::MEDIA_PORT);
         set_int(&mut self.workers, given, &Self::WORKERS);
+        set_int(&mut self.threads_per_room, given, &Self::THREADS_PER_ROOM);
         set_int(&mut self.max_load_percent, given, &Self::MAX_LOAD_PERCENT);
         if is_given(given, &Self::WATCH_CONFIG) {
             self.watch_config = given.bool(&Self::WATCH_CONFIG);
@@ -155,6 +180,7 @@ impl Default for ServerConfig {
             media_port: 0,
             public_addresses,
             workers: 0,
+            threads_per_room: 0,
             max_load_percent: 0,
             watch_config: true,
             operator_token_file: None,

@@ -101,6 +101,8 @@ pub struct Gauges<T> {
     pub rooms: T,
     /// Distinct mixes being encoded.
     pub encoders: T,
+    /// Rooms whose work is divided among threads.
+    pub divided: T,
 }
 
 impl Default for Metrics {
@@ -465,6 +467,7 @@ impl WorkerMetrics {
         gauges.participants.add(now.participants - before.participants);
         gauges.rooms.add(now.rooms - before.rooms);
         gauges.encoders.add(now.encoders - before.encoders);
+        gauges.divided.add(now.divided - before.divided);
         self.last_gauges = now;
     }
 }
@@ -565,6 +568,10 @@ impl Maker<'_> {
                 .gauge("foldback_participants", "People in rooms whose browser sent an offer."),
             rooms: self.gauge("foldback_rooms", "Rooms that somebody joined."),
             encoders: self.gauge("foldback_encoders", "Distinct mixes being encoded now."),
+            divided: self.gauge(
+                "foldback_rooms_divided",
+                "Open rooms whose work is divided among several threads.",
+            ),
         }
     }
 }
@@ -581,7 +588,7 @@ mod tests {
         worker.stage_took(chain, 1, 40_000);
         worker.tick(Duration::from_micros(80), Duration::from_micros(300));
         worker.count().packets_lost += 3;
-        worker.flush(Gauges { participants: 2, rooms: 1, encoders: 2 });
+        worker.flush(Gauges { participants: 2, rooms: 1, encoders: 2, divided: 0 });
         let text = metrics.encode(&[]);
         for line in [
             "foldback_build_info{version=\"1.2.3\"} 1",
@@ -621,10 +628,10 @@ mod tests {
     fn gauges_of_several_workers_add_up_and_fall_again() {
         let metrics = Metrics::default();
         let (mut one, mut two) = (metrics.for_worker(), metrics.for_worker());
-        one.flush(Gauges { participants: 5, rooms: 1, encoders: 1 });
-        two.flush(Gauges { participants: 2, rooms: 1, encoders: 1 });
+        one.flush(Gauges { participants: 5, rooms: 1, encoders: 1, divided: 1 });
+        two.flush(Gauges { participants: 2, rooms: 1, encoders: 1, divided: 0 });
         assert!(metrics.encode(&[]).contains("foldback_participants 7\n"));
-        one.flush(Gauges { participants: 0, rooms: 0, encoders: 0 });
+        one.flush(Gauges::default());
         assert!(metrics.encode(&[]).contains("foldback_participants 2\n"));
     }
 

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use foldback_chain::{Chain, ChainBuildError, ChainSpec, Change};
+use foldback_chain::{Chain, ChainBuildError, ChainSpec, Change, StageSpec};
+use foldback_stage::StageFormat;
 
 use crate::participant::ParticipantId;
+use crate::probe::StageTimes;
 
 /// Another chain for a room and everybody in it, built on the control side and applied by
 /// [`Room::change_chain`](crate::Room::change_chain). What it took out is in it afterwards: it is
@@ -16,7 +18,7 @@ pub struct ChainChange {
     /// One for each participant.
     pub(crate) inputs: Vec<Input>,
     /// One for each mix, of which there are no more than participants.
-    pub(crate) outputs: Vec<Change>,
+    pub(crate) outputs: Vec<StagesChange>,
 }
 
 /// The chains whose stages before `mix` a participant has: the room's, or others of its own.
@@ -34,7 +36,39 @@ pub(crate) struct Input {
     pub(crate) id: ParticipantId,
     from: Arc<ChainSpec>,
     pub(crate) chain: Arc<ChainSpec>,
-    pub(crate) change: Option<Change>,
+    pub(crate) stages: Option<StagesChange>,
+}
+
+/// Other stages for one chain.
+pub(crate) struct StagesChange {
+    /// Until it is under way.
+    change: Option<Change>,
+    /// With room for as many as there then are.
+    times: StageTimes,
+}
+
+impl StagesChange {
+    /// `None` if the stages stay as they are. Allocates.
+    fn build(
+        from: &[StageSpec],
+        to: &[StageSpec],
+        format: StageFormat,
+    ) -> Result<Option<Self>, ChainBuildError> {
+        let change = Change::build(from, to, format)?;
+        Ok(change.map(|change| Self { change: Some(change), times: StageTimes::of(to.len()) }))
+    }
+
+    fn suits(&self, chain: &Chain) -> bool {
+        self.change.as_ref().is_none_or(|change| chain.accepts(change))
+    }
+
+    /// Lets a chain that it suits change. Allocates and frees nothing.
+    pub(crate) fn apply(&mut self, chain: &mut Chain, times: &mut StageTimes) {
+        if let Some(change) = self.change.take() {
+            self.change = chain.change(change).err();
+            std::mem::swap(times, &mut self.times);
+        }
+    }
 }
 
 impl ChainChange {
@@ -50,13 +84,13 @@ impl ChainChange {
         to: &Arc<ChainSpec>,
         inputs: &[InputChange],
     ) -> Result<Self, ChainBuildError> {
-        let build = |before, after| Change::build(before, after, to.format);
+        let build = |before, after| StagesChange::build(before, after, to.format);
         let (mut changes, mut outputs) = (Vec::new(), Vec::new());
         for input in inputs {
-            let change = build(&input.from.input, &input.to.input)?;
+            let stages = build(&input.from.input, &input.to.input)?;
             outputs.extend(build(&from.output, &to.output)?);
             let InputChange { id, from, to: chain } = input.clone();
-            changes.push(Input { id, from, chain, change });
+            changes.push(Input { id, from, chain, stages });
         }
         let (from, chain) = (Arc::clone(from), Arc::clone(to));
         Ok(Self { from, chain, inputs: changes, outputs })
@@ -72,8 +106,8 @@ impl ChainChange {
     ) -> bool {
         let accepted = |(id, spec, chain): (ParticipantId, &Arc<ChainSpec>, &Chain)| {
             let input = self.inputs.iter().find(|input| input.id == id);
-            let change = |input: &Input| input.change.as_ref().is_none_or(|it| chain.accepts(it));
-            input.is_some_and(|input| same(&input.from, spec) && change(input))
+            let suits = |input: &Input| input.stages.as_ref().is_none_or(|it| it.suits(chain));
+            input.is_some_and(|input| same(&input.from, spec) && suits(input))
         };
         let enough = self.outputs.is_empty() || self.outputs.len() >= outputs.len();
         let mut changes = self.outputs.iter();
@@ -81,7 +115,7 @@ impl ChainChange {
             && self.chain.format == room.format
             && same(&self.from, room)
             && inputs.all(accepted)
-            && outputs.all(|chain| changes.next().is_none_or(|change| chain.accepts(change)))
+            && outputs.all(|chain| changes.next().is_none_or(|change| change.suits(chain)))
     }
 }
 

@@ -1,15 +1,17 @@
 //! One distinct mix: what it leaves out, its output chain, its encoder.
 
-use foldback_chain::{Chain, Change, Probe};
+use foldback_chain::{Chain, Change, NoProbe};
 use foldback_stage::{AudioBlock, AudioBuffer, BLOCK_SAMPLES, BlockContext, StageFormat};
 
 use crate::MAX_PACKET_SAMPLES_OUT;
+use crate::change::StagesChange;
 use crate::codec::{CodecError, MAX_ENCODED_BYTES, OpusEncoder, OpusSettings};
 use crate::outbox::Outbox;
 use crate::output_class::OutputClass;
 use crate::packets::CaptureTime;
 use crate::participant::{AdmissionError, ParticipantId};
 use crate::planes::{Planes, middle_and_side};
+use crate::probe::{Clock, StageTimes};
 use crate::room::{RoomSpec, buffer};
 
 /// After the last talker the encoder gets silence for so many blocks, beside those that are in the
@@ -74,6 +76,8 @@ pub(crate) struct Mix {
     pub(crate) listeners: usize,
     opus: OpusSettings,
     output: Chain,
+    /// What its stages took in this tick.
+    pub(crate) times: StageTimes,
     encoder: OpusEncoder,
     buffer: AudioBuffer,
     /// Sums before the output chain: of the last packet, and of the one before it.
@@ -106,6 +110,7 @@ impl Mix {
             listeners: 0,
             opus: spec.opus,
             output: Chain::build(&spec.chain.output, format)?,
+            times: StageTimes::of(spec.chain.output.len()),
             encoder: OpusEncoder::new(&spec.opus, format)?,
             buffer: buffer(format),
             dry: [packet(), packet()],
@@ -144,7 +149,8 @@ impl Mix {
     fn follow_last_packets(&mut self) {
         for packet in [1, 0] {
             for block in 0..self.blocks {
-                self.run_chain(packet, block, &mut foldback_chain::NoProbe);
+                self.take_up(packet, block);
+                self.output.process(&mut self.buffer, &mut BlockContext::default(), &mut NoProbe);
             }
         }
     }
@@ -222,18 +228,10 @@ impl Mix {
         }
     }
 
-    /// A block of what was sent last to those who hear this mix; of stereo the mean of both sides.
-    pub(crate) fn far_end(&self, block: usize) -> &[f32] {
-        &self.mean()[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES]
-    }
-
     /// What was sent last; of stereo the mean of both sides.
     pub(crate) fn sent(&self) -> &[f32] {
-        &self.mean()[..self.samples()]
-    }
-
-    fn mean(&self) -> &[f32] {
-        self.stereo.as_deref().map_or(self.sent.first(), |stereo| &stereo.mean)
+        let mean = self.stereo.as_deref().map_or(self.sent.first(), |stereo| &stereo.mean);
+        &mean[..self.samples()]
     }
 
     pub(crate) fn output(&self) -> &Chain {
@@ -241,13 +239,11 @@ impl Mix {
     }
 
     /// Lets other stages take the place of those of the output chain; at once if nothing is heard.
-    #[allow(clippy::result_large_err, reason = "what is refused must be freed elsewhere")]
-    pub(crate) fn change_output(&mut self, change: Change) -> Result<(), Change> {
-        self.output.change(change)?;
+    pub(crate) fn change_output(&mut self, output: &mut StagesChange) {
+        output.apply(&mut self.output, &mut self.times);
         if self.tail == 0 || !self.leads {
             self.output.settle();
         }
-        Ok(())
     }
 
     pub(crate) fn settle_output(&mut self) {
@@ -285,37 +281,45 @@ impl Mix {
         }
     }
 
-    /// Runs the output chain and the encoder over what was filled in. Returns the time the encoder
-    /// took, by the probe's clock.
-    pub(crate) fn render<P: Probe>(&mut self, probe: &mut P) -> u64 {
+    /// Runs the output chain over what was filled in, or lets it rest.
+    pub(crate) fn shape<C: Clock>(&mut self, clock: C) {
         if self.tail == 0 {
             self.output.settle();
             self.silence();
-        } else {
-            self.shape(probe);
+            return;
         }
-        self.encode(probe)
+        for block in 0..self.blocks {
+            self.take_up(0, block);
+            let probe = &mut self.times.by(clock);
+            self.output.process(&mut self.buffer, &mut BlockContext::default(), probe);
+            for (channel, plane) in self.sent.iter_mut().enumerate() {
+                let sent = &mut plane[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES];
+                // The sum of several voices saturates; it never wraps.
+                for (sent, sample) in sent.iter_mut().zip(self.buffer.plane(channel)) {
+                    *sent = sample.clamp(-1.0, 1.0);
+                }
+            }
+        }
+        self.follow_sent();
     }
 
-    /// Encodes what the mix `leader` of the same recipe has rendered. Returns the time it took.
-    pub(crate) fn render_as<P: Probe>(&mut self, leader: &Self, probe: &mut P) -> u64 {
-        self.send_as(leader);
-        self.encode(probe)
+    /// Sends what `other`, a mix of the same recipe, has shaped.
+    pub(crate) fn send_as(&mut self, other: &Self) {
+        self.sent.copy_from(&other.sent);
+        self.follow_sent();
     }
 
-    fn encode<P: Probe>(&mut self, probe: &mut P) -> u64 {
+    /// Encodes what is to be sent.
+    pub(crate) fn encode(&mut self) {
         let samples = self.samples();
         if self.tail == 0 {
-            self.outbox.repeat(samples, self.class.pauses());
-            return 0;
+            return self.outbox.repeat(samples, self.class.pauses());
         }
-        let begun = probe.now_ns();
         let pcm = match &self.stereo {
             Some(stereo) => &stereo.interleaved[..2 * samples],
             None => &self.sent.first()[..samples],
         };
         self.outbox.encode(&mut self.encoder, pcm);
-        probe.now_ns().saturating_sub(begun)
     }
 
     /// Takes over from `other`, the mix that the same listener heard so far: the encoder goes on
@@ -336,37 +340,16 @@ impl Mix {
         self.outbox.continue_from(&other.outbox);
     }
 
-    /// Runs the output chain over the last packet's sum; the result is in `sent`.
-    fn shape<P: Probe>(&mut self, probe: &mut P) {
-        for block in 0..self.blocks {
-            self.run_chain(0, block, probe);
-            for (channel, plane) in self.sent.iter_mut().enumerate() {
-                let sent = &mut plane[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES];
-                // The sum of several voices saturates; it never wraps.
-                for (sent, sample) in sent.iter_mut().zip(self.buffer.plane(channel)) {
-                    *sent = sample.clamp(-1.0, 1.0);
-                }
-            }
-        }
-        self.follow_sent();
-    }
-
-    /// Runs the output chain over a block of a packet's sum; the result is in `buffer`.
-    fn run_chain<P: Probe>(&mut self, packet: usize, block: usize, probe: &mut P) {
+    /// Makes a block of a packet's sum what `buffer` holds.
+    fn take_up(&mut self, packet: usize, block: usize) {
         for (channel, plane) in self.dry[packet].iter().enumerate() {
             let dry = &plane[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES];
             self.buffer.plane_mut(channel).copy_from_slice(dry);
         }
-        self.output.process(&mut self.buffer, &mut BlockContext::default(), probe);
     }
 
     fn silence(&mut self) {
         self.sent.clear();
-        self.follow_sent();
-    }
-
-    fn send_as(&mut self, other: &Self) {
-        self.sent.copy_from(&other.sent);
         self.follow_sent();
     }
 

@@ -1,21 +1,48 @@
 //! The mixes of a room: which of them somebody hears, and which run an output chain.
 
 use foldback_chain::MixSpec;
+use foldback_stage::BLOCK_SAMPLES;
 
+use crate::MAX_PACKET_SAMPLES_OUT;
 use crate::codec::CodecError;
+use crate::fork_join::ForkJoin;
 use crate::mix::{Mix, Quiet, Recipe};
 use crate::output_class::OutputClass;
+use crate::probe::{Clock, RoomProbe};
 use crate::room::RoomSpec;
 
 /// The most mixes that must be distinct where listeners share them: the common one for each class,
 /// and their own for those who talk, and for as many who have just stopped.
 const MOST_SHARED: usize = OutputClass::MOST + 2 * MixSpec::MOST_TALKERS;
 
+/// What a mix sent last to those who hear it, of stereo the mean of both sides.
+pub(crate) struct FarEnd {
+    sound: [f32; MAX_PACKET_SAMPLES_OUT],
+    /// How late its output chain is.
+    pub(crate) delay_samples: usize,
+}
+
+impl FarEnd {
+    const SILENT: Self = Self { sound: [0.0; MAX_PACKET_SAMPLES_OUT], delay_samples: 0 };
+
+    fn follow(&mut self, mix: &Mix) {
+        let sent = mix.sent();
+        self.sound[..sent.len()].copy_from_slice(sent);
+        self.delay_samples = mix.output_delay_samples();
+    }
+
+    pub(crate) fn block(&self, block: usize) -> &[f32] {
+        &self.sound[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES]
+    }
+}
+
 /// A pool of mixes, as many as can be distinct. Those in use are known by a list, so that a tick
 /// costs nothing for the others.
 pub(crate) struct Mixes {
     all: Vec<Mix>,
     in_use: Vec<usize>,
+    /// As many as mixes.
+    far_ends: Vec<FarEnd>,
     quiet: Quiet,
     complexity: u8,
 }
@@ -24,7 +51,8 @@ impl Mixes {
     /// Allocates.
     pub(crate) fn new(spec: &RoomSpec) -> Result<Self, CodecError> {
         let (quiet, complexity) = (Quiet::new(spec)?, spec.opus.complexity);
-        Ok(Self { all: Vec::new(), in_use: Vec::new(), quiet, complexity })
+        let (all, in_use, far_ends) = Default::default();
+        Ok(Self { all, in_use, far_ends, quiet, complexity })
     }
 
     /// How many so many participants need.
@@ -41,6 +69,7 @@ impl Mixes {
     pub(crate) fn push(&mut self, mut mix: Mix) {
         mix.set_complexity(self.complexity);
         self.all.push(mix);
+        self.far_ends.push(FarEnd::SILENT);
         self.in_use.reserve(self.all.len() - self.in_use.len());
     }
 
@@ -56,6 +85,7 @@ impl Mixes {
     pub(crate) fn pop(&mut self) -> (Mix, usize, usize) {
         let free = self.free();
         let mix = self.all.swap_remove(free);
+        self.far_ends.pop();
         let moved = self.all.len();
         for index in self.in_use.iter_mut().filter(|index| **index == moved) {
             *index = free;
@@ -76,6 +106,43 @@ impl Mixes {
         self.all.iter_mut()
     }
 
+    /// What each of them sent last. Copies it, for a mix itself is not to be read by several threads.
+    pub(crate) fn far_ends(&mut self) -> &[FarEnd] {
+        for index in &self.in_use {
+            self.far_ends[*index].follow(&self.all[*index]);
+        }
+        &self.far_ends
+    }
+
+    /// Runs the output chain once for each distinct recipe, and then the encoder once for each class
+    /// of its listeners. Returns the time that the encoders took, in ns.
+    pub(crate) fn render<P: RoomProbe>(&mut self, probe: &mut P, crew: &impl ForkJoin) -> u64 {
+        let clock = probe.clock();
+        crew.for_each(
+            &mut self.all,
+            || (),
+            |(), mix| {
+                if mix.leads {
+                    mix.shape(clock);
+                }
+            },
+        );
+        self.for_each_led(Mix::send_as);
+        let begun = clock.now_ns();
+        crew.for_each(
+            &mut self.all,
+            || (),
+            |(), mix| {
+                if mix.recipe.is_some() {
+                    mix.encode();
+                }
+            },
+        );
+        let encode_ns = clock.now_ns().saturating_sub(begun);
+        self.for_each_in_use(|mix| mix.times.tell(None, probe));
+        encode_ns
+    }
+
     /// Calls `act` on each that somebody hears.
     pub(crate) fn for_each_in_use(&mut self, mut act: impl FnMut(&mut Mix)) {
         for index in &self.in_use {
@@ -85,7 +152,7 @@ impl Mixes {
 
     /// Calls `act` on each that somebody hears and that leaves the output chain to another, with
     /// that other one.
-    pub(crate) fn for_each_led(&mut self, mut act: impl FnMut(&mut Mix, &Mix)) {
+    fn for_each_led(&mut self, mut act: impl FnMut(&mut Mix, &Mix)) {
         for index in &self.in_use {
             let mix = &self.all[*index];
             let leader = mix.recipe.filter(|_| !mix.leads).and_then(|r| self.leader_of(r));

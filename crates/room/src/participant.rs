@@ -2,16 +2,19 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use foldback_chain::{Chain, ChainBuildError, ChainSpec};
-use foldback_stage::{AudioBuffer, BLOCK_SAMPLES};
+use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext};
 
 use crate::MAX_PACKET_SAMPLES_OUT;
 use crate::codec::CodecError;
 use crate::mix::Mix;
+use crate::mixes::FarEnd;
 use crate::output_class::Downlink;
 use crate::planes::Planes;
-use crate::receiver::{Receiver, ReceiverStats};
+use crate::probe::{Clock, StageTimes};
+use crate::receiver::{Pulled, Receiver, ReceiverStats};
 use crate::room::RoomSpec;
 use crate::talkers::Activity;
 
@@ -31,6 +34,7 @@ pub struct Admission {
     pub(crate) chain: Arc<ChainSpec>,
     pub(crate) receiver: Receiver,
     pub(crate) input: Chain,
+    pub(crate) times: StageTimes,
     pub(crate) audio: Planes,
     pub(crate) mix: Mix,
 }
@@ -46,6 +50,7 @@ impl Admission {
             chain: Arc::clone(&spec.chain),
             receiver: Receiver::with(spec.latency, spec.chain.format, spec.economies)?,
             input: Chain::build(&spec.chain.input, spec.chain.format)?,
+            times: StageTimes::of(spec.chain.input.len()),
             audio: Planes::new(spec.chain.format, MAX_PACKET_SAMPLES_OUT),
             mix: Mix::new(spec)?,
         })
@@ -141,12 +146,25 @@ impl Departed {
     }
 }
 
+/// What all participants are listened to with in one tick.
+pub(crate) struct Listening<'a, C> {
+    pub(crate) now: Instant,
+    /// Blocks in a packet out.
+    pub(crate) blocks: usize,
+    pub(crate) skips_silence: bool,
+    /// What each mix sent last.
+    pub(crate) far_ends: &'a [FarEnd],
+    pub(crate) clock: C,
+}
+
 pub(crate) struct Participant {
     pub(crate) id: ParticipantId,
     pub(crate) receiver: Receiver,
     /// Whose stages before `mix` it has.
     pub(crate) chain: Arc<ChainSpec>,
     pub(crate) input: Chain,
+    /// What its stages took in this tick.
+    pub(crate) times: StageTimes,
     /// What this participant gives to the mix, faded in and out: as much as a packet out holds.
     pub(crate) audio: Planes,
     /// Which blocks of `audio` are zero: those of the idle are not written again and again.
@@ -154,9 +172,9 @@ pub(crate) struct Participant {
     pub(crate) activity: Activity,
     pub(crate) muted: bool,
     /// Samples of what was said that the input chain still holds.
-    pub(crate) held_back: usize,
+    held_back: usize,
     /// The mute has been carried out: faded, not cut.
-    pub(crate) silenced: bool,
+    silenced: bool,
     /// Chosen for the mix.
     pub(crate) in_mix: bool,
     /// Any of `audio` is in this packet's mix (it may just be fading out).
@@ -175,6 +193,7 @@ impl Participant {
         receiver: Receiver,
         chain: Arc<ChainSpec>,
         input: Chain,
+        times: StageTimes,
         audio: Planes,
         hears: usize,
     ) -> Self {
@@ -183,6 +202,7 @@ impl Participant {
             receiver,
             chain,
             input,
+            times,
             audio,
             blank: [true; _],
             activity: Activity::silent(),
@@ -197,8 +217,41 @@ impl Participant {
         }
     }
 
+    /// Pulls one packet's worth through the input chain. Depends on nobody else.
+    pub(crate) fn listen<C: Clock>(&mut self, cx: &Listening<'_, C>, sound: &mut AudioBuffer) {
+        let far_end = &cx.far_ends[self.hears];
+        self.receiver.set_heard(!cx.skips_silence || self.in_mix || self.activity.is_talking());
+        for block in 0..cx.blocks {
+            let pulled = self.receiver.pull(cx.now, sound);
+            let mut cx_of_block = BlockContext {
+                far_end: Some(far_end.block(block)),
+                timeline: self.receiver.timeline(),
+                voice_probability: None,
+            };
+            let silent = pulled == Pulled::Idle || (self.muted && self.silenced);
+            self.follow_mute(sound);
+            if silent && self.held_back == 0 && cx.skips_silence {
+                self.input.idle(&mut cx_of_block);
+                self.activity.block(None);
+                self.blank(block);
+                continue;
+            }
+            // What the chain holds back when the participant falls silent is still played: it
+            // belongs to what was said before, not to what will be said after.
+            if silent {
+                sound.clear();
+                self.held_back = self.held_back.saturating_sub(BLOCK_SAMPLES);
+            } else {
+                self.held_back = self.input.delay_samples();
+            }
+            self.input.process(sound, &mut cx_of_block, &mut self.times.by(cx.clock));
+            self.activity.block(Some(sound.rms()));
+            self.give(block, sound);
+        }
+    }
+
     /// Gives the mix a block of sound.
-    pub(crate) fn give(&mut self, block: usize, sound: &AudioBuffer) {
+    fn give(&mut self, block: usize, sound: &AudioBuffer) {
         for (channel, plane) in self.audio.iter_mut().enumerate() {
             plane[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES].copy_from_slice(sound.plane(channel));
         }
@@ -206,7 +259,7 @@ impl Participant {
     }
 
     /// Gives the mix a block of silence.
-    pub(crate) fn blank(&mut self, block: usize) {
+    fn blank(&mut self, block: usize) {
         if !std::mem::replace(&mut self.blank[block], true) {
             self.audio.clear_part(block * BLOCK_SAMPLES..(block + 1) * BLOCK_SAMPLES);
         }
@@ -214,7 +267,7 @@ impl Participant {
 
     /// Carries a mute or unmute out on a block of the microphone: faded over its length, before the
     /// chain, whose delay would take the fade apart from the sound.
-    pub(crate) fn follow_mute(&mut self, microphone: &mut AudioBuffer) {
+    fn follow_mute(&mut self, microphone: &mut AudioBuffer) {
         if !self.silenced && !self.muted {
             return;
         }

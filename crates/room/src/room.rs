@@ -4,21 +4,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use foldback_chain::{ChainSpec, Change, NoProbe};
-use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext, SAMPLE_RATE_HZ, StageFormat};
+use foldback_chain::{ChainSpec, Change};
+use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, SAMPLE_RATE_HZ, StageFormat};
 
 use crate::bus::Buses;
 use crate::change::ChainChange;
 use crate::codec::{CodecError, OpusSettings};
 use crate::delay::LatencyProfile;
+use crate::fork_join::ForkJoin;
 use crate::mix::{Contributor, MAX_CONTRIBUTORS, Mix, Recipe};
 use crate::mixes::Mixes;
 use crate::output_class::{Downlink, OutputClass};
 use crate::packets::{CaptureTime, EncodedFrame};
-use crate::participant::{Admission, Departed, Participant, ParticipantId, Spare};
-use crate::probe::RoomProbe;
+use crate::participant::{Admission, Departed, Listening, Participant, ParticipantId, Spare};
+use crate::probe::{Clock, NoClock, RoomProbe};
 use crate::readings::ChainReadings;
-use crate::receiver::{Pulled, Receiver};
+use crate::receiver::Receiver;
 use crate::shedding::{MAJOR_TALKERS, Shedding};
 use crate::talkers::{SILENCE_DBFS, Talkers};
 
@@ -140,7 +141,6 @@ pub struct Room {
     buses: Buses,
     /// When the last tick was.
     now: Option<Instant>,
-    block: AudioBuffer,
     played: Vec<PlayedPacket>,
     /// Who is in the mix, the loudest first.
     heard: Vec<(Contributor, Option<CaptureTime>)>,
@@ -159,7 +159,6 @@ impl Room {
         Ok(Self {
             mixes: Mixes::new(&spec)?,
             buses: Buses::new(spec.chain.format),
-            block: buffer(spec.chain.format),
             spec,
             participants: Vec::new(),
             places: HashMap::new(),
@@ -189,7 +188,7 @@ impl Room {
     /// If `id` is in the room already (a bug of the caller).
     pub fn join(&mut self, id: ParticipantId, admission: Admission) -> Option<Spare> {
         assert!(self.find(id).is_none(), "participant {id} is in the room already");
-        let Admission { chain, receiver, input, audio, mix } = admission;
+        let Admission { chain, receiver, input, times, audio, mix } = admission;
         let needed = Mixes::needed(&self.spec, self.participants.len() + 1);
         let spare = if self.mixes.len() < needed {
             self.mixes.push(mix);
@@ -201,7 +200,8 @@ impl Room {
         self.free_a_mix(None, recipe, class);
         let hears = self.mixes.admit(recipe, class);
         self.places.insert(id, self.participants.len());
-        self.participants.push(Participant::new(id, receiver, chain, input, audio, hears));
+        let participant = Participant::new(id, receiver, chain, input, times, audio, hears);
+        self.participants.push(participant);
         self.voices.reserve(self.participants.len());
         spare
     }
@@ -303,15 +303,13 @@ impl Room {
             let Some(input) = change.inputs.iter_mut().find(|input| input.id == p.id) else {
                 continue;
             };
-            if let Some(change) = input.change.take() {
-                let _ = p.input.change(change);
+            if let Some(stages) = &mut input.stages {
+                stages.apply(&mut p.input, &mut p.times);
             }
             std::mem::swap(&mut p.chain, &mut input.chain);
         }
-        for mix in self.mixes.iter_mut() {
-            if let Some(output) = change.outputs.pop() {
-                let _ = mix.change_output(output);
-            }
+        for (mix, stages) in self.mixes.iter_mut().zip(&mut change.outputs) {
+            mix.change_output(stages);
         }
         std::mem::swap(&mut self.spec.chain, &mut change.chain);
         self.limit_talkers();
@@ -347,9 +345,9 @@ impl Room {
     /// [`Self::packets`]. `now` is when the tick was due, not when it came to run: receivers
     /// measure how long packets may take against an even clock.
     ///
-    /// Never allocates, locks, logs, blocks or panics. `probe` is told the time of each stage,
-    /// by its number before or after `mix`.
-    pub fn tick<P: RoomProbe>(&mut self, now: Instant, probe: &mut P) {
+    /// Never allocates, locks, logs, blocks or panics, as far as `crew` does not, who does the work.
+    /// `probe` is told the time of each stage, by its number before or after `mix`.
+    pub fn tick<P: RoomProbe>(&mut self, now: Instant, probe: &mut P, crew: &impl ForkJoin) {
         self.ticks += 1;
         self.now = Some(now);
         // All blocks of a packet are pulled when it closes: what comes in until then is in it.
@@ -357,10 +355,7 @@ impl Room {
         if !self.packet_ready {
             return;
         }
-        self.played.clear();
-        for index in 0..self.participants.len() {
-            self.listen_to(index, now, probe);
-        }
+        self.listen(now, probe, crew);
         self.choose_talkers();
         self.rest_optional();
         let contributing = self.participants.iter().enumerate().filter(|(_, p)| p.contributes);
@@ -371,7 +366,7 @@ impl Room {
         }
         self.sum();
         self.name_contributors();
-        self.render(probe);
+        self.encode_ns = self.mixes.render(probe, crew);
     }
 
     /// Lets `ticks` ticks pass unplayed, when the caller was held up for too long: the time in
@@ -467,54 +462,43 @@ impl Room {
         inputs.chain(outputs).filter(ChainReadings::is_settled)
     }
 
-    /// Pulls one packet's worth of a participant through its input chain.
-    fn listen_to<P: RoomProbe>(&mut self, index: usize, now: Instant, probe: &mut P) {
-        let blocks = self.blocks();
-        let p = &mut self.participants[index];
-        let heard = self.mixes.get(p.hears);
-        let skips_silence = self.spec.economies.skip_silence;
-        p.receiver.set_heard(!skips_silence || p.in_mix || p.activity.is_talking());
-        for block in 0..blocks {
-            let pulled = p.receiver.pull(now, &mut self.block);
-            let mut cx = BlockContext {
-                far_end: Some(heard.far_end(block)),
-                timeline: p.receiver.timeline(),
-                voice_probability: None,
-            };
-            let silent = pulled == Pulled::Idle || (p.muted && p.silenced);
-            p.follow_mute(&mut self.block);
-            if silent && p.held_back == 0 && skips_silence {
-                p.input.idle(&mut cx);
-                p.activity.block(None);
-                p.blank(block);
-                continue;
-            }
-            // What the chain holds back when the participant falls silent is still played: it
-            // belongs to what was said before, not to what will be said after.
-            if silent {
-                self.block.clear();
-                p.held_back = p.held_back.saturating_sub(BLOCK_SAMPLES);
-            } else {
-                p.held_back = p.input.delay_samples();
-            }
-            probe.turn_to(Some(p.id));
-            p.input.process(&mut self.block, &mut cx, probe);
-            p.activity.block(Some(self.block.rms()));
-            p.give(block, &self.block);
-        }
-        let delay = (p.input.delay_samples() + heard.output_delay_samples()) as u64;
-        let chain_delay = Duration::from_nanos(delay * 1_000_000_000 / u64::from(SAMPLE_RATE_HZ));
-        while let Some(arrival) = p.receiver.next_played(now, delay) {
-            if p.activity.is_talking() && self.played.len() < MAX_PLAYED {
-                self.played.push(PlayedPacket { arrival, chain_delay });
+    /// Pulls one packet's worth of each participant through its input chain.
+    fn listen<P: RoomProbe>(&mut self, now: Instant, probe: &mut P, crew: &impl ForkJoin) {
+        let format = self.spec.chain.format;
+        let (participants, listening) = self.listening(now, probe.clock());
+        let pull = |block: &mut AudioBuffer, p: &mut Participant| p.listen(&listening, block);
+        crew.for_each(participants, || buffer(format), pull);
+        self.played.clear();
+        for p in &mut self.participants {
+            p.times.tell(Some(p.id), probe);
+            let delay = p.input.delay_samples() + self.mixes.get(p.hears).output_delay_samples();
+            let ns = delay as u64 * 1_000_000_000 / u64::from(SAMPLE_RATE_HZ);
+            let chain_delay = Duration::from_nanos(ns);
+            while let Some(arrival) = p.receiver.next_played(now, delay as u64) {
+                if p.activity.is_talking() && self.played.len() < MAX_PLAYED {
+                    self.played.push(PlayedPacket { arrival, chain_delay });
+                }
             }
         }
     }
 
+    /// Everybody, and what they are listened to with.
+    fn listening<C: Clock>(
+        &mut self,
+        now: Instant,
+        clock: C,
+    ) -> (&mut [Participant], Listening<'_, C>) {
+        let blocks = self.blocks();
+        let skips_silence = self.spec.economies.skip_silence;
+        let far_ends = self.mixes.far_ends();
+        (&mut self.participants, Listening { now, blocks, skips_silence, far_ends, clock })
+    }
+
     fn fade_out(&mut self, index: usize) {
         let Some(now) = self.now.filter(|_| self.participants[index].in_mix) else { return };
-        self.listen_to(index, now, &mut NoProbe);
-        let samples = self.packet_samples();
+        let (format, samples) = (self.spec.chain.format, self.packet_samples());
+        let (participants, listening) = self.listening(now, NoClock);
+        participants[index].listen(&listening, &mut buffer(format));
         let p = &mut self.participants[index];
         p.follow_choice(false, samples);
         self.buses.part_with(&p.audio, samples);
@@ -610,20 +594,6 @@ impl Room {
                 });
             }
         });
-    }
-
-    /// Runs the output chain once for each distinct recipe, and the encoder once for each class of
-    /// its listeners.
-    fn render<P: RoomProbe>(&mut self, probe: &mut P) {
-        probe.turn_to(None);
-        let mut encode_ns = 0;
-        self.mixes.for_each_in_use(|mix| {
-            if mix.leads {
-                encode_ns += mix.render(probe);
-            }
-        });
-        self.mixes.for_each_led(|mix, leader| encode_ns += mix.render_as(leader, probe));
-        self.encode_ns = encode_ns;
     }
 
     /// Notes in each mix who is heard in it.

@@ -9,7 +9,7 @@ use audiopus::{Application, Channels, SampleRate};
 use foldback_chain::{ChainSpec, MixSpec, NoProbe};
 use foldback_room::{
     Admission, Economies, EncodedFrame, LatencyProfile, OpusSettings, ParticipantId, Room,
-    RoomSpec, TICK,
+    RoomSpec, Sequential, TICK,
 };
 use foldback_stage::StageFormat;
 
@@ -71,7 +71,7 @@ impl Bench {
         self.sent += 1;
         for _ in 0..2 {
             self.now += TICK;
-            self.room.tick(self.now, &mut NoProbe);
+            self.room.tick(self.now, &mut NoProbe, &Sequential);
         }
         let packet = self.room.packets().find(|packet| packet.to == LISTENER);
         packet.expect("a packet for each listener").copy.is_some()

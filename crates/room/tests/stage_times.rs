@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use audiopus::coder::Encoder;
 use audiopus::{Application, Channels, SampleRate};
-use foldback_chain::{ChainSpec, MixSpec, Probe, StageSpec};
+use foldback_chain::{ChainSpec, MixSpec, StageSpec};
 use foldback_room::{
-    Admission, Economies, EncodedFrame, LatencyProfile, OpusSettings, ParticipantId, Room,
-    RoomProbe, RoomSpec, TICK,
+    Admission, Economies, EncodedFrame, LatencyProfile, NoClock, OpusSettings, ParticipantId, Room,
+    RoomProbe, RoomSpec, Sequential, StageTime, TICK,
 };
 use foldback_stage::{AudioBlock, BlockContext, Stage, StageFormat, StageKind};
 
@@ -26,23 +26,18 @@ static NOTHING: StageKind =
 /// Which stages of which side were timed.
 #[derive(Default)]
 struct Told {
-    side: Option<ParticipantId>,
     stages: BTreeSet<(Option<ParticipantId>, usize)>,
 }
 
-impl Probe for Told {
-    fn now_ns(&mut self) -> u64 {
-        0
-    }
-
-    fn stage_took(&mut self, stage: usize, _ns: u64) {
-        self.stages.insert((self.side, stage));
-    }
-}
-
 impl RoomProbe for Told {
-    fn turn_to(&mut self, side: Option<ParticipantId>) {
-        self.side = side;
+    type Clock = NoClock;
+
+    fn clock(&self) -> NoClock {
+        NoClock
+    }
+
+    fn stages_took(&mut self, side: Option<ParticipantId>, took: &[StageTime]) {
+        self.stages.extend(took.iter().map(|time| (side, time.stage)));
     }
 }
 
@@ -87,7 +82,7 @@ fn each_stage_is_told_of_whose_chain_it_is() {
         }
         for _ in 0..2 {
             now += TICK;
-            room.tick(now, &mut told);
+            room.tick(now, &mut told, &Sequential);
         }
     }
     let sides = [(None, 0), (Some(ann), 0), (Some(ann), 1), (Some(ann), 2), (Some(bob), 0)];

@@ -313,6 +313,7 @@ mod tests {
         let worker = WorkerConfig {
             index: 0,
             max_load: 0.0,
+            threads: 1,
             socket,
             metrics: metrics.for_worker(),
             events,

@@ -91,6 +91,10 @@ fn start_workers(
         0 => cores.min(ServerConfig::MAX_WORKERS),
         count => count,
     };
+    let threads = match config.server.threads_per_room {
+        0 => cores.min(ServerConfig::MOST_THREADS_UNASKED),
+        threads => threads,
+    };
     let own = addresses::own();
     let max_load = f32::from(config.server.max_load_percent) / 100.0;
     let start = |index: usize| {
@@ -111,6 +115,7 @@ fn start_workers(
         let config = WorkerConfig {
             index,
             max_load,
+            threads,
             socket,
             metrics,
             events: events.clone(),

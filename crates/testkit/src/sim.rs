@@ -17,7 +17,7 @@ use foldback_chain::{ChainSpec, NoProbe};
 use foldback_peer::{Closed, EchoStrings, NetworkReport, Peer, PeerOptions, ReceivedFrame, Sink};
 use foldback_room::{
     Admission, ChainChange, Economies, InputChange, LatencyProfile, OpusSettings, ParticipantId,
-    Room, RoomSpec, Shedding, TICK,
+    Room, RoomSpec, Sequential, Shedding, TICK,
 };
 use foldback_stage::BLOCK_SAMPLES;
 use foldback_worker::{Fanout, encoded};
@@ -212,7 +212,7 @@ impl SimConference {
         }
         let now = self.clock.advance_to(tick_at);
         self.ticks += 1;
-        no_alloc(|| self.room.tick(now, &mut NoProbe));
+        no_alloc(|| self.room.tick(now, &mut NoProbe, &Sequential));
         self.send_packets(now);
         self.pass_timeouts(now);
         for (id, lost) in self.losses.drain(..) {

@@ -9,7 +9,7 @@ use audiopus::coder::{Decoder, Encoder};
 use audiopus::packet::Packet;
 use audiopus::{Application, Bitrate, Channels, MutSignals, SampleRate};
 use foldback_chain::NoProbe;
-use foldback_room::{Admission, EncodedFrame, ParticipantId, Room, RoomSpec, TICK};
+use foldback_room::{Admission, EncodedFrame, ParticipantId, Room, RoomSpec, Sequential, TICK};
 
 use crate::alloc::no_alloc;
 use crate::clock::SimClock;
@@ -117,7 +117,7 @@ impl Studio {
         let mut sent: BTreeMap<ParticipantId, (Vec<u8>, bool)> = BTreeMap::new();
         for _ in 0..2 {
             let now = self.clock.advance(TICK);
-            no_alloc(|| self.room.tick(now, &mut NoProbe));
+            no_alloc(|| self.room.tick(now, &mut NoProbe, &Sequential));
             let packets = self.room.packets();
             sent.extend(
                 packets.map(|packet| (packet.to, (packet.payload.to_vec(), packet.marker))),

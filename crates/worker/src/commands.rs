@@ -47,7 +47,7 @@ impl Worker {
         room.shed(self.load.level());
         let chain = &room.spec().chain;
         let output = resolve(&mut self.metrics, chain, &chain.output);
-        self.rooms.insert(key, OpenRoom { room, output, faults: 0, silence_told: false });
+        self.rooms.insert(key, OpenRoom::new(room, output));
     }
 
     fn change_chain(&mut self, key: RoomKey, change: ChainChange) {

@@ -12,6 +12,7 @@
 mod batch;
 mod commands;
 mod control;
+mod crew;
 mod demux;
 mod figures;
 mod frames;
@@ -30,6 +31,7 @@ pub use control::{
     Command, Event, Figures, Join, LeaveReason, Load, ParticipantStats, QueueFull, Readings,
     Remains, RoomKey, WorkerHandle,
 };
+pub use crew::Crew;
 pub use frames::{Fanout, encoded};
 pub use media::{WorkerConfig, spawn};
 pub use outbox::Outbox;

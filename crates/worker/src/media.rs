@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use foldback_chain::Probe;
 use foldback_metrics::{ChainHandle, Gauges, WorkerMetrics};
 use foldback_peer::Peer;
-use foldback_room::{ParticipantId, Room, RoomProbe, TICK};
+use foldback_room::{Clock, ParticipantId, Room, RoomProbe, Sequential, StageTime, TICK};
 use tokio::sync::mpsc::Sender;
 
 use crate::control::{Command, Event, LeaveReason, RoomKey, WorkerHandle};
+use crate::crew::{Crew, Division};
 use crate::demux::Demux;
 use crate::figures::Reports;
 use crate::frames::Fanout;
@@ -36,6 +36,8 @@ pub struct WorkerConfig {
     pub index: usize,
     /// The share of its time that it may be busy before it sheds load; 0 never sheds.
     pub max_load: f32,
+    /// Threads, its own included, that it may divide a large room among, 1 or more.
+    pub threads: usize,
     /// Its socket.
     pub socket: MediaSocket,
     /// Where it records.
@@ -82,6 +84,8 @@ pub(crate) struct Worker {
     /// Departures that did not fit into the queue.
     pub(crate) unsent: VecDeque<Event>,
     pub(crate) load: LoadControl,
+    /// For rooms that are divided.
+    crew: Crew,
     pub(crate) index: usize,
     pub(crate) ticks: u64,
     pub(crate) shutdown: bool,
@@ -94,9 +98,16 @@ pub(crate) struct OpenRoom {
     pub(crate) faults: u64,
     /// The levels told last were none: everybody is silent.
     pub(crate) silence_told: bool,
+    /// Whether it takes more than one thread.
+    pub(crate) division: Division,
 }
 
 impl OpenRoom {
+    pub(crate) fn new(room: Box<Room>, output: ChainHandle) -> Self {
+        let division = Division::default();
+        Self { room, output, faults: 0, silence_told: false, division }
+    }
+
     pub(crate) fn count_faults(&mut self, metrics: &mut WorkerMetrics) {
         let faults = self.room.faults();
         metrics.count().stage_faults += faults.saturating_sub(self.faults);
@@ -122,6 +133,7 @@ impl Worker {
             reports: Reports::default(),
             unsent: VecDeque::new(),
             load: LoadControl::new(config.max_load),
+            crew: Crew::new(config.index, config.threads),
             index: config.index,
             ticks: 0,
             shutdown: false,
@@ -168,15 +180,18 @@ impl Worker {
     pub(crate) fn tick(&mut self, deadline: Instant) {
         let begun = Instant::now();
         self.ticks += 1;
+        let epoch = Epoch(begun);
+        let mut before = begun;
         for open in self.rooms.values_mut() {
-            let mut probe = StageProbe {
-                epoch: begun,
-                metrics: &mut self.metrics,
-                members: &self.members,
-                output: open.output,
-                side: open.output,
-            };
-            open.room.tick(deadline, &mut probe);
+            let (metrics, members) = (&mut self.metrics, &self.members);
+            let mut probe = StageProbe { epoch, metrics, members, output: open.output };
+            match open.division.is_needed() {
+                true => open.room.tick(deadline, &mut probe, &self.crew),
+                false => open.room.tick(deadline, &mut probe, &Sequential),
+            }
+            let after = Instant::now();
+            open.division.follow(after - before, self.crew.threads());
+            before = after;
         }
         self.send_packets(deadline, begun);
         let now = Instant::now();
@@ -200,29 +215,36 @@ impl Worker {
 }
 
 struct StageProbe<'a> {
-    epoch: Instant,
+    epoch: Epoch,
     metrics: &'a mut WorkerMetrics,
     members: &'a HashMap<ParticipantId, Member>,
     /// The room's stages after `mix`.
     output: ChainHandle,
-    /// The stages that are told of now.
-    side: ChainHandle,
-}
-
-impl Probe for StageProbe<'_> {
-    fn now_ns(&mut self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    fn stage_took(&mut self, stage: usize, ns: u64) {
-        self.metrics.stage_took(self.side, stage, ns);
-    }
 }
 
 impl RoomProbe for StageProbe<'_> {
-    fn turn_to(&mut self, side: Option<ParticipantId>) {
+    type Clock = Epoch;
+
+    fn clock(&self) -> Epoch {
+        self.epoch
+    }
+
+    fn stages_took(&mut self, side: Option<ParticipantId>, took: &[StageTime]) {
         let member = side.and_then(|id| self.members.get(&id));
-        self.side = member.map_or(self.output, |member| member.input);
+        let chain = member.map_or(self.output, |member| member.input);
+        for time in took {
+            self.metrics.stage_took(chain, time.stage, time.ns);
+        }
+    }
+}
+
+/// When a tick began, from which stages are timed.
+#[derive(Clone, Copy)]
+struct Epoch(Instant);
+
+impl Clock for Epoch {
+    fn now_ns(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

@@ -90,8 +90,15 @@ impl Bench {
         let (sender, events) = mpsc::channel(64);
         let metrics = Metrics::default().for_worker();
         let on_start = || {};
-        let config =
-            WorkerConfig { index: 0, max_load: 0.0, socket, metrics, events: sender, on_start };
+        let config = WorkerConfig {
+            index: 0,
+            max_load: 0.0,
+            threads: 1,
+            socket,
+            metrics,
+            events: sender,
+            on_start,
+        };
         let mut bench = Self {
             worker: Worker::new(config, queue),
             commands,

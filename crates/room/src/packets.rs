@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 /// The most packets that wait: 10 s even of 10 ms packets, longer than any stall that a session
 /// survives, after which all of it may come at once.
 pub(crate) const MOST_PACKETS: usize = 1024;
-/// Packets that there is room for at first: over a second of those of 10 ms. Who never stalls for
+/// Packets that there is room for at first: over a second of those of 20 ms. Who never stalls for
 /// longer needs no more.
-const FIRST_SLOTS: usize = 128;
+const FIRST_SLOTS: usize = 64;
 
 /// One Opus packet from the network, as it came: unordered, maybe twice.
 #[derive(Clone, Debug)]

@@ -85,7 +85,7 @@ enum State {
 }
 
 impl Receiver {
-    /// An empty receiver for a mono room. Allocates about 110 KiB, its decoder and resampler included.
+    /// An empty receiver for a mono room. Allocates about 105 KiB, its decoder and resampler included.
     ///
     /// # Errors
     /// When libopus refuses to make a decoder (out of memory).

@@ -43,7 +43,7 @@ impl Conference {
             };
             let (peer, answer) = Peer::accept(&offer, &options, echo, Instant::now())?;
             let admission = Admission::build(&spec)?;
-            Ok((answer, Built { peer, admission, spec }))
+            Ok((answer, Box::new(Built { peer, admission, spec })))
         };
         let built = tokio::task::spawn_blocking(build).await;
         let result = match built {
@@ -64,21 +64,29 @@ impl Conference {
     }
 
     /// Gives a built participant to its worker, if the person has not left meanwhile.
-    async fn hand_over(&self, id: ParticipantId, built: Built) -> Result<(), ErrorMessage> {
+    async fn hand_over(
+        &self,
+        id: ParticipantId,
+        mut built: Box<Built>,
+    ) -> Result<(), ErrorMessage> {
         let turn = Arc::clone(&self.state().room_of(id)?.1.turn);
         let _turn = turn.lock().await;
-        let Built { peer, mut admission, spec } = built;
         let chain = Arc::clone(self.state().room_of(id)?.1.chains.chain_of(id));
-        if chain != spec.chain {
+        if chain != built.spec.chain {
             // The room was given another chain meanwhile.
             let spec = self.spec(chain);
-            let built = tokio::task::spawn_blocking(move || Admission::build(&spec)).await;
-            let built = built.map_err(|error| could_not_be_built(id, &error))?;
-            admission = built.map_err(|error| could_not_be_built(id, &error))?;
+            let rebuild = move || -> Result<_, foldback_room::AdmissionError> {
+                built.admission = Admission::build(&spec)?;
+                Ok(built)
+            };
+            let rebuilt = tokio::task::spawn_blocking(rebuild).await;
+            let rebuilt = rebuilt.map_err(|error| could_not_be_built(id, &error))?;
+            built = rebuilt.map_err(|error| could_not_be_built(id, &error))?;
         }
         let mut state = self.state();
         let (_, room) = state.room_of(id)?;
         let muted = room.people.get(&id).is_some_and(|member| member.person.muted);
+        let Built { peer, admission, .. } = *built;
         let join = Join { room: room.key, id, peer, admission, muted };
         self.command(room.worker, Command::Join(Box::new(join)))
     }
@@ -89,7 +97,8 @@ fn could_not_be_built(id: ParticipantId, error: &dyn std::error::Error) -> Error
     ErrorMessage::internal()
 }
 
-/// What a participant comes into a room with.
+/// What a participant comes into a room with: boxed, since what a socket's task holds at one time it
+/// takes room for all the time.
 struct Built {
     peer: Peer,
     admission: Admission,

@@ -230,3 +230,19 @@ async fn send(socket: &mut WebSocket, text: Utf8Bytes) -> bool {
     let sent = tokio::time::timeout(SEND_TIMEOUT, socket.send(Message::Text(text))).await;
     matches!(sent, Ok(Ok(())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_takes_little_memory_between_messages() {
+        let bytes = bytes_of(Session::run);
+        assert!(bytes <= 4096, "{bytes} bytes");
+    }
+
+    /// A task takes room for all that it ever holds at one time, for as long as it lasts.
+    fn bytes_of<'a, F>(_: fn(&'a mut Session, WebSocket, Receiver<Utf8Bytes>) -> F) -> usize {
+        size_of::<F>()
+    }
+}

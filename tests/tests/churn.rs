@@ -11,7 +11,7 @@ use foldback_chain::{ChainSpec, NoProbe};
 use foldback_config::Config;
 use foldback_room::{
     Admission, ChainChange, Economies, EncodedFrame, InputChange, LatencyProfile, OpusSettings,
-    ParticipantId, Room, RoomSpec, Shedding, TICK,
+    ParticipantId, Room, RoomSpec, Sequential, Shedding, TICK,
 };
 use foldback_testkit::signal::speech_like;
 
@@ -263,7 +263,7 @@ impl Churn {
         for _ in 0..2 {
             self.now += TICK;
             let before = of_this_thread();
-            self.room.tick(self.now, &mut NoProbe);
+            self.room.tick(self.now, &mut NoProbe, &Sequential);
             self.allocations_in_ticks += of_this_thread() - before;
         }
         self.most_encoders = self.most_encoders.max(self.room.encoders_at_work());

@@ -70,30 +70,30 @@ export class ConnectionPanel {
     this.#showLost();
     const measures = { rttMs: network.rttMs, ...watch.shares };
     const rated = quality(measures);
-    if (rated) this.#listener.rated(rated, describeQuality(rated, measures));
+    if (rated) this.#listener.rated(rated, describeQuality(rated, measures, "you"));
   }
 
   #showLost(): void {
-    const { lostToYou = UNKNOWN, lostToServer = UNKNOWN } = this.#watch?.counts ?? {};
-    setText(this.#lost, `${lostToYou} · ${lostToServer}`);
+    const { lostComing = UNKNOWN, lostGoing = UNKNOWN } = this.#watch?.counts ?? {};
+    setText(this.#lost, `${lostComing} · ${lostGoing}`);
   }
 }
 
 /** What was counted of one connection. */
 class Watch {
   readonly network = new NetworkWatch();
-  readonly counts: { lostToYou?: number; lostToServer?: number } = {};
-  readonly shares: { lostToYou: number | null; lostToServer: number | null } = { lostToYou: null, lostToServer: null };
+  readonly counts: { lostComing?: number; lostGoing?: number } = {};
+  readonly shares: { lostComing: number | null; lostGoing: number | null } = { lostComing: null, lostGoing: null };
   readonly #toYou = new LossWindow(RATED_S);
   readonly #toServer = new LossWindow(RATED_S);
 
   heardByBrowser(lost: number, received: number): void {
-    this.counts.lostToYou = lost;
-    this.shares.lostToYou = this.#toYou.take(lost, received);
+    this.counts.lostComing = lost;
+    this.shares.lostComing = this.#toYou.take(lost, received);
   }
 
   heardByServer(lost: number, received: number): void {
-    this.counts.lostToServer = lost;
-    this.shares.lostToServer = this.#toServer.take(lost, received);
+    this.counts.lostGoing = lost;
+    this.shares.lostGoing = this.#toServer.take(lost, received);
   }
 }

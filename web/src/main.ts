@@ -99,7 +99,7 @@ async function join(room: string, name: string): Promise<void> {
         connected: () => say("You are in the room, and audio flows.", "good"),
         notice: (words) => say(words, "bad"),
         waiting(words) {
-          roomView.waiting(true);
+          roomView.wait();
           say(words, "bad");
         },
         ended: (words) => showJoinForm(words),

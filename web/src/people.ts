@@ -2,6 +2,7 @@
 
 import { SILENCE_DBFS } from "./decibels";
 import { make, setText } from "./dom";
+import type { Heard } from "./heard";
 import { Meter } from "./meter";
 import type { Level, Person } from "./protocol";
 import type { Quality } from "./quality";
@@ -48,18 +49,28 @@ export class People {
     this.#rows.get(id)?.mute(muted);
   }
 
-  /** Takes the levels of those who are not silent. */
+  /** Takes the server's levels of those who are not silent. */
   levels(levels: Level[]): void {
-    const heard = new Map(levels.map((level) => [level.id, level]));
+    const loud = new Map(levels.map((level) => [level.id, level]));
     for (const [id, row] of this.#rows) {
-      const level = heard.get(id);
+      const level = loud.get(id);
       row.level(level?.level_dbfs ?? SILENCE_DBFS, level?.talking ?? false);
     }
   }
 
-  /** Shows how good one's own connection is. */
-  ownQuality(quality: Quality, words: string): void {
-    if (this.#self !== null) this.#rows.get(this.#self)?.quality(quality, words);
+  /** Takes who is heard in what the browser plays, which is nearer to the ear than the server's levels. */
+  heard(heard: Heard): void {
+    for (const [id, row] of this.#rows) if (id !== this.#self) row.heard(heard);
+  }
+
+  /** Nothing is known of anybody just now. */
+  silence(): void {
+    for (const row of this.#rows.values()) row.silence();
+  }
+
+  /** Shows how good somebody's connection is. */
+  quality(id: number, quality: Quality, words: string): void {
+    this.#rows.get(id)?.quality(quality, words);
   }
 }
 
@@ -69,10 +80,13 @@ class Row {
   readonly #state = make("span", "state");
   readonly #meter: Meter;
   readonly #bars = make("span", "bars");
+  readonly #id: number;
   #muted = false;
   #talking = false;
+  #isHeardKnown = false;
 
   constructor(id: number, name: string, isSelf: boolean) {
+    this.#id = id;
     this.name = name;
     this.#meter = new Meter(make("div", ""), `Level of ${name}`);
     const initials = make("span", "initials", initialsOf(name));
@@ -97,8 +111,22 @@ class Row {
   }
 
   level(levelDbfs: number, talking: boolean): void {
-    this.#meter.show(levelDbfs);
-    this.#talking = talking;
+    if (!this.#isHeardKnown) this.#talking = talking;
+    // Whoever is heard is shown by that.
+    if (!this.#isHeardKnown || !this.#talking) this.#meter.show(levelDbfs);
+    this.#show();
+  }
+
+  silence(): void {
+    this.#isHeardKnown = false;
+    this.level(SILENCE_DBFS, false);
+  }
+
+  heard(heard: Heard): void {
+    this.#isHeardKnown = true;
+    this.#talking = heard.has(this.#id);
+    const levelDbfs = heard.get(this.#id);
+    if (typeof levelDbfs === "number") this.#meter.show(levelDbfs);
     this.#show();
   }
 

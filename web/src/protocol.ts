@@ -21,6 +21,12 @@ export interface Person {
   muted: boolean;
 }
 
+/** One of `GET /api/v1/rooms/{room}/participants`; figures are null for a second after one came. */
+export interface RoomMember extends Person {
+  inbound: Figures | null;
+  remoteInbound: Figures | null;
+}
+
 export interface Level {
   id: number;
   level_dbfs: number;
@@ -77,7 +83,7 @@ export type ClientMessage =
   | { type: "mute"; muted: boolean }
   | { type: "leave" };
 
-/** `GET api/v1/rooms/{room}`. */
+/** `GET /api/v1/rooms/{room}`. */
 export interface RoomInfo {
   room: string;
   chain: Chain;

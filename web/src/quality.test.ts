@@ -1,18 +1,18 @@
 import { expect, test } from "vitest";
 import { describeQuality, LossWindow, quality } from "./quality";
 
-const CLEAN = { rttMs: 30, lostToYou: 0, lostToServer: 0.001 };
+const CLEAN = { rttMs: 30, lostComing: 0, lostGoing: 0.001 };
 
 test("a connection is as good as the worse of its ways and its delay", () => {
   expect(quality(CLEAN)).toBe("good");
-  expect(quality({ ...CLEAN, lostToServer: 0.05 })).toBe("fair");
-  expect(quality({ ...CLEAN, lostToYou: 0.2 })).toBe("poor");
+  expect(quality({ ...CLEAN, lostGoing: 0.05 })).toBe("fair");
+  expect(quality({ ...CLEAN, lostComing: 0.2 })).toBe("poor");
   expect(quality({ ...CLEAN, rttMs: 450 })).toBe("poor");
-  expect(quality({ rttMs: null, lostToYou: null, lostToServer: null })).toBeNull();
+  expect(quality({ rttMs: null, lostComing: null, lostGoing: null })).toBeNull();
 });
 
 test("what is wrong with it is said", () => {
-  const words = describeQuality("fair", { rttMs: 250, lostToYou: 0.03, lostToServer: 0 });
+  const words = describeQuality("fair", { rttMs: 250, lostComing: 0.03, lostGoing: 0 }, "you");
   expect(words).toBe("fair connection: 250 ms there and back, 3 % lost on the way to you");
 });
 

@@ -5,8 +5,10 @@ export type Quality = "good" | "fair" | "poor";
 /** Shares are from 0 to 1; null is not known. */
 export interface Measures {
   rttMs: number | null;
-  lostToYou: number | null;
-  lostToServer: number | null;
+  /** On the way from the server. */
+  lostComing: number | null;
+  /** On the way to the server. */
+  lostGoing: number | null;
 }
 
 // Beyond 300 ms there and back people begin to interrupt each other (ITU-T G.114 has 150 ms one way for most of what is talked);
@@ -17,9 +19,9 @@ const LIMITS = {
 };
 
 /** Null until anything is known. */
-export function quality({ rttMs, lostToYou, lostToServer }: Measures): Quality | null {
-  if (rttMs === null && lostToYou === null && lostToServer === null) return null;
-  const loss = Math.max(lostToYou ?? 0, lostToServer ?? 0);
+export function quality({ rttMs, lostComing, lostGoing }: Measures): Quality | null {
+  if (rttMs === null && lostComing === null && lostGoing === null) return null;
+  const loss = Math.max(lostComing ?? 0, lostGoing ?? 0);
   const beyond = (limit: { rttMs: number; loss: number }) => (rttMs ?? 0) > limit.rttMs || loss > limit.loss;
   if (beyond(LIMITS.poor)) return "poor";
   return beyond(LIMITS.fair) ? "fair" : "good";
@@ -31,13 +33,17 @@ const WORDS: Record<Quality, string> = {
   poor: "poor connection",
 };
 
-/** With why, where it is not good. */
-export function describeQuality(rated: Quality, { rttMs, lostToYou, lostToServer }: Measures): string {
+/** With why, where it is not good; `whom` names whose connection it is. */
+export function describeQuality(
+  rated: Quality,
+  { rttMs, lostComing, lostGoing }: Measures,
+  whom: "you" | "them",
+): string {
   if (rated === "good") return WORDS.good;
   const reasons: string[] = [];
   if ((rttMs ?? 0) > LIMITS.fair.rttMs) reasons.push(`${Math.round(rttMs ?? 0)} ms there and back`);
-  if ((lostToYou ?? 0) > LIMITS.fair.loss) reasons.push(`${percent(lostToYou)} lost on the way to you`);
-  if ((lostToServer ?? 0) > LIMITS.fair.loss) reasons.push(`${percent(lostToServer)} lost on the way to the server`);
+  if ((lostComing ?? 0) > LIMITS.fair.loss) reasons.push(`${percent(lostComing)} lost on the way to ${whom}`);
+  if ((lostGoing ?? 0) > LIMITS.fair.loss) reasons.push(`${percent(lostGoing)} lost on the way to the server`);
   return `${WORDS[rated]}: ${reasons.join(", ")}`;
 }
 

@@ -2,8 +2,10 @@
 
 import { ConnectionPanel } from "./connection-panel";
 import { byId } from "./dom";
+import { HeardWatch } from "./heard";
 import { People } from "./people";
 import type { Joined, ServerMessage } from "./protocol";
+import { QualityOfOthers } from "./quality-of-others";
 import type { Tone } from "./status-line";
 
 export class RoomView {
@@ -12,9 +14,12 @@ export class RoomView {
   readonly #title = byId("room-title", HTMLElement);
   readonly #headCount = byId("head-count", HTMLElement);
   readonly #people = new People(byId("participants", HTMLElement));
+  readonly #heard = new HeardWatch((heard) => this.#people.heard(heard));
+  readonly #others = new QualityOfOthers((id, quality, words) => this.#people.quality(id, quality, words));
   readonly #connection = new ConnectionPanel({
-    rated: (quality, words) => this.#people.ownQuality(quality, words),
+    rated: (quality, words) => this.#people.quality(this.#self, quality, words),
   });
+  #self = 0;
 
   constructor(say: (words: string, tone?: Tone) => void) {
     this.#say = say;
@@ -22,9 +27,12 @@ export class RoomView {
 
   /** Shows the room, also when one came back to it. */
   enter({ room, participants, participant }: Joined, pc: () => RTCPeerConnection | null): void {
+    this.#self = participant;
     this.#people.reset(participants, participant);
     this.#connection.start(pc);
-    this.waiting(false);
+    this.#heard.start(pc);
+    this.#others.start(room, participant, () => this.#people.size);
+    this.#view.dataset.waiting = "false";
     this.#countHeads();
     if (!this.#view.hidden) return;
     document.body.dataset.view = "room";
@@ -38,13 +46,14 @@ export class RoomView {
     document.body.dataset.view = "join";
     document.title = "foldback";
     this.#view.hidden = true;
-    this.#connection.stop();
+    this.#stop();
   }
 
-  /** Whether the connection is lost just now. */
-  waiting(waiting: boolean): void {
-    this.#view.dataset.waiting = String(waiting);
-    if (waiting) this.#connection.stop();
+  /** The connection is lost just now. */
+  wait(): void {
+    this.#view.dataset.waiting = "true";
+    this.#stop();
+    this.#people.silence();
   }
 
   mute(id: number, muted: boolean): void {
@@ -75,6 +84,12 @@ export class RoomView {
         this.#connection.serverStats(message);
         break;
     }
+  }
+
+  #stop(): void {
+    this.#connection.stop();
+    this.#heard.stop();
+    this.#others.stop();
   }
 
   #countHeads(): void {

@@ -1,13 +1,11 @@
-// Who is heard in what the browser plays right now, by the contributing sources of its RTP packets (RFC 3550, RFC 6465).
-
-import { SILENCE_DBFS } from "./decibels";
+// Who is heard in what the browser plays right now, by the contributing sources of its RTP packets (RFC 3550).
 
 const PERIOD_MS = 100;
-/** A source that was not in a packet for so long is heard no more; packets come every 20 ms. */
-const HEARD_MS = 200;
+/** A source that was not in a packet for so long is heard no more; in steady noise packets come every 400 ms. */
+const HEARD_MS = 500;
 
-/** In dBFS, by the ids of those who are heard; null where the browser does not tell their level. */
-export type Heard = ReadonlyMap<number, number | null>;
+/** The ids of those who are heard. Browsers tell their level too, but only that of all together. */
+export type Heard = ReadonlySet<number>;
 
 export class HeardWatch {
   readonly #told: (heard: Heard) => void;
@@ -35,14 +33,5 @@ export class HeardWatch {
 
 /** Those of `sources` that were in a packet lately. */
 export function heardOf(sources: RTCRtpContributingSource[], nowMs: number): Heard {
-  const heard = new Map<number, number | null>();
-  for (const { source, timestamp, audioLevel } of sources) {
-    if (nowMs - timestamp < HEARD_MS) heard.set(source, levelDbfs(audioLevel));
-  }
-  return heard;
-}
-
-function levelDbfs(audioLevel: number | undefined): number | null {
-  if (audioLevel === undefined) return null;
-  return Math.max(SILENCE_DBFS, 20 * Math.log10(audioLevel));
+  return new Set(sources.filter(({ timestamp }) => nowMs - timestamp < HEARD_MS).map(({ source }) => source));
 }

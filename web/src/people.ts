@@ -58,7 +58,7 @@ export class People {
     }
   }
 
-  /** Takes who is heard in what the browser plays, which is nearer to the ear than the server's levels. */
+  /** Takes who is heard in what the browser plays: who talks is then told by the ear, no longer by the server. */
   heard(heard: Heard): void {
     for (const [id, row] of this.#rows) if (id !== this.#self) row.heard(heard);
   }
@@ -112,8 +112,7 @@ class Row {
 
   level(levelDbfs: number, talking: boolean): void {
     if (!this.#isHeardKnown) this.#talking = talking;
-    // Whoever is heard is shown by that.
-    if (!this.#isHeardKnown || !this.#talking) this.#meter.show(levelDbfs);
+    this.#meter.show(levelDbfs);
     this.#show();
   }
 
@@ -125,8 +124,6 @@ class Row {
   heard(heard: Heard): void {
     this.#isHeardKnown = true;
     this.#talking = heard.has(this.#id);
-    const levelDbfs = heard.get(this.#id);
-    if (typeof levelDbfs === "number") this.#meter.show(levelDbfs);
     this.#show();
   }
 

@@ -2,7 +2,8 @@
 # Installs what foldback needs on Debian 12 and 13 and Ubuntu 24.04, from a machine with Rust and git.
 #
 #   scripts/setup.sh build    what `cargo build` needs
-#   scripts/setup.sh test     that, and what the tests need: Chromium, espeak-ng, valgrind, Node, cargo-nextest (default)
+#   scripts/setup.sh test     that, and what the tests need: Chromium, espeak-ng, valgrind, cargo-nextest, Node with
+#                             the packages of web/ (default)
 #   scripts/setup.sh web      what building the page needs: Node
 #   scripts/setup.sh compare  what the build needs, and Janus to compare with
 #
@@ -43,6 +44,7 @@ main() {
         require_rust_component fmt rustfmt
         require_rust_component clippy clippy
         install_nextest
+        scripts/web.sh install
     fi
 }
 

@@ -4,24 +4,27 @@
 #   scripts/web.sh build    builds web/dist (default)
 #   scripts/web.sh lint     types, lints and unit tests of the sources
 #   scripts/web.sh verify   fails unless web/dist is what the sources give
-#
-# Installs the exact packages of web/package-lock.json first, where they are not there yet.
+#   scripts/web.sh install  only what each of them does first: the exact packages of web/package-lock.json, if they are
+#                           not there yet
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../web"
 
 main() {
     local task=${1:-build}
     case $task in
-        build | lint | verify) ;;
-        *) fail "unknown argument '$task': expected 'build' (default), 'lint' or 'verify'" ;;
+        build | lint | verify | install) ;;
+        *) fail "unknown argument '$task': expected 'build' (default), 'lint', 'verify' or 'install'" ;;
     esac
     command -v npm >/dev/null || fail "npm is missing: make setup installs it"
+    install_packages
+    [[ $task == install ]] || "$task"
+}
+
+install_packages() {
     # npm writes this one last, so it is as old as what is installed.
-    if [[ ! node_modules/.package-lock.json -nt package-lock.json ]]; then
-        npm ci --no-progress
-        touch node_modules/.package-lock.json
-    fi
-    "$task"
+    [[ ! node_modules/.package-lock.json -nt package-lock.json ]] || return 0
+    npm ci --no-progress
+    touch node_modules/.package-lock.json
 }
 
 build() {

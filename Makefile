@@ -1,7 +1,7 @@
 # `make setup`, `make run` and `make test` install what they need first: see scripts/setup.sh.
 # Everything else is plain cargo; its environment stands in .cargo/config.toml.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint soak fuzz scores compare
+.PHONY: help setup run web test lint soak fuzz scores compare
 # The steps of a target come one after the other under `make -j` too: cargo has the cores.
 .NOTPARALLEL:
 
@@ -16,6 +16,10 @@ run: ## Build in release and start the server on http://localhost:8080 (ARGS="--
 	cargo build --release --locked -p foldback-server
 	@exec target/release/foldback serve --config config/conference.toml $(ARGS)
 
+web: ## Build the page from web/src into web/dist, which the server embeds
+	@scripts/setup.sh web
+	@scripts/web.sh build
+
 test: setup lint ## Format, lints, documentation and every test
 	cargo test --doc --workspace --locked
 	cargo nextest run --workspace --locked $(if $(CI),--profile ci)
@@ -24,6 +28,8 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	scripts/web.sh lint
+	scripts/web.sh verify
 
 SOAK_MINUTES ?= 240
 

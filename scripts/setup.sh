@@ -2,7 +2,9 @@
 # Installs what foldback needs on Debian 12 and 13 and Ubuntu 24.04, from a machine with Rust and git.
 #
 #   scripts/setup.sh build    what `cargo build` needs
-#   scripts/setup.sh test     that, and what the tests need: Chromium, espeak-ng, valgrind, cargo-nextest (default)
+#   scripts/setup.sh test     that, and what the tests need: Chromium, espeak-ng, valgrind, cargo-nextest, Node with
+#                             the packages of web/ (default)
+#   scripts/setup.sh web      what building the page needs: Node
 #   scripts/setup.sh compare  what the build needs, and Janus to compare with
 #
 # Idempotent, and quick when nothing is missing. Without the right to install system packages it
@@ -18,17 +20,21 @@ readonly MESON_MINIMUM=1.1
 readonly NEXTEST_VERSION=0.9.125
 
 main() {
-    local scope=${1:-test}
+    local scope=${1:-test} packages
     case $scope in
         build | test | compare) ;;
-        *) fail "unknown argument '$scope': expected 'build', 'test' (default) or 'compare'" ;;
+        web)
+            mapfile -t packages < <(node_packages)
+            install_packages "${packages[@]}"
+            return
+            ;;
+        *) fail "unknown argument '$scope': expected 'build', 'test' (default), 'web' or 'compare'" ;;
     esac
 
     require_rust
-    local packages
     mapfile -t packages < <(build_packages)
     case $scope in
-        test) mapfile -t -O "${#packages[@]}" packages < <(browser_packages; printf "%s\n" espeak-ng valgrind) ;;
+        test) mapfile -t -O "${#packages[@]}" packages < <(browser_packages; node_packages; printf "%s\n" espeak-ng valgrind) ;;
         compare) packages+=(janus) ;;
     esac
     install_packages "${packages[@]}"
@@ -38,6 +44,7 @@ main() {
         require_rust_component fmt rustfmt
         require_rust_component clippy clippy
         install_nextest
+        scripts/web.sh install
     fi
 }
 
@@ -82,6 +89,11 @@ browser_packages() {
         ubuntu-*) printf '%s\n' chromium-browser chromium-chromedriver ;;
         *) printf '%s\n' chromium chromium-driver ;;
     esac
+}
+
+node_packages() {
+    # Another Node than the system's is the developer's own.
+    { command -v node && command -v npm; } >/dev/null || printf '%s\n' nodejs npm
 }
 
 release() {

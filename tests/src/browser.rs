@@ -18,6 +18,7 @@ const SCRIPT_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Browser {
     driver: TestChild,
+    driver_port: u16,
     pub(crate) client: Client,
 }
 
@@ -59,6 +60,21 @@ impl Browser {
         self.driver.freeze();
     }
 
+    /// Sends a command of the Chrome DevTools Protocol.
+    ///
+    /// # Panics
+    /// If it is not taken.
+    pub async fn devtools(&self, command: &str, parameters: Value) {
+        let session = self.client.session_id().await.expect("the driver answers");
+        let session = session.expect("a session");
+        let port = self.driver_port;
+        let url = format!("http://127.0.0.1:{port}/session/{session}/goog/cdp/execute");
+        let command = json!({ "cmd": command, "params": parameters });
+        let response = reqwest::Client::new().post(url).json(&command).send().await;
+        let status = response.expect("the driver answers").status();
+        assert_eq!(status, 200, "{command}");
+    }
+
     /// The microphone has a channel for each signal; without one it beeps.
     async fn launch(microphone: &[Vec<f32>]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -87,7 +103,7 @@ impl Browser {
         .await
         .unwrap_or_else(|_| panic!("Chromium did not start within 60 s:\n{}", driver.log()))
         .unwrap_or_else(|error| panic!("Chromium does not start: {error}\n{}", driver.log()));
-        Self { driver, client }
+        Self { driver, driver_port: port, client }
     }
 }
 

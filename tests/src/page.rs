@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fantoccini::Locator;
+use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use serde_json::{Value, json};
 
 use crate::{Browser, Server};
@@ -69,6 +70,32 @@ impl Browser {
         self.click("#leave").await;
         self.wait_until("the join form is back", "return document.body.dataset.view === 'join'")
             .await;
+    }
+
+    /// Presses a key and lets it go, wherever the focus is.
+    ///
+    /// # Panics
+    /// If the browser takes no keys.
+    pub async fn press(&self, key: char) {
+        self.hold(key).await;
+        self.let_go().await;
+    }
+
+    /// Presses a key.
+    ///
+    /// # Panics
+    /// As [`Self::press`].
+    pub async fn hold(&self, key: char) {
+        let down = KeyActions::new("keyboard".to_owned()).then(KeyAction::Down { value: key });
+        self.client.perform_actions(down).await.unwrap_or_else(|error| panic!("{key:?}: {error}"));
+    }
+
+    /// Lets go of all keys.
+    ///
+    /// # Panics
+    /// As [`Self::press`].
+    pub async fn let_go(&self) {
+        self.client.release_actions().await.unwrap_or_else(|error| panic!("letting go: {error}"));
     }
 
     /// The names of those in the room as the page lists them, in alphabetical order.
@@ -150,13 +177,21 @@ impl Browser {
         result["value"].clone()
     }
 
-    async fn fill(&self, selector: &str, value: &str) {
+    /// Types into a field, in the place of what is there.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn fill(&self, selector: &str, value: &str) {
         let field = self.find(selector).await;
         field.clear().await.unwrap_or_else(|error| panic!("clearing {selector}: {error}"));
         field.send_keys(value).await.unwrap_or_else(|error| panic!("typing {selector}: {error}"));
     }
 
-    async fn click(&self, selector: &str) {
+    /// Clicks on an element.
+    ///
+    /// # Panics
+    /// If there is none, or another one is above it.
+    pub async fn click(&self, selector: &str) {
         let button = self.find(selector).await;
         button.click().await.unwrap_or_else(|error| panic!("pressing {selector}: {error}"));
     }

@@ -47,9 +47,31 @@ impl Server {
         Self::start_in(tempfile::tempdir().expect("a temporary folder"), None, 0).await
     }
 
+    /// Kills it, and starts another one with the same configuration on the same ports after
+    /// `downtime`.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn restart(self, downtime: Duration) -> Self {
+        let (config, ports) = (self.config(), (self.http_port, self.media_port));
+        drop(self);
+        tokio::time::sleep(downtime).await;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_on(ports, folder, Some(&config), 0).await
+    }
+
     async fn start_in(folder: TempDir, config: Option<&str>, max_load_percent: u8) -> Self {
+        let ports = (free_http_port(), free_media_port());
+        Self::start_on(ports, folder, config, max_load_percent).await
+    }
+
+    async fn start_on(
+        (http_port, media_port): (u16, u16),
+        folder: TempDir,
+        config: Option<&str>,
+        max_load_percent: u8,
+    ) -> Self {
         let config_file = folder.path().join("foldback.toml");
-        let (http_port, media_port) = (free_http_port(), free_media_port());
         let mut command = Command::new(binary::foldback());
         command.arg("serve").env("FOLDBACK_SERVER_MAX_LOAD_PERCENT", max_load_percent.to_string());
         if let Some(config) = config {

@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use foldback_metrics::Metrics;
@@ -61,6 +61,7 @@ pub fn router(app: App) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .merge(config_api::routes())
+        .route("/r/{room}", get(room_page))
         .fallback(page)
         .layer(DefaultBodyLimit::max(MAX_MESSAGE_BYTES))
         .layer(header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
@@ -177,22 +178,36 @@ async fn ready(State(app): State<App>) -> impl IntoResponse {
     }
 }
 
-/// The browser client, inside the binary (read from the folder in debug builds).
+/// The browser client as `make web` builds it, inside the binary (read from the folder in debug builds).
 #[derive(RustEmbed)]
-#[folder = "../../web/"]
-#[exclude = "*.md"]
+#[folder = "../../web/dist/"]
 struct Web;
 
-async fn page(uri: Uri) -> Response {
+/// The link to a room: the page reads its name from the address.
+async fn room_page(headers: HeaderMap) -> Response {
+    file("index.html", &headers)
+}
+
+async fn page(uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
-    let path = if path.is_empty() { "index.html" } else { path };
-    match Web::get(path) {
-        Some(file) => {
-            let kind = file.metadata.mimetype().to_owned();
-            ([(header::CONTENT_TYPE, kind)], file.data).into_response()
-        }
-        None => (StatusCode::NOT_FOUND, "There is nothing here.\n").into_response(),
+    file(if path.is_empty() { "index.html" } else { path }, &headers)
+}
+
+/// The names of files stay from version to version, so browsers ask each time whether they changed.
+fn file(path: &str, headers: &HeaderMap) -> Response {
+    let Some(file) = Web::get(path) else {
+        return (StatusCode::NOT_FOUND, "There is nothing here.\n").into_response();
+    };
+    let hash = file.metadata.sha256_hash();
+    let tag: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let tag = format!("\"{tag}\"");
+    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == tag.as_str());
+    let caching = [(header::CACHE_CONTROL, "no-cache".to_owned()), (header::ETAG, tag)];
+    if known {
+        return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
+    let kind = file.metadata.mimetype().to_owned();
+    (caching, [(header::CONTENT_TYPE, kind)], file.data).into_response()
 }
 
 /// An [`ErrorMessage`] with its status.

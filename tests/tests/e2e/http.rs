@@ -81,12 +81,23 @@ async fn health_readiness_and_the_page_answer() {
         let response = reqwest::get(server.url(path)).await.expect("the server answers");
         assert_eq!(response.status(), 200, "{path}");
     }
-    for (path, kind) in [("/", "text/html"), ("/app.js", "javascript"), ("/style.css", "text/css")]
-    {
+    let files = [
+        ("/", "text/html"),
+        ("/r/lobby", "text/html"),
+        ("/app.js", "javascript"),
+        ("/style.css", "text/css"),
+    ];
+    for (path, kind) in files {
         let response = reqwest::get(server.url(path)).await.expect("the server answers");
         assert_eq!(response.status(), 200, "{path}");
         let found = response.headers()["content-type"].to_str().expect("text").to_owned();
         assert!(found.contains(kind), "{path} is {found}");
+        let policy = response.headers()["content-security-policy"].to_str().expect("text");
+        assert!(policy.contains("default-src 'self'") && !policy.contains("unsafe"), "{policy}");
+        let tag = response.headers()["etag"].clone();
+        let again = reqwest::Client::new().get(server.url(path)).header("if-none-match", tag);
+        let again = again.send().await.expect("the server answers");
+        assert_eq!(again.status(), 304, "{path} did not change");
     }
     let missing = reqwest::get(server.url("/nothing")).await.expect("the server answers");
     assert_eq!(missing.status(), 404);

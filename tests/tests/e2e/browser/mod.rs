@@ -1,3 +1,4 @@
+mod accessibility;
 mod control;
 mod departures;
 mod disturbances;
@@ -5,9 +6,11 @@ mod networks;
 mod offers;
 mod plugins;
 mod processing;
+mod reconnection;
 mod reload;
 mod rooms;
 mod stereo;
+mod talking;
 
 use foldback_testkit::signal;
 

@@ -1,6 +1,8 @@
 // What the page remembers between visits. Storage can be switched off in a browser; then nothing is remembered.
 
-export function recall(key) {
+export type MemoryKey = "name" | "room" | "mic" | "speaker" | "echo-choice" | "noise-choice" | "gain-choice" | "keys";
+
+export function recall(key: MemoryKey): string {
   try {
     return localStorage.getItem(`foldback.${key}`) ?? "";
   } catch {
@@ -8,7 +10,7 @@ export function recall(key) {
   }
 }
 
-export function remember(key, value) {
+export function remember(key: MemoryKey, value: string): void {
   try {
     localStorage.setItem(`foldback.${key}`, value);
   } catch {

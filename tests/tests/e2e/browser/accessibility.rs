@@ -1,0 +1,70 @@
+//! What axe-core finds in the page, by WCAG 2.2 up to level AA.
+
+use foldback_tests::{Browser, Server};
+use serde_json::{Value, json};
+
+/// As `scripts/web.sh` installs it.
+const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../web/node_modules/axe-core/axe.min.js");
+
+const FIND_VIOLATIONS: &str = "
+    const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa'];
+    const { violations, passes } = await axe.run(document, {
+      runOnly: { type: 'tag', values: tags }, rules: { 'target-size': { enabled: true } },
+    });
+    const found = violations.flatMap(({ id, nodes }) =>
+      nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`));
+    return { found, passed: passes.length };
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_view_violates_wcag_in_light_or_dark_on_a_wide_screen_or_a_phone() {
+    let server = Server::start_with_file("conference.toml").await;
+    let page = Browser::with_microphone(vec![0.0; 48_000]).await;
+    page.open(&server.url("/r/lobby")).await;
+    load_axe(&page).await;
+    check(&page, "the join form").await;
+
+    page.click("#join").await;
+    let problem = "return document.querySelector('#status').dataset.tone === 'bad'";
+    page.wait_until("the page says that a name is missing", problem).await;
+    check(&page, "the join form with a mistake").await;
+
+    page.enter("lobby", "Ann").await;
+    page.script("document.querySelectorAll('details').forEach(it => { it.open = true; })", vec![])
+        .await;
+    check(&page, "the room").await;
+    page.toggle_mute().await;
+    check(&page, "the room while muted").await;
+
+    page.press('?').await;
+    page.wait_until("help is open", "return document.querySelector('#help').open").await;
+    check(&page, "the help").await;
+}
+
+async fn load_axe(page: &Browser) {
+    let axe = std::fs::read_to_string(AXE)
+        .unwrap_or_else(|error| panic!("{AXE}: {error}; `make setup` installs it"));
+    page.script(&axe, vec![]).await;
+}
+
+async fn check(page: &Browser, view: &str) {
+    for (width, height) in [(1200, 900), (390, 844)] {
+        for scheme in ["light", "dark"] {
+            let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1,
+                "mobile": width < 500 });
+            page.devtools("Emulation.setDeviceMetricsOverride", screen).await;
+            let media = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+            page.devtools("Emulation.setEmulatedMedia", json!({ "features": media })).await;
+            let shown = format!(
+                "return innerWidth === {width} && matchMedia('(prefers-color-scheme: {scheme})').matches"
+            );
+            page.wait_until("the screen is as asked", &shown).await;
+            let result = page.async_script(FIND_VIOLATIONS, vec![]).await;
+            let place = format!("{view}, {width} wide, {scheme}");
+            assert_eq!(result["found"], json!([]), "{place}");
+            assert!(result["passed"].as_u64() > Some(10), "{place}: {result}");
+            let wider = "return document.documentElement.scrollWidth > innerWidth";
+            assert_eq!(page.script(wider, vec![]).await, Value::Bool(false), "{place} scrolls");
+        }
+    }
+}

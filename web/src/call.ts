@@ -1,0 +1,204 @@
+// One stay on one socket: the WebSocket, the RTCPeerConnection and their order (docs/signalling.md).
+
+import type { ClientMessage, ServerError, ServerMessage } from "./protocol";
+import { withOpusParameter } from "./sdp";
+import { AUDIO_PATH_LOST, NO_ANSWER, NO_AUDIO_PATH, REMOVED_FOR_SILENCE, serverProblem, socketProblem } from "./words";
+
+const ANSWER_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 15_000;
+// ICE checks go on all the while; the server waits for 8 s from the last packet.
+const INTERRUPTION_TIMEOUT_MS = 4_000;
+const OVERLOADED_RETRY_AFTER_S = 5;
+// Refusals that leave nothing to go on with; the others are said and the call goes on.
+const FATAL_CODES = new Set(["bad-json", "bad-room", "bad-name", "bad-sdp", "too-large", "internal"]);
+// After these a server takes the same client again.
+const PASSING_CLOSE_CODES = new Set([1001, 1005, 1006, 1011, 1012, 1013]);
+
+/** How a call ended: by oneself, for good, or so that joining again may help. */
+export type Ending =
+  | { kind: "left" }
+  | { kind: "refused"; words: string }
+  | { kind: "lost"; words: string }
+  | { kind: "busy"; retryAfterS: number };
+
+export interface CallListener {
+  /** Each message of the server but answers and errors. */
+  message(message: ServerMessage): void;
+  /** The room's sound. */
+  heard(sound: MediaStream): void;
+  /** Audio flows, or flows again. */
+  connected(): void;
+  /** What a person should know while the call goes on. */
+  notice(words: string): void;
+  /** Once. */
+  ended(ending: Ending): void;
+}
+
+export interface CallOptions {
+  room: string;
+  name: string;
+  microphone: MediaStreamTrack;
+  muted: boolean;
+}
+
+export class Call {
+  /** Null until joined, and after the end. */
+  pc: RTCPeerConnection | null = null;
+  /** Null until joined, and after the end. */
+  participantId: number | null = null;
+
+  readonly #socket: WebSocket;
+  readonly #listener: CallListener;
+  #microphone: MediaStreamTrack;
+  #muted: boolean;
+  #stereo = false;
+  #ended = false;
+  #everConnected = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Joins. The microphone stays the caller's. */
+  constructor({ room, name, microphone, muted }: CallOptions, listener: CallListener) {
+    this.#microphone = microphone;
+    this.#muted = muted;
+    this.#listener = listener;
+    const url = new URL("/ws", location.href);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    this.#socket = new WebSocket(url);
+    this.#socket.onopen = () => this.#send({ type: "join", room, name });
+    this.#socket.onmessage = ({ data }) => this.#receive(JSON.parse(String(data)) as ServerMessage);
+    this.#socket.onclose = ({ code }) => this.#closed(code);
+    this.#expect(ANSWER_TIMEOUT_MS, NO_ANSWER);
+  }
+
+  /** Tells the room; the microphone's own track is the caller's to switch. */
+  mute(muted: boolean): void {
+    if (muted === this.#muted) return;
+    this.#muted = muted;
+    if (this.participantId !== null) this.#send({ type: "mute", muted });
+  }
+
+  /** Sends `track` instead of the microphone so far, without a new offer. */
+  async replaceMicrophone(track: MediaStreamTrack): Promise<void> {
+    this.#microphone = track;
+    await this.pc?.getSenders()[0]?.replaceTrack(track);
+  }
+
+  leave(): void {
+    this.#end({ kind: "left" });
+  }
+
+  #receive(message: ServerMessage): void {
+    if (this.#ended) return;
+    switch (message.type) {
+      case "joined":
+        this.participantId = message.participant;
+        this.#stereo = message.chain.channels === 2;
+        this.#listener.message(message);
+        if (this.#muted) this.#send({ type: "mute", muted: true });
+        this.#offer().catch((error: unknown) => {
+          this.#end({
+            kind: "refused",
+            words: `The browser could not set up the audio connection (${String(error)}).`,
+          });
+        });
+        return;
+      case "answer":
+        this.#expect(CONNECT_TIMEOUT_MS, NO_AUDIO_PATH);
+        this.pc?.setRemoteDescription({ type: "answer", sdp: message.sdp }).catch((error: unknown) => {
+          this.#end({ kind: "refused", words: `The browser did not accept the server's answer (${String(error)}).` });
+        });
+        return;
+      case "error":
+        this.#refused(message);
+        return;
+      case "participant-left":
+        if (message.id === this.participantId) {
+          this.#end({ kind: "lost", words: message.reason === "timeout" ? REMOVED_FOR_SILENCE : AUDIO_PATH_LOST });
+          return;
+        }
+    }
+    this.#listener.message(message);
+  }
+
+  #refused(error: ServerError): void {
+    if (error.code === "overloaded") this.#end({ kind: "busy", retryAfterS: OVERLOADED_RETRY_AFTER_S });
+    else if (this.participantId === null || FATAL_CODES.has(error.code)) {
+      this.#end({ kind: "refused", words: serverProblem(error) });
+    } else this.#listener.notice(serverProblem(error));
+  }
+
+  #closed(code: number): void {
+    const kind = PASSING_CLOSE_CODES.has(code) ? "lost" : "refused";
+    this.#end({ kind, words: socketProblem(code, this.participantId !== null) });
+  }
+
+  async #offer(): Promise<void> {
+    const pc = new RTCPeerConnection();
+    this.pc = pc;
+    const transceiver = pc.addTransceiver(this.#microphone, {
+      direction: "sendrecv",
+      streams: [new MediaStream([this.#microphone])],
+    });
+    askForCaptureTimes(transceiver);
+    pc.ontrack = ({ track, streams }) => this.#listener.heard(streams[0] ?? new MediaStream([track]));
+    pc.onconnectionstatechange = () => this.#connectionChanged(pc.connectionState);
+    const { type, sdp = "" } = await pc.createOffer();
+    // Browsers take from their own description whether to decode stereo.
+    await pc.setLocalDescription({ type, sdp: this.#stereo ? withOpusParameter(sdp, "stereo=1") : sdp });
+    // Candidates found until here stand in the description; set with the sending in one go, so none is told twice or lost.
+    pc.onicecandidate = ({ candidate }) =>
+      this.#send({ type: "candidate", candidate: candidate?.candidate ? candidate.toJSON() : null });
+    // In SDP a receiver says how it wants to be sent to: this asks for no packets while there is nothing to hear (RFC 7587). What
+    // the browser itself sends is as before, since it takes that from the answer.
+    this.#send({ type: "offer", sdp: withOpusParameter(pc.localDescription?.sdp ?? "", "usedtx=1") });
+  }
+
+  #connectionChanged(state: RTCPeerConnectionState): void {
+    if (state === "connected") {
+      clearTimeout(this.#timer);
+      this.#everConnected = true;
+      this.#listener.connected();
+    } else if (state === "disconnected") {
+      this.#listener.notice("The network is interrupted; waiting for it to come back.");
+      this.#expect(INTERRUPTION_TIMEOUT_MS, AUDIO_PATH_LOST);
+    } else if (state === "failed") {
+      this.#end({ kind: "lost", words: this.#everConnected ? AUDIO_PATH_LOST : NO_AUDIO_PATH });
+    }
+  }
+
+  #expect(timeoutMs: number, words: string): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#end({ kind: "lost", words }), timeoutMs);
+  }
+
+  #send(message: ClientMessage): void {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+  }
+
+  #end(ending: Ending): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    if (this.participantId !== null) this.#send({ type: "leave" });
+    this.pc?.close();
+    this.pc = null;
+    this.participantId = null;
+    this.#socket.close(1000);
+    this.#listener.ended(ending);
+  }
+}
+
+/** Not in TypeScript's library yet; browsers that cannot be asked have neither. */
+interface NegotiatesExtensions {
+  getHeaderExtensionsToNegotiate(): { uri: string; direction: RTCRtpTransceiverDirection }[];
+  setHeaderExtensionsToNegotiate(extensions: { uri: string; direction: RTCRtpTransceiverDirection }[]): void;
+}
+
+// When a packet was captured is told only if the page asks for it.
+function askForCaptureTimes(transceiver: RTCRtpTransceiver & Partial<NegotiatesExtensions>): void {
+  const extensions = transceiver.getHeaderExtensionsToNegotiate?.();
+  const wanted = extensions?.find(({ uri }) => uri.endsWith("/abs-capture-time"));
+  if (!extensions || !wanted) return;
+  wanted.direction = "sendrecv";
+  transceiver.setHeaderExtensionsToNegotiate?.(extensions);
+}

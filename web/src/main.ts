@@ -1,0 +1,178 @@
+// The page: joins its parts.
+
+import "./style.css";
+import { pathOfRoom } from "./address";
+import { ChainPanel } from "./chain-panel";
+import { Controls } from "./controls";
+import { byId } from "./dom";
+import { JoinForm } from "./join-form";
+import type { ServerMessage } from "./protocol";
+import { Busy, lookUpRoom } from "./room-lookup";
+import { RoomView } from "./room-view";
+import { SoundPanel } from "./sound-panel";
+import { StatusLine, type Tone } from "./status-line";
+import { Stay } from "./stay";
+import { busy, missingMicrophoneAccess } from "./words";
+
+const audio = byId("audio", HTMLAudioElement);
+const hear = byId("hear", HTMLButtonElement);
+const statusLine = new StatusLine();
+const say = (words: string, tone?: Tone) => statusLine.say(words, tone);
+const chainPanel = new ChainPanel();
+const roomView = new RoomView(say);
+let stay: Stay | null = null;
+/** Ends the attempt to join that is under way. */
+let joining = new AbortController();
+
+const sound = new SoundPanel(
+  {
+    opened: async (track) => stay?.replaceMicrophone(track),
+    level: (levelDbfs) => controls.level(levelDbfs),
+    say,
+  },
+  new URLSearchParams(location.search),
+);
+
+const controls = new Controls({
+  talk(sending) {
+    sound.mute(!sending);
+    stay?.mute(!sending);
+    const own = stay?.participantId;
+    if (typeof own === "number") roomView.mute(own, !sending);
+  },
+  leave: () => stay?.leave(),
+  say,
+});
+
+const joinForm = new JoinForm({
+  chain(chain, why) {
+    chainPanel.show(chain, why);
+    sound.takeChain(chain);
+  },
+  problem: (words) => say(words, "bad"),
+  join: (room, name) => void join(room, name),
+  cancel() {
+    joining.abort();
+    if (stay) stay.leave();
+    else showJoinForm("");
+  },
+});
+
+Object.defineProperty(window, "foldback", {
+  value: Object.freeze({
+    get pc() {
+      return stay?.pc ?? null;
+    },
+    get participantId() {
+      return stay?.participantId ?? null;
+    },
+  }),
+});
+
+hear.addEventListener("click", playRoom);
+window.addEventListener("pagehide", () => stay?.leave());
+const missing = missingMicrophoneAccess();
+if (missing) say(missing, "bad");
+void joinForm.lookUp().then(() => sound.tryIfAllowed());
+
+async function join(room: string, name: string): Promise<void> {
+  joining = new AbortController();
+  const { signal } = joining;
+  try {
+    if (missing) throw new Error(missing);
+    say("Asking the server about the room…");
+    const { chain } = await lookUpWhenFree(room, signal);
+    chainPanel.show(chain);
+    sound.takeChain(chain);
+    say("Asking for the microphone…");
+    const microphone = await sound.open();
+    if (signal.aborted) return sound.close();
+    say("Joining…");
+    stay = new Stay(
+      { room, name, microphone },
+      {
+        message: receive,
+        heard(heard) {
+          audio.srcObject = heard;
+          playRoom();
+        },
+        connected: () => say("You are in the room, and audio flows.", "good"),
+        notice: (words) => say(words, "bad"),
+        waiting(words) {
+          roomView.wait();
+          say(words, "bad");
+        },
+        ended: (words) => showJoinForm(words),
+      },
+    );
+  } catch (error) {
+    if (!signal.aborted) showJoinForm(error instanceof Error ? error.message : String(error));
+  }
+}
+
+async function lookUpWhenFree(room: string, signal: AbortSignal) {
+  for (;;) {
+    try {
+      return await lookUpRoom(room, signal);
+    } catch (error) {
+      if (!(error instanceof Busy)) throw error;
+      say(busy(error.retryAfterS), "bad");
+      await new Promise((waited) => setTimeout(waited, error.retryAfterS * 1000));
+      signal.throwIfAborted();
+    }
+  }
+}
+
+function receive(message: ServerMessage): void {
+  switch (message.type) {
+    case "joined":
+      if (document.body.dataset.view === "join") {
+        joinForm.hide();
+        sound.enterRoom();
+        controls.enter(message.room);
+        history.replaceState(null, "", pathOfRoom(message.room) + location.search);
+        say("You are in the room; the audio is being connected…");
+      }
+      chainPanel.show(message.chain);
+      sound.takeChain(message.chain);
+      roomView.enter(message, () => stay?.pc ?? null);
+      break;
+    case "chain-changed":
+      chainPanel.show(message.chain);
+      sound.takeChain(message.chain);
+      break;
+    case "stats":
+      chainPanel.readings(message.readings);
+      roomView.take(message);
+      break;
+    default:
+      roomView.take(message);
+  }
+}
+
+/** With why one is not in the room; null: left by oneself. */
+function showJoinForm(words: string | null): void {
+  const wasInRoom = document.body.dataset.view === "room";
+  stay = null;
+  audio.srcObject = null;
+  hear.hidden = true;
+  sound.close();
+  controls.leave();
+  roomView.leave();
+  joinForm.show(wasInRoom);
+  if (words) say(words, "bad");
+  else say(wasInRoom ? "You left the room." : "");
+}
+
+function playRoom(): void {
+  audio.play().then(
+    () => {
+      hear.hidden = true;
+    },
+    (error: unknown) => {
+      if (!(error instanceof DOMException) || error.name !== "NotAllowedError") return;
+      hear.hidden = false;
+      say("Your browser holds back sound until you ask for it: press “Let me hear the room”.", "bad");
+    },
+  );
+}

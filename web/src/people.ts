@@ -1,0 +1,152 @@
+// The list of participants with their meters.
+
+import { SILENCE_DBFS } from "./decibels";
+import { make, setText } from "./dom";
+import type { Heard } from "./heard";
+import { Meter } from "./meter";
+import type { Level, Person } from "./protocol";
+import type { Quality } from "./quality";
+
+export class People {
+  readonly #list: HTMLElement;
+  #self: number | null = null;
+  readonly #rows = new Map<number, Row>();
+
+  constructor(list: HTMLElement) {
+    this.#list = list;
+  }
+
+  get size(): number {
+    return this.#rows.size;
+  }
+
+  /** Shows `participants`, oneself (`self`, an id) first. */
+  reset(participants: Person[], self: number): void {
+    this.#rows.clear();
+    this.#list.replaceChildren();
+    this.#self = self;
+    const others = participants.filter(({ id }) => id !== self);
+    for (const person of [...participants.filter(({ id }) => id === self), ...others]) this.add(person);
+  }
+
+  add({ id, name, muted }: Person): void {
+    if (this.#rows.has(id)) return;
+    const row = new Row(id, name, id === this.#self);
+    row.mute(muted);
+    this.#rows.set(id, row);
+    this.#list.append(row.element);
+  }
+
+  /** Takes someone off the list and returns their name. */
+  remove(id: number): string | undefined {
+    const row = this.#rows.get(id);
+    row?.element.remove();
+    this.#rows.delete(id);
+    return row?.name;
+  }
+
+  mute(id: number, muted: boolean): void {
+    this.#rows.get(id)?.mute(muted);
+  }
+
+  /** Takes the server's levels of those who are not silent. */
+  levels(levels: Level[]): void {
+    const loud = new Map(levels.map((level) => [level.id, level]));
+    for (const [id, row] of this.#rows) {
+      const level = loud.get(id);
+      row.level(level?.level_dbfs ?? SILENCE_DBFS, level?.talking ?? false);
+    }
+  }
+
+  /** Takes who is heard in what the browser plays: who talks is then told by the ear, no longer by the server. */
+  heard(heard: Heard): void {
+    for (const [id, row] of this.#rows) if (id !== this.#self) row.heard(heard);
+  }
+
+  /** Nothing is known of anybody just now. */
+  silence(): void {
+    for (const row of this.#rows.values()) row.silence();
+  }
+
+  /** Shows how good somebody's connection is. */
+  quality(id: number, quality: Quality, words: string): void {
+    this.#rows.get(id)?.quality(quality, words);
+  }
+}
+
+class Row {
+  readonly element = make("li", "person");
+  readonly name: string;
+  readonly #state = make("span", "state");
+  readonly #meter: Meter;
+  readonly #bars = make("span", "bars");
+  readonly #id: number;
+  #muted = false;
+  #talking = false;
+  #isHeardKnown = false;
+
+  constructor(id: number, name: string, isSelf: boolean) {
+    this.#id = id;
+    this.name = name;
+    this.#meter = new Meter(make("div", ""), `Level of ${name}`);
+    const initials = make("span", "initials", initialsOf(name));
+    initials.setAttribute("aria-hidden", "true");
+    const label = make("span", "label");
+    label.append(make("span", "name", name));
+    if (isSelf) label.append(" ", make("span", "self-tag", "you"));
+    this.#bars.setAttribute("role", "img");
+    this.#bars.append(make("i", ""), make("i", ""), make("i", ""));
+    this.#bars.hidden = true;
+    const aside = make("span", "aside");
+    aside.append(this.#state, this.#bars);
+    this.element.append(initials, label, aside, this.#meter.element);
+    this.element.dataset.id = String(id);
+    if (isSelf) this.element.dataset.self = "true";
+    this.#show();
+  }
+
+  mute(muted: boolean): void {
+    this.#muted = muted;
+    this.#show();
+  }
+
+  level(levelDbfs: number, talking: boolean): void {
+    if (!this.#isHeardKnown) this.#talking = talking;
+    this.#meter.show(levelDbfs);
+    this.#show();
+  }
+
+  silence(): void {
+    this.#isHeardKnown = false;
+    this.level(SILENCE_DBFS, false);
+  }
+
+  heard(heard: Heard): void {
+    this.#isHeardKnown = true;
+    this.#talking = heard.has(this.#id);
+    this.#show();
+  }
+
+  quality(quality: Quality, words: string): void {
+    this.#bars.hidden = false;
+    this.#bars.dataset.quality = quality;
+    this.#bars.setAttribute("aria-label", words);
+    this.#bars.title = words;
+  }
+
+  #show(): void {
+    this.element.dataset.muted = String(this.#muted);
+    this.element.dataset.talking = String(this.#talking && !this.#muted);
+    setText(this.#state, this.#muted ? "muted" : this.#talking ? "talking" : "");
+  }
+}
+
+/** The first letters of the first word and of the last one. */
+function initialsOf(name: string): string {
+  const words = name.trim().split(/\s+/);
+  const ends = words.length > 1 ? [words.at(0), words.at(-1)] : words;
+  return ends
+    .map((word) => [...(word ?? "")][0] ?? "")
+    .join("")
+    .toLocaleUpperCase();
+}

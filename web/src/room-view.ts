@@ -1,0 +1,98 @@
+// The room that one is in: who else is there, and one's own connection.
+
+import { ConnectionPanel } from "./connection-panel";
+import { byId } from "./dom";
+import { HeardWatch } from "./heard";
+import { People } from "./people";
+import type { Joined, ServerMessage } from "./protocol";
+import { QualityOfOthers } from "./quality-of-others";
+import type { Tone } from "./status-line";
+
+export class RoomView {
+  readonly #say: (words: string, tone?: Tone) => void;
+  readonly #view = byId("room-view", HTMLElement);
+  readonly #title = byId("room-title", HTMLElement);
+  readonly #headCount = byId("head-count", HTMLElement);
+  readonly #people = new People(byId("participants", HTMLElement));
+  readonly #heard = new HeardWatch((heard) => this.#people.heard(heard));
+  readonly #others = new QualityOfOthers((id, quality, words) => this.#people.quality(id, quality, words));
+  readonly #connection = new ConnectionPanel({
+    rated: (quality, words) => this.#people.quality(this.#self, quality, words),
+  });
+  #self = 0;
+
+  constructor(say: (words: string, tone?: Tone) => void) {
+    this.#say = say;
+  }
+
+  /** Shows the room, also when one came back to it. */
+  enter({ room, participants, participant }: Joined, pc: () => RTCPeerConnection | null): void {
+    this.#self = participant;
+    this.#people.reset(participants, participant);
+    this.#connection.start(pc);
+    this.#heard.start(pc);
+    this.#others.start(room, participant, () => this.#people.size);
+    this.#view.dataset.waiting = "false";
+    this.#countHeads();
+    if (!this.#view.hidden) return;
+    document.body.dataset.view = "room";
+    document.title = `${room} · foldback`;
+    this.#title.textContent = room;
+    this.#view.hidden = false;
+    this.#title.focus();
+  }
+
+  leave(): void {
+    document.body.dataset.view = "join";
+    document.title = "foldback";
+    this.#view.hidden = true;
+    this.#stop();
+  }
+
+  /** The connection is lost just now. */
+  wait(): void {
+    this.#view.dataset.waiting = "true";
+    this.#stop();
+    this.#people.silence();
+  }
+
+  mute(id: number, muted: boolean): void {
+    this.#people.mute(id, muted);
+  }
+
+  take(message: ServerMessage): void {
+    switch (message.type) {
+      case "participant-joined":
+        this.#people.add(message.participant);
+        this.#countHeads();
+        this.#say(`${message.participant.name} came in.`);
+        break;
+      case "participant-left": {
+        const name = this.#people.remove(message.id);
+        this.#countHeads();
+        const how = message.reason === "left" ? "left" : "is gone: the connection was lost";
+        if (name) this.#say(`${name} ${how}.`);
+        break;
+      }
+      case "participant-muted":
+        this.#people.mute(message.id, message.muted);
+        break;
+      case "levels":
+        this.#people.levels(message.levels);
+        break;
+      case "stats":
+        this.#connection.serverStats(message);
+        break;
+    }
+  }
+
+  #stop(): void {
+    this.#connection.stop();
+    this.#heard.stop();
+    this.#others.stop();
+  }
+
+  #countHeads(): void {
+    this.#headCount.textContent = this.#people.size === 1 ? "only you" : `${this.#people.size} people`;
+  }
+}

@@ -1,0 +1,100 @@
+// What went wrong, and what to do about it, in plain words.
+
+import type { ServerError } from "./protocol";
+
+/** Why this page cannot have a microphone at all, or null. */
+export function missingMicrophoneAccess(): string | null {
+  // Missing, whatever its type says, where the page is not secure.
+  const devices: MediaDevices | undefined = navigator.mediaDevices;
+  if (devices) return null;
+  if (!window.isSecureContext) {
+    const port = location.port && `:${location.port}`;
+    return (
+      "Browsers give the microphone only to pages on https:// or on localhost, and this page came over plain http:// from another machine. " +
+      "Start the server with --dev-tls and open its https:// address, or open " +
+      `http://localhost${port} on the server's own machine.`
+    );
+  }
+  return "This browser offers no microphone to web pages. Use a current Firefox, Chrome, Edge or Safari.";
+}
+
+/** For an error of getUserMedia. */
+export function microphoneProblem(error: unknown): string {
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  switch (name) {
+    case "NotAllowedError":
+    case "SecurityError":
+      return "The browser did not allow the microphone. Allow it for this page (the sign beside the address, and the system's privacy settings), then try again.";
+    case "NotFoundError":
+      return "No microphone was found. Plug one in, then try again.";
+    case "NotReadableError":
+    case "AbortError":
+      return "The microphone could not be opened; another program may be using it. Close that program or choose another microphone.";
+    case "OverconstrainedError":
+      return "The chosen microphone is not there any more. Choose another one.";
+    default:
+      return `The microphone could not be opened (${name}: ${message}).`;
+  }
+}
+
+const SERVER_ADVICE: Record<string, string> = {
+  "bad-room": "Choose another room name.",
+  "bad-name": "Choose another name.",
+  "bad-sdp": "This browser and the server do not understand each other; try a current Firefox, Chrome, Edge or Safari.",
+  internal: "Try again; if it stays, tell who runs this server.",
+};
+
+/** For an `error` message of the server. */
+export function serverProblem({ code, message }: ServerError): string {
+  const advice = SERVER_ADVICE[code];
+  const refusal = `The server refused: ${sentence(message || code)}`;
+  return advice ? `${refusal} ${advice}` : refusal;
+}
+
+/** For a socket that closed without our leaving, with `code` (RFC 6455, section 7.4). */
+export function socketProblem(code: number, wasJoined: boolean): string {
+  switch (code) {
+    case 1000:
+      return "The server ended the connection. You can join again.";
+    case 1001:
+      return "The server is shutting down.";
+    case 1009:
+      return "The server closed the connection: a message was too large. Join again.";
+    default:
+      return wasJoined
+        ? "The connection to the server was lost."
+        : "The server could not be reached. Check that it runs and that you are on its network, then try again.";
+  }
+}
+
+export const REMOVED_FOR_SILENCE = "The server heard nothing from this page for a while.";
+
+export const NO_AUDIO_PATH =
+  "No audio gets through: the page reaches the server, but UDP to its media port does not. " +
+  "A firewall in between may block it, or the server may need --public-address. Then join again.";
+
+export const AUDIO_PATH_LOST = "The audio connection broke.";
+
+export const NO_ANSWER = "The server did not answer in time. Try again; if it stays, tell who runs this server.";
+
+/** While the server takes nobody new. */
+export function busy(seconds: number): string {
+  return `The server has as much to do as it can do well. Those who are in go on; you are let in as soon as there is room. Trying again in ${seconds} s…`;
+}
+
+/** While the page tries to come back. */
+export function comingBack(why: string, attempt: number): string {
+  const count = attempt > 1 ? ` (attempt ${attempt})` : "";
+  return `${why} Joining again by itself${count}…`;
+}
+
+export function sentence(text: string): string {
+  const trimmed = text.trim();
+  return /[.!?]$/.test(trimmed) ? trimmed : `${trimmed}.`;
+}
+
+/** Milliseconds for a person: 0.8 ms, 24 ms; a dash for null. */
+export function formatMs(ms: number | null): string {
+  if (ms === null) return "–";
+  return `${ms < 9.95 && ms % 1 !== 0 ? ms.toFixed(1) : Math.round(ms)} ms`;
+}

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use foldback_stage_testkit::libraries::built_by_cargo;
 use foldback_tests::{Server, foldback};
 use serde_json::Value;
 
@@ -48,6 +49,52 @@ async fn everybody_joins_and_markers_are_heard_in_time() {
     assert!(figure("/server/cpu_ms_per_participant") > 0.0, "{json}");
     assert!(figure("/server/ticks") >= 250.0, "{json}");
     assert!(errors.contains("joined") && errors.contains("measuring"), "{errors}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stage_that_hangs_delays_no_room_of_another_worker() {
+    let library = built_by_cargo("foldback-test-plugin");
+    let server = Server::start(&format!(
+        "[server]\nworkers = 2\nthreads_per_room = 2\n[plugins]\nload = [{library:?}]\n\
+         [chain.slow]\nstages = [{{ kind = \"hang\", for_ms = 200 }}, {{ kind = \"mix\" }}]\n\
+         [chain.talk]\nstages = [{{ kind = \"mix\" }}]\n\
+         [[room]]\nname = \"slow*\"\nchain = \"slow\"\n[[room]]\nname = \"*\"\nchain = \"talk\"\n"
+    ))
+    .await;
+    let url = server.url("/");
+    let mut slow = Command::new(foldback())
+        .args(["load", "--url", &url, "--room", "slow", "--talkers", "2", "--participants", "3"])
+        .args(["--seconds", "60"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the command runs");
+    let skipped = async || server.metrics().await.total("foldback_ticks_skipped_total", &[]);
+    let hangs = async {
+        while skipped().await < 200.0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), hangs).await.expect("ticks are skipped");
+    let before = skipped().await;
+    let options =
+        ["--room", "talk", "--participants", "3", "--talkers", "2", "--seconds", "4", "--json"];
+    let (done, json, errors) = load(&server, &options);
+    let hung_meanwhile = skipped().await - before;
+    slow.kill().and_then(|()| slow.wait()).expect("it ran until now");
+    assert!(done, "{errors}");
+    assert!(hung_meanwhile > 100.0, "{hung_meanwhile} ticks were skipped");
+    let report: Value = serde_json::from_str(&json).expect("JSON");
+    let figure = |path: &str| report.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN);
+    assert_eq!(figure("/joining/joined"), 3.0, "{json}");
+    assert_eq!(figure("/packets/lost"), 0.0, "{json}");
+    assert!(figure("/packets/received") >= 500.0, "{json}");
+    assert_eq!(
+        figure("/mouth_to_ear/markers_found"),
+        figure("/mouth_to_ear/markers_expected"),
+        "{json}"
+    );
+    assert!(figure("/mouth_to_ear/delay/median_ms") < 150.0, "{json}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

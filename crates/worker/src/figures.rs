@@ -6,7 +6,7 @@ use foldback_metrics::Gauges;
 use foldback_room::{ChainReadings, Level};
 
 use crate::control::{Event, Figures, Load, ParticipantStats, Readings};
-use crate::media::{STATS_EVERY_TICKS, Worker};
+use crate::media::Worker;
 use crate::recycle::Recycler;
 
 /// Reports kept for use again: a room has a handful of them under way, if the control side is slow.
@@ -58,8 +58,6 @@ impl Worker {
         if let Some(level) = self.load.tick(busy) {
             self.rooms.values_mut().for_each(|open| open.room.shed(level));
             self.tell_surely(Event::Load(self.load()));
-        } else if self.ticks.is_multiple_of(STATS_EVERY_TICKS) {
-            let _ = self.events.try_send(Event::Load(self.load()));
         }
     }
 
@@ -109,6 +107,7 @@ impl Worker {
             let event = Event::Stats { room: *key, server_latency, figures };
             let _ = self.events.try_send(event);
         }
+        let _ = self.events.try_send(Event::Load(self.load()));
         self.metrics.flush(now);
     }
 

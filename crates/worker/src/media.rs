@@ -29,6 +29,27 @@ const MAX_CATCH_UP: u32 = 5;
 pub(crate) const LEVELS_EVERY_TICKS: u64 = 10;
 pub(crate) const STATS_EVERY_TICKS: u64 = 100;
 
+/// What is done once in so many ticks, however many of them are skipped.
+pub(crate) struct Every {
+    period: u64,
+    next: u64,
+}
+
+impl Every {
+    fn new(period: u64) -> Self {
+        Self { period, next: period }
+    }
+
+    /// Whether it is to be done in this tick.
+    fn is_due(&mut self, tick: u64) -> bool {
+        let due = tick >= self.next;
+        if due {
+            self.next = tick - tick % self.period + self.period;
+        }
+        due
+    }
+}
+
 /// What a worker is made of.
 #[derive(Debug)]
 pub struct WorkerConfig {
@@ -88,6 +109,8 @@ pub(crate) struct Worker {
     crew: Crew,
     pub(crate) index: usize,
     pub(crate) ticks: u64,
+    levels: Every,
+    stats: Every,
     pub(crate) shutdown: bool,
 }
 
@@ -136,6 +159,8 @@ impl Worker {
             crew: Crew::new(config.index, config.threads),
             index: config.index,
             ticks: 0,
+            levels: Every::new(LEVELS_EVERY_TICKS),
+            stats: Every::new(STATS_EVERY_TICKS),
             shutdown: false,
         }
     }
@@ -198,11 +223,11 @@ impl Worker {
         self.metrics.tick(begun.saturating_duration_since(deadline), now - begun);
         self.timeouts(now);
         self.send_unsent();
-        if self.ticks.is_multiple_of(LEVELS_EVERY_TICKS) {
+        if self.levels.is_due(self.ticks) {
             self.tell_levels();
             self.send_stages_out();
         }
-        if self.ticks.is_multiple_of(STATS_EVERY_TICKS) {
+        if self.stats.is_due(self.ticks) {
             self.tell_stats();
         }
     }
@@ -252,3 +277,17 @@ const _: fn() = || {
     fn sendable<T: Send>() {}
     sendable::<Peer>();
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_once_in_ten_ticks_is_done_though_the_tenth_is_skipped() {
+        let mut every = Every::new(10);
+        let done: Vec<_> =
+            [1, 9, 10, 11, 39, 40, 41, 50, 83, 89, 90].map(|tick| every.is_due(tick)).into();
+        let expected = [false, false, true, false, true, true, false, true, true, false, true];
+        assert_eq!(done, expected);
+    }
+}

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use foldback_benches::Meeting;
+use foldback_benches::{Meeting, cpu_time, ms};
 use foldback_chain::ChainSpec;
 use foldback_config::Config;
 use foldback_room::{Economies, ForkJoin, OpusSettings, Sequential, TICK};
 use foldback_worker::Crew;
-use rustix::time::{ClockId, clock_gettime};
 
-/// Packets before the measuring, and measured by each side: both take turns.
+/// Packets before the measuring.
 const SETTLING: u64 = 100;
-const MEASURED: u64 = 500;
+/// Both sides take turns, of so many packets: threads are begun for each turn, as workers are not.
+const TURNS: usize = 50;
+const PACKETS_OF_A_TURN: u32 = 20;
 /// In real time.
 const SECONDS: u32 = 60;
 /// A worker skips ticks from here on.
@@ -31,14 +32,14 @@ fn main() {
     println!("| --- | --- | --- | --- |");
     for chain in [&clean, &conference] {
         let mut rooms = meetings(chain, 24, 4, 1);
-        let ratio = by_turns(&mut rooms, |rooms| rooms.iter_mut().for_each(pass), in_two_halves);
+        let ratio = by_turns(&mut rooms, in_one_piece, in_two_halves);
         println!("| 24 rooms of 4, one talks, `{}` | {ratio}", chain.name);
         for (participants, talkers) in [(16, 16), (60, 6)] {
             let mut rooms = meetings(chain, 1, participants, talkers);
             let ratio = by_turns(
                 &mut rooms,
-                |rooms| rooms.iter_mut().for_each(|room| pass_with(room, &Sequential)),
-                |rooms| rooms.iter_mut().for_each(|room| pass_with(room, &crew)),
+                |rooms| a_turn(|| rooms.iter_mut().for_each(|room| pass_with(room, &Sequential))),
+                |rooms| a_turn(|| rooms.iter_mut().for_each(|room| pass_with(room, &crew))),
             );
             println!("| a room of {participants}, {talkers} talk, `{}` | {ratio}", chain.name);
         }
@@ -73,12 +74,20 @@ fn pass_with(meeting: &mut Meeting, crew: &impl ForkJoin) {
     meeting.close_packets_with(crew);
 }
 
+fn a_turn(mut pass: impl FnMut()) {
+    (0..PACKETS_OF_A_TURN).for_each(|_| pass());
+}
+
+fn in_one_piece(rooms: &mut [Meeting]) {
+    a_turn(|| rooms.iter_mut().for_each(pass));
+}
+
 /// Each half by a thread of its own, as by two workers.
 fn in_two_halves(rooms: &mut [Meeting]) {
     let (one, other) = rooms.split_at_mut(rooms.len() / 2);
     thread::scope(|scope| {
         for half in [one, other] {
-            scope.spawn(|| half.iter_mut().for_each(pass));
+            scope.spawn(|| a_turn(|| half.iter_mut().for_each(pass)));
         }
     });
 }
@@ -90,13 +99,13 @@ fn by_turns(
     two: impl Fn(&mut [Meeting]),
 ) -> String {
     let mut took = [Vec::new(), Vec::new()];
-    for _ in 0..MEASURED {
+    for _ in 0..TURNS {
         took[0].push(time(|| one(rooms)));
         took[1].push(time(|| two(rooms)));
     }
     let [one, two] = took.map(|mut took| {
         took.sort_unstable();
-        ms(took[took.len() / 2])
+        ms(took[took.len() / 2] / PACKETS_OF_A_TURN)
     });
     format!("{one:.2} ms | {two:.2} ms | {:.2} |", one / two)
 }
@@ -154,14 +163,4 @@ fn keep_time(mut rooms: Vec<Meeting>) -> (Vec<Duration>, Duration) {
         late
     });
     (late.collect(), cpu_time() - begun)
-}
-
-/// What this thread has computed so far.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
-}
-
-fn ms(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
 }

@@ -12,10 +12,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldback_benches::cpu_time;
 use foldback_metrics::Counters;
 use foldback_worker::{MediaSocket, Outbox, ReceiveBuffers};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
-use rustix::time::{ClockId, clock_gettime};
 
 const LISTENERS: usize = 500;
 /// Speech at 40 kbit/s, encrypted, with header extensions.
@@ -42,12 +42,12 @@ fn send(listeners: &[UdpSocket], media: Arc<MediaSocket>) {
     let mut count = Counters::default();
     let mut times = [vec![], vec![], vec![]];
     for _ in 0..ROUNDS {
-        times[0].push(cpu_time(|| {
+        times[0].push(computing(|| {
             for to in &to {
                 bare.send_to(&DATAGRAM, to).expect("it is taken");
             }
         }));
-        times[1].push(cpu_time(|| {
+        times[1].push(computing(|| {
             for to in &to {
                 let transmit = Transmit {
                     destination: *to,
@@ -59,7 +59,7 @@ fn send(listeners: &[UdpSocket], media: Arc<MediaSocket>) {
                 state.try_send((&single).into(), &transmit).expect("it is taken");
             }
         }));
-        times[2].push(cpu_time(|| {
+        times[2].push(computing(|| {
             to.iter().for_each(|to| outbox.push(source, *to, &DATAGRAM, &mut count));
             outbox.flush(&mut count);
         }));
@@ -76,13 +76,13 @@ fn receive(senders: &[UdpSocket], media: &MediaSocket) {
     let mut times = [vec![], vec![], vec![]];
     for _ in 0..ROUNDS {
         burst(senders, address(&bare));
-        times[0].push(cpu_time(|| {
+        times[0].push(computing(|| {
             for _ in 0..BURST {
                 bare.recv_from(&mut buffer).expect("it waits");
             }
         }));
         burst(senders, address(&single));
-        times[1].push(cpu_time(|| {
+        times[1].push(computing(|| {
             for _ in 0..BURST {
                 let (mut slice, mut meta) = ([IoSliceMut::new(&mut buffer)], [RecvMeta::default()]);
                 state.recv((&single).into(), &mut slice, &mut meta).expect("it waits");
@@ -90,7 +90,7 @@ fn receive(senders: &[UdpSocket], media: &MediaSocket) {
         }));
         burst(senders, media.candidates()[0]);
         let mut read = 0;
-        times[2].push(cpu_time(|| {
+        times[2].push(computing(|| {
             while read < BURST {
                 read += media.receive(&mut buffers, |_, _, _, _| {}).datagrams;
             }
@@ -125,12 +125,9 @@ fn address(socket: &UdpSocket) -> SocketAddr {
     socket.local_addr().expect("bound")
 }
 
-fn cpu_time(work: impl FnOnce()) -> Duration {
-    let now = || {
-        let time = clock_gettime(ClockId::ThreadCPUTime);
-        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-    };
-    let before = now();
+/// What the work takes of this thread.
+fn computing(work: impl FnOnce()) -> Duration {
+    let before = cpu_time();
     work();
-    now() - before
+    cpu_time() - before
 }

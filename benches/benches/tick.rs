@@ -5,11 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use foldback_benches::Meeting;
+use foldback_benches::{Meeting, cpu_time, ms};
 use foldback_chain::ChainSpec;
 use foldback_config::Config;
 use foldback_room::{Economies, OpusSettings};
-use rustix::time::{ClockId, clock_gettime};
 
 /// Packets before the measuring, and in it: 2 and 6 s.
 const SETTLING: u64 = 100;
@@ -89,14 +88,4 @@ fn measure(chain: &Arc<ChainSpec>, n: u64, talkers: u64, economies: Economies) -
         median: ticks[ticks.len() / 2],
         late: ticks[ticks.len() * 99 / 100],
     }
-}
-
-/// What this thread has computed so far.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
-}
-
-fn ms(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
 }

@@ -2,6 +2,7 @@
 
 mod empty;
 mod meeting;
+mod times;
 
 use std::f32::consts::TAU;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use audiopus::{Application, Channels, SampleRate};
 
 pub use empty::EMPTY;
 pub use meeting::Meeting;
+pub use times::{cpu_time, ms};
 
 /// A second of voice-like sound as a client sends it: 50 packets of 20 ms.
 ///

@@ -39,7 +39,7 @@ fn receivers(c: &mut Criterion) {
         });
     }
     group.bench_function("receiver_idle", |b| {
-        let mut receiver = Receiver::new(LatencyProfile::default()).expect("a receiver");
+        let mut receiver = Receiver::new(LatencyProfile::default());
         let mut audio = AudioBuffer::mono();
         let mut now = Instant::now();
         b.iter(|| {
@@ -63,7 +63,7 @@ struct Bench {
 
 impl Bench {
     fn new(lost_every: u64) -> Self {
-        let receiver = Receiver::new(LatencyProfile::default()).expect("a receiver");
+        let receiver = Receiver::new(LatencyProfile::default());
         let (voice, audio) = (encoded_voice(), AudioBuffer::mono());
         let mut bench = Self { receiver, voice, audio, lost_every, now: Instant::now(), seq: 0 };
         // Playout has begun, and found its delay.

@@ -10,7 +10,7 @@ use std::process::Command;
 /// With what the limits were counted.
 const COMPILER: &str = "rustc 1.95.";
 /// Instructions of one packet's tick of 50 participants, three of them talking.
-const TICK: u64 = 259_700;
+const TICK: u64 = 187_000;
 /// Instructions of a block through ten stages that do nothing.
 const CHAIN: u64 = 48_800;
 const REPETITIONS: u64 = 20;

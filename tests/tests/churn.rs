@@ -13,6 +13,7 @@ use foldback_room::{
     Admission, ChainChange, Economies, EncodedFrame, InputChange, LatencyProfile, OpusSettings,
     ParticipantId, Room, RoomSpec, Sequential, Shedding, TICK,
 };
+use foldback_testkit::alloc::resident_kib;
 use foldback_testkit::signal::speech_like;
 
 #[global_allocator]
@@ -358,11 +359,4 @@ fn encoded(channels: Channels, samples: usize) -> Vec<Box<[u8]>> {
         Box::from(&bytes[..length])
     };
     speech_like(1, -26.0, 2.0).chunks_exact(samples * channels as usize).map(packet).collect()
-}
-
-/// Memory of this process that is in RAM (`Rss` in `proc_pid_smaps_rollup(5)`, which is exact).
-fn resident_kib() -> i64 {
-    let text = std::fs::read_to_string("/proc/self/smaps_rollup").expect("Linux");
-    let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).expect("a resident size");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }

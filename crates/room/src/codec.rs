@@ -64,13 +64,13 @@ pub(crate) struct OpusDecoder {
 }
 
 impl OpusDecoder {
-    pub(crate) fn new(format: StageFormat) -> Result<Self, CodecError> {
+    /// Allocates 18 KiB, in stereo 73. `None` if libopus refuses (out of memory).
+    pub(crate) fn new(format: StageFormat) -> Option<Self> {
         let stereo = format == StageFormat::STEREO;
         let channels = if stereo { Channels::Stereo } else { Channels::Mono };
-        let inner = Decoder::new(SampleRate::Hz48000, channels)
-            .map_err(|e| CodecError(format!("no Opus decoder: {e}")))?;
+        let inner = Decoder::new(SampleRate::Hz48000, channels).ok()?;
         let space = if stereo { 2 * MAX_PACKET_SAMPLES } else { 0 };
-        Ok(Self { inner, interleaved: vec![0.0; space].into() })
+        Some(Self { inner, interleaved: vec![0.0; space].into() })
     }
 
     /// Decodes a packet into `out`; `None` if it is no Opus. Returns the samples written. They are

@@ -9,8 +9,8 @@ use crate::planes::Planes;
 /// Samples kept behind the read position: the past that stretching repeats and concealment goes
 /// on from. 30 ms.
 pub(crate) const HISTORY: usize = 1440;
-/// Packets of 20 ms need no more room than there is at first; browsers send no others.
-const FIRST_PACKET_SAMPLES: usize = 960;
+/// Packets of 20 ms need no more room than shorter ones; browsers send no others.
+const LEAST_PACKET_SAMPLES: usize = 960;
 /// Room beside the longest packet: for the past, for what is left of other packets and what
 /// stretching looks at (60 ms at most), and for what is put in before and after the packet (30 ms).
 const MARGIN: usize = HISTORY + 2_880 + 1_440;
@@ -30,9 +30,10 @@ pub(crate) struct SampleFifo {
 }
 
 impl SampleFifo {
+    /// Has no room until it is to [expect](Self::expect) packets. Allocates nothing.
     pub(crate) fn new(format: StageFormat) -> Self {
         Self {
-            samples: Planes::new(format, MARGIN + FIRST_PACKET_SAMPLES),
+            samples: Planes::new(format, 0),
             start: HISTORY,
             end: HISTORY,
             popped: 0,
@@ -44,7 +45,7 @@ impl SampleFifo {
 
     /// Makes room for packets of so many samples. Allocates if there were none as long before.
     pub(crate) fn expect(&mut self, packet_samples: usize) {
-        self.samples.grow(MARGIN + packet_samples);
+        self.samples.grow(MARGIN + packet_samples.max(LEAST_PACKET_SAMPLES));
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -147,8 +148,10 @@ impl SampleFifo {
     /// Forgets what waits. The past stays: what comes next may have to go on from it.
     pub(crate) fn clear(&mut self) {
         self.end = self.start;
-        self.arrivals = [None; MAX_ARRIVALS];
-        self.arrival_count = 0;
+        if self.arrival_count > 0 {
+            self.arrivals = [None; MAX_ARRIVALS];
+            self.arrival_count = 0;
+        }
     }
 
     /// Takes `n` samples out of the front: what waits fades into what waits `n` samples later over
@@ -210,7 +213,7 @@ impl SampleFifo {
     }
 
     fn make_room(&mut self, n: usize) {
-        if self.end + n > self.samples.len() {
+        if self.end <= self.samples.len() && self.end + n > self.samples.len() {
             let from = self.start - HISTORY;
             for plane in self.samples.iter_mut() {
                 plane.copy_within(from..self.end, 0);
@@ -254,6 +257,7 @@ mod tests {
     #[test]
     fn samples_come_out_in_order_over_many_wraps() {
         let mut fifo = SampleFifo::new(StageFormat::MONO);
+        fifo.expect(960);
         let (mut next_in, mut next_out) = (0u32, 0u32);
         for _ in 0..200 {
             push(&mut fifo, (0..960u32).map(|i| (next_in + i) as f32));
@@ -275,6 +279,7 @@ mod tests {
     fn an_arrival_is_told_once_its_last_sample_was_popped() {
         let now = Instant::now();
         let mut fifo = SampleFifo::new(StageFormat::MONO);
+        fifo.expect(960);
         push(&mut fifo, std::iter::repeat_n(0.0, 960));
         fifo.mark_arrival(now);
         let mut block = [0.0; 480];
@@ -289,6 +294,7 @@ mod tests {
     fn what_is_removed_and_repeated_moves_the_arrivals_along() {
         let now = Instant::now();
         let mut fifo = SampleFifo::new(StageFormat::MONO);
+        fifo.expect(960);
         push(&mut fifo, (0..1440u16).map(f32::from));
         fifo.mark_arrival(now);
         fifo.skip(480);
@@ -307,6 +313,7 @@ mod tests {
     fn stretching_moves_no_arrival_whose_sound_was_popped_but_not_told_yet() {
         let now = Instant::now();
         let mut fifo = SampleFifo::new(StageFormat::MONO);
+        fifo.expect(960);
         push(&mut fifo, std::iter::repeat_n(0.5, 960));
         fifo.mark_arrival(now);
         push(&mut fifo, std::iter::repeat_n(0.5, 960));
@@ -318,6 +325,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         let mut fifo = SampleFifo::new(StageFormat::MONO);
+        fifo.expect(960);
         push(&mut fifo, std::iter::repeat_n(0.5, 300));
         assert!(!fifo.remove(200, 101, FadeLaw::Amplitude));
         assert!(!fifo.repeat(HISTORY + 1, 0, FadeLaw::Amplitude));

@@ -66,8 +66,9 @@ pub(crate) struct PacketBuffer {
 }
 
 impl PacketBuffer {
+    /// Has room for one packet until the first comes.
     pub(crate) fn new() -> Self {
-        Self { slots: empty(FIRST_SLOTS), end: 0 }
+        Self { slots: empty(1), end: 0 }
     }
 
     /// Whether a packet of that number is or was here lately.
@@ -86,9 +87,12 @@ impl PacketBuffer {
         self.get(seq).is_some_and(|slot| slot.frame.is_copy())
     }
 
-    /// Takes a packet; may free one that was here before. Allocates only if more wait than ever
-    /// did.
+    /// Takes a packet; may free one that was here before. Allocates for the first, and if more wait
+    /// than ever did.
     pub(crate) fn insert(&mut self, frame: EncodedFrame, samples: usize) {
+        if self.slots.len() < FIRST_SLOTS {
+            self.slots = empty(FIRST_SLOTS);
+        }
         while self.slots.len() < MOST_PACKETS && self.is_taken(frame.seq) {
             self.grow();
         }

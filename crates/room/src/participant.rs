@@ -48,7 +48,7 @@ impl Admission {
     pub fn build(spec: &RoomSpec) -> Result<Self, AdmissionError> {
         Ok(Self {
             chain: Arc::clone(&spec.chain),
-            receiver: Receiver::with(spec.latency, spec.chain.format, spec.economies)?,
+            receiver: Receiver::with(spec.latency, spec.chain.format, spec.economies),
             input: Chain::build(&spec.chain.input, spec.chain.format)?,
             times: StageTimes::of(spec.chain.input.len()),
             audio: Planes::new(spec.chain.format, MAX_PACKET_SAMPLES_OUT),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, CaptureTimeline, SAMPLE_RATE_HZ, StageFormat};
 
-use crate::codec::{CodecError, has_fec, packet_samples};
+use crate::codec::{has_fec, packet_samples};
 use crate::delay::{DelayTarget, LatencyProfile};
 use crate::fifo::HISTORY;
 use crate::packets::{CaptureTime, EncodedFrame, MOST_PACKETS, PacketBuffer};
@@ -85,26 +85,20 @@ enum State {
 }
 
 impl Receiver {
-    /// An empty receiver for a mono room. Allocates about 105 KiB, its decoder and resampler included.
-    ///
-    /// # Errors
-    /// When libopus refuses to make a decoder (out of memory).
-    pub fn new(profile: LatencyProfile) -> Result<Self, CodecError> {
+    /// An empty receiver for a mono room. Allocates next to nothing.
+    #[must_use]
+    pub fn new(profile: LatencyProfile) -> Self {
         Self::with(profile, StageFormat::MONO, Economies::default())
     }
 
-    pub(crate) fn with(
-        profile: LatencyProfile,
-        format: StageFormat,
-        economies: Economies,
-    ) -> Result<Self, CodecError> {
-        Ok(Self {
+    pub(crate) fn with(profile: LatencyProfile, format: StageFormat, economies: Economies) -> Self {
+        Self {
             packets: PacketBuffer::new(),
-            voice: Voice::new(format, economies.skip_silence)?,
+            voice: Voice::new(format, economies.skip_silence),
             clock: SenderClock::new(),
             target: DelayTarget::new(profile),
             playout: Playout::new(profile.blocks_per_packet()),
-            resampler: DriftResampler::new(format)?,
+            resampler: DriftResampler::new(format),
             state: State::Empty,
             heard: true,
             ssrc: None,
@@ -119,12 +113,13 @@ impl Receiver {
             capture: None,
             given_from: 0,
             stats: ReceiverStats::default(),
-        })
+        }
     }
 
-    /// Takes a packet. May free the packet that had its place before. Allocates if more wait than
-    /// ever did, as after a stall of over a second, and if it is longer than any before, and than
-    /// 20 ms.
+    /// Takes a packet. May free the packet that had its place before. Allocates for the first that
+    /// holds more than silence (decoder, resampler and room for packets and sound: 70 KiB, in stereo
+    /// over twice as much), if more wait than ever did, as after a stall of over a second, and if it
+    /// is longer than any before, and than 20 ms.
     pub fn push(&mut self, frame: EncodedFrame) {
         let sane = frame.seq < FAR_BEYOND && frame.rtp_time < FAR_BEYOND;
         let Some(samples) = packet_samples(&frame.payload).filter(|_| sane) else {
@@ -143,6 +138,9 @@ impl Receiver {
         if self.state == State::Empty && !self.begin(&frame, samples) {
             self.stats.packets_discarded += 1;
             return;
+        }
+        if self.voice.has_yet_to_begin(&frame) {
+            return self.let_pass(&frame, samples);
         }
         if self.packets.knows(frame.seq) && !self.packets.is_copy_waiting(frame.seq) {
             if self.packets.was_copy(frame.seq) {
@@ -287,8 +285,25 @@ impl Receiver {
         self.stats
     }
 
+    /// Whether there was anything to decode.
+    #[cfg(test)]
+    fn has_decoded(&self) -> bool {
+        self.voice.has_decoder()
+    }
+
+    /// Goes on behind a packet of silence, of one who has said nothing yet.
+    fn let_pass(&mut self, frame: &EncodedFrame, samples: usize) {
+        self.learn_arrival(frame, samples);
+        self.stats.packets_received += 1;
+        self.next_seq = frame.seq + 1;
+        self.next_rtp = frame.rtp_time + samples as u64;
+        self.latest_end = self.next_rtp;
+        self.state = State::Empty;
+    }
+
     fn insert(&mut self, frame: EncodedFrame, samples: usize) {
         self.voice.expect(samples);
+        self.resampler.make_ready();
         self.packets.insert(frame, samples);
     }
 

@@ -169,6 +169,7 @@ mod tests {
 
     fn playing(sample: impl Fn(usize) -> f32) -> SampleFifo {
         let mut fifo = SampleFifo::new(StageFormat::MONO);
+        fifo.expect(960);
         fifo.expect(1920);
         let mut space = fifo.push_space(6240).expect("fits");
         space.planes_mut().flatten().enumerate().for_each(|(i, slot)| *slot = sample(i));
@@ -209,6 +210,7 @@ mod tests {
     fn what_is_done_to_the_middle_is_done_to_the_sides() {
         for change in [shorten, lengthen] {
             let mut fifo = SampleFifo::new(StageFormat::STEREO);
+            fifo.expect(960);
             fifo.expect(1920);
             let mut space = fifo.push_space(6240).expect("fits");
             for (plane, sign) in space.planes_mut().zip([1.0, -1.0]) {

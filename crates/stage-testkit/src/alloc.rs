@@ -31,3 +31,14 @@ macro_rules! guard_allocations {
 pub fn no_alloc<T>(body: impl FnOnce() -> T) -> T {
     assert_no_alloc::assert_no_alloc(body)
 }
+
+/// Memory of this process that is in RAM, in KiB (`Rss` in `proc_pid_smaps_rollup(5)`, which is exact).
+///
+/// # Panics
+/// Where the system is not Linux.
+#[must_use]
+pub fn resident_kib() -> i64 {
+    let text = std::fs::read_to_string("/proc/self/smaps_rollup").expect("Linux");
+    let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).expect("a resident size");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}

@@ -94,7 +94,7 @@ pub fn play(voice: &[f32], sending: &Sending, profile: LatencyProfile) -> Played
     let mut clock = SimClock::new();
     let start = clock.now();
     let mut sender = Sender::new(sending, start);
-    let mut receiver = Receiver::new(profile).expect("a receiver");
+    let mut receiver = Receiver::new(profile);
     let mut played = Played::default();
     let mut block = AudioBuffer::mono();
     let quantum = Duration::from_millis(10) * profile.blocks_per_packet() as u32;

@@ -38,7 +38,7 @@ impl Bench {
         Self {
             start: Instant::now(),
             packets: (0..packets).map(&mut encode).collect(),
-            receiver: Receiver::new(LatencyProfile::Balanced).expect("a receiver"),
+            receiver: Receiver::new(LatencyProfile::Balanced),
             out: Vec::new(),
             pulled: Vec::new(),
             concealed_before: 0,

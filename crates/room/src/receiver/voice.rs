@@ -3,10 +3,10 @@
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, StageFormat};
 
 use super::{Pulled, ReceiverStats};
-use crate::codec::{CodecError, MAX_PACKET_SAMPLES, OpusDecoder, has_fec};
+use crate::codec::{MAX_PACKET_SAMPLES, OpusDecoder, has_fec};
 use crate::comfort::ComfortNoise;
 use crate::fifo::{FadeLaw, SampleFifo};
-use crate::packets::Slot;
+use crate::packets::{EncodedFrame, Slot};
 use crate::planes::Planes;
 use crate::stretch;
 
@@ -32,7 +32,9 @@ const NOISE_SEEDS: [u32; 2] = [0x9E37_79B9, 0x7F4A_7C15];
 /// The decoder, and the sound that waits to be pulled.
 pub(super) struct Voice {
     pub(super) fifo: SampleFifo,
-    decoder: OpusDecoder,
+    format: StageFormat,
+    /// None until there is something to decode.
+    decoder: Option<OpusDecoder>,
     /// Of each plane.
     noise: [ComfortNoise; 2],
     /// How what was made up goes on.
@@ -57,12 +59,14 @@ pub(super) struct Voice {
 }
 
 impl Voice {
-    pub(super) fn new(format: StageFormat, spares_silence: bool) -> Result<Self, CodecError> {
-        Ok(Self {
+    /// Allocates nothing.
+    pub(super) fn new(format: StageFormat, spares_silence: bool) -> Self {
+        Self {
             fifo: SampleFifo::new(format),
-            decoder: OpusDecoder::new(format)?,
+            format,
+            decoder: None,
             noise: NOISE_SEEDS.map(ComfortNoise::new),
-            goes_on: Planes::new(format, JOIN_SEARCH + JOIN_FADE),
+            goes_on: Planes::new(format, 0),
             underrun: 0,
             made_up: 0,
             concealing: false,
@@ -71,12 +75,28 @@ impl Voice {
             sounding: false,
             spares_silence,
             silent_for: 0,
-        })
+        }
     }
 
-    /// Makes room for packets of so many samples. Allocates if there were none as long before.
+    /// Makes a decoder, if there is none, and room for packets of so many samples. Allocates about
+    /// 47 KiB (in stereo 131) for the first, and if there were none as long before.
     pub(super) fn expect(&mut self, packet_samples: usize) {
         self.fifo.expect(packet_samples);
+        if self.decoder.is_none() {
+            self.decoder = OpusDecoder::new(self.format);
+            self.goes_on.grow(JOIN_SEARCH + JOIN_FADE);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_decoder(&self) -> bool {
+        self.decoder.is_some()
+    }
+
+    /// Whether nothing was decoded yet, and there is nothing to decode in this packet either.
+    pub(super) fn has_yet_to_begin(&self, frame: &EncodedFrame) -> bool {
+        let silent = says_silence(frame).unwrap_or(frame.payload.len() <= DTX_BYTES);
+        self.spares_silence && self.decoder.is_none() && silent
     }
 
     /// Another stream follows.
@@ -137,7 +157,7 @@ impl Voice {
         let frame = &slot.frame;
         // A copy comes without a level: the sender is taken to go on as it was.
         let as_before = frame.is_copy() && self.silent_for > 0;
-        let silent = frame.level_minus_dbov.map_or(as_before, |l| l >= IDLE_LEVEL_MINUS_DBOV);
+        let silent = says_silence(frame).unwrap_or(as_before);
         self.silent_for = if silent { self.silent_for.saturating_add(samples as u32) } else { 0 };
         let late = std::mem::take(&mut self.underrun) > 0;
         let made_up = std::mem::take(&mut self.made_up);
@@ -156,11 +176,13 @@ impl Voice {
         let _ = self.fifo.push_space(lead);
         let Some(mut sound) = self.fifo.push_space(samples) else { return };
         let mut decoded = samples;
-        match self.decoder.decode(&frame.payload, &mut sound) {
-            Some(count) => decoded = count.min(samples),
-            None => {
-                stats.packets_invalid += 1;
-                let _ = self.decoder.conceal(&mut sound);
+        if let Some(decoder) = &mut self.decoder {
+            match decoder.decode(&frame.payload, &mut sound) {
+                Some(count) => decoded = count.min(samples),
+                None => {
+                    stats.packets_invalid += 1;
+                    let _ = decoder.conceal(&mut sound);
+                }
             }
         }
         if std::mem::take(&mut self.beginning) {
@@ -196,8 +218,9 @@ impl Voice {
     pub(super) fn rebuild(&mut self, slot: &Slot, missing: usize, stats: &mut ReceiverStats) {
         // libopus rebuilds whole frames only, else it conceals.
         let fec = has_fec(&slot.frame.payload) && missing >= slot.samples;
-        if let Some(mut space) = self.fifo.push_space(missing) {
-            let _ = self.decoder.decode_fec(&slot.frame.payload, &mut space);
+        if let (Some(mut space), Some(decoder)) = (self.fifo.push_space(missing), &mut self.decoder)
+        {
+            let _ = decoder.decode_fec(&slot.frame.payload, &mut space);
         }
         if fec {
             stats.fec_packets_used += 1;
@@ -211,8 +234,8 @@ impl Voice {
         let whole = samples.next_multiple_of(120).min(MAX_PACKET_SAMPLES);
         let silent = self.claims_silence();
         if let Some(mut space) = self.fifo.push_space(whole) {
-            if !silent {
-                let _ = self.decoder.conceal(&mut space);
+            if let Some(decoder) = self.decoder.as_mut().filter(|_| !silent) {
+                let _ = decoder.conceal(&mut space);
             }
             self.fifo.unpush(whole.saturating_sub(samples));
         }
@@ -261,7 +284,7 @@ impl Voice {
     fn prepare_join(&mut self, level: f32) {
         let mut goes_on = self.goes_on.head_mut(JOIN_SEARCH + JOIN_FADE);
         goes_on.planes_mut().for_each(|plane| plane.fill(0.0));
-        let _ = self.decoder.conceal(&mut goes_on);
+        let _ = self.decoder.as_mut().and_then(|decoder| decoder.conceal(&mut goes_on));
         goes_on.planes_mut().flatten().for_each(|s| *s *= level);
     }
 
@@ -297,6 +320,11 @@ impl Voice {
             stats.silent_concealed_samples += samples as u64;
         }
     }
+}
+
+/// Whether the sender says that it is silent, if it says how loud it is.
+fn says_silence(frame: &EncodedFrame) -> Option<bool> {
+    Some(frame.level_minus_dbov? >= IDLE_LEVEL_MINUS_DBOV)
 }
 
 fn fade_out(block: &mut AudioBuffer) {

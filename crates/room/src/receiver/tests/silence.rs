@@ -93,7 +93,7 @@ fn a_copy_does_not_interrupt_a_claim_of_silence() {
     let mut bench = Bench::new(200);
     for p in 0..200_usize {
         let ms = p as u64 * 20;
-        let level_minus_dbov = Some(127);
+        let level_minus_dbov = Some(if p < 10 { 20 } else { 127 });
         let lost = p > 60 && p % 10 == 4;
         if p > 60 && p % 10 == 5 {
             // Copies come without the level of the packet that they are copies of.
@@ -106,6 +106,27 @@ fn a_copy_does_not_interrupt_a_claim_of_silence() {
     }
     assert!(bench.receiver.stats().red_packets_used > 5, "copies were played");
     assert!(bench.pulled[80..].iter().all(|p| *p == Pulled::Idle));
+}
+
+#[test]
+fn who_has_said_nothing_yet_takes_no_memory_and_begins_with_the_first_word() {
+    let mut bench = Bench::new(200);
+    for p in 0..200_usize {
+        let ms = p as u64 * 20;
+        // Silence by what the sender says, then a packet that is lost, then speech.
+        let level_minus_dbov = Some(if p < 100 { 127 } else { 20 });
+        if p != 99 {
+            bench.receiver.push(EncodedFrame { level_minus_dbov, ..bench.frame(p, ms) });
+        }
+        assert_eq!(bench.receiver.has_decoded(), p >= 100);
+        bench.pull(ms);
+    }
+    let stats = bench.receiver.stats();
+    assert_eq!((stats.packets_received, stats.packets_lost), (199, 1));
+    assert_eq!(stats.packets_discarded + stats.packets_invalid, 0);
+    let silent = bench.pulled.iter().take_while(|p| **p == Pulled::Idle).count();
+    assert!((200..=206).contains(&silent), "{silent} blocks before the first word");
+    assert!(bench.pulled[silent..].iter().all(|p| *p == Pulled::Audio));
 }
 
 /// What a browser sends with DTX (RFC 7587, section 3.1.3): of a silence its first packet, which is

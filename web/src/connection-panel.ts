@@ -1,9 +1,11 @@
 // What is known of one's own connection: delay, loss, and in one word how good it is.
 
+import { delayParts } from "./delay";
+import { DelayPanel } from "./delay-panel";
 import { byId, setText } from "./dom";
 import { FiguresTable } from "./figures-table";
 import { NetworkWatch } from "./network";
-import type { Stats } from "./protocol";
+import type { LatencyParts, Stats } from "./protocol";
 import { describeQuality, LossWindow, type Quality, quality } from "./quality";
 import { formatMs } from "./words";
 
@@ -24,6 +26,7 @@ export class ConnectionPanel {
   readonly #jitterBuffer = byId("jitter-buffer", HTMLElement);
   readonly #jitterNote = byId("jitter-buffer-note", HTMLElement);
   readonly #lost = byId("packets-lost", HTMLElement);
+  readonly #delay = new DelayPanel();
   readonly #figures = new FiguresTable(byId("more-figures", HTMLElement), ["server", "browser"]);
   #watch: Watch | null = null;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -37,6 +40,7 @@ export class ConnectionPanel {
     this.stop();
     for (const figure of [this.#serverLatency, this.#rtt, this.#jitterBuffer, this.#lost]) setText(figure, UNKNOWN);
     this.#figures.clear();
+    this.#delay.clear();
     const watch = new Watch();
     this.#watch = watch;
     this.#timer = setInterval(() => void this.#read(pc, watch), PERIOD_MS);
@@ -49,12 +53,12 @@ export class ConnectionPanel {
 
   /** Takes what the server tells once a second. */
   serverStats(stats: Stats): void {
-    const { p50, p95 } = stats.server_latency_ms;
+    const { p50, p95, parts } = stats.server_latency_ms;
     setText(this.#serverLatency, formatMs(p50));
     setText(this.#serverNote, `voice in to mix out; 95 % within ${formatMs(p95)}`);
     setText(this.#jitterNote, `against uneven arrival; the server's: ${formatMs(stats.jitter_buffer_ms)}`);
     this.#figures.show("server", { ...stats.inbound, ...stats.remoteInbound, ...stats.foldback });
-    this.#watch?.heardByServer(stats.packets_lost, stats.packets_received);
+    this.#watch?.heardByServer(stats.packets_lost, stats.packets_received, parts);
     this.#showLost();
   }
 
@@ -68,6 +72,7 @@ export class ConnectionPanel {
     if (network.jitterBufferMs !== null) setText(this.#jitterBuffer, formatMs(network.jitterBufferMs));
     if (network.lost !== null) watch.heardByBrowser(network.lost, network.received ?? 0);
     this.#showLost();
+    this.#delay.show(delayParts({ ...network, server: watch.server }));
     const measures = { rttMs: network.rttMs, ...watch.shares };
     const rated = quality(measures);
     if (rated) this.#listener.rated(rated, describeQuality(rated, measures, "you"));
@@ -84,6 +89,8 @@ class Watch {
   readonly network = new NetworkWatch();
   readonly counts: { lostComing?: number; lostGoing?: number } = {};
   readonly shares: { lostComing: number | null; lostGoing: number | null } = { lostComing: null, lostGoing: null };
+  /** What the server told last of the time in it. */
+  server: LatencyParts | null = null;
   readonly #toYou = new LossWindow(RATED_S);
   readonly #toServer = new LossWindow(RATED_S);
 
@@ -92,7 +99,8 @@ class Watch {
     this.shares.lostComing = this.#toYou.take(lost, received);
   }
 
-  heardByServer(lost: number, received: number): void {
+  heardByServer(lost: number, received: number, parts: LatencyParts | null): void {
+    this.server = parts;
     this.counts.lostGoing = lost;
     this.shares.lostGoing = this.#toServer.take(lost, received);
   }

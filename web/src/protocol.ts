@@ -39,9 +39,18 @@ export type Readings = Record<string, Record<string, number>>;
 /** By the names of W3C getStats. */
 export type Figures = Record<string, number | null | undefined>;
 
+/** What the time through the server is made of, in ms: means of the last second. */
+export interface LatencyParts {
+  jitter_buffer: number;
+  tick_wait: number;
+  chain: number;
+  encode: number;
+}
+
 export interface Stats {
   type: "stats";
-  server_latency_ms: { p50: number | null; p95: number | null };
+  /** `parts` is null where nobody talked. */
+  server_latency_ms: { p50: number | null; p95: number | null; parts: LatencyParts | null };
   jitter_buffer_ms: number;
   packets_received: number;
   packets_lost: number;

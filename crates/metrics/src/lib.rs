@@ -235,6 +235,7 @@ impl Metrics {
             server_latency: self.server_latency.local(),
             latency_parts: LatencyParts::NAMES
                 .map(|part| self.latency_parts.with_label_values(&[part]).local()),
+            recent_parts: Default::default(),
             jitter_buffer_delay: self.jitter_buffer_delay.local(),
             chains: Vec::new(),
             counted: Counters::default(),
@@ -330,6 +331,17 @@ impl LatencyParts {
     }
 }
 
+/// How long packets took through the server of late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecentLatency {
+    /// Median of the latest.
+    pub p50: Duration,
+    /// 95th percentile of the latest.
+    pub p95: Duration,
+    /// Means of those since this was asked last; `None` if there were none.
+    pub parts: Option<LatencyParts>,
+}
+
 /// Stages of a chain that were resolved to their series, so that recording looks nothing up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainHandle(usize);
@@ -348,6 +360,8 @@ pub struct WorkerMetrics {
     tick_lateness: LocalHistogram,
     server_latency: LocalHistogram,
     latency_parts: [LocalHistogram; 4],
+    /// Sums of as many since somebody asked.
+    recent_parts: ([Duration; 4], u32),
     jitter_buffer_delay: LocalHistogram,
     chains: Vec<Chain>,
     counted: Counters<u64>,
@@ -399,8 +413,11 @@ impl WorkerMetrics {
         self.server_latency.observe(latency.as_secs_f64());
         let LatencyParts { jitter_buffer, tick_wait, chain, encode } = parts;
         let parts = [jitter_buffer, tick_wait, chain, encode];
-        for (histogram, part) in self.latency_parts.iter().zip(parts) {
+        let (sums, count) = &mut self.recent_parts;
+        *count += 1;
+        for ((histogram, sum), part) in self.latency_parts.iter().zip(sums).zip(parts) {
             histogram.observe(part.as_secs_f64());
+            *sum += part;
         }
         let us = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
         if self.recent_us.len() < RECENT {
@@ -421,9 +438,9 @@ impl WorkerMetrics {
         &mut self.counted
     }
 
-    /// Median and 95th percentile of the latest server latencies; `None` before the first.
+    /// The latest server latencies; `None` before the first.
     #[must_use]
-    pub fn recent_latency(&mut self) -> Option<(Duration, Duration)> {
+    pub fn recent_latency(&mut self) -> Option<RecentLatency> {
         let sorted = &mut self.sorted_us;
         sorted.clear();
         sorted.extend_from_slice(&self.recent_us);
@@ -432,7 +449,13 @@ impl WorkerMetrics {
             let index = (sorted.len().checked_sub(1)? as f64 * share).round() as usize;
             Some(Duration::from_micros(u64::from(*sorted.get(index)?)))
         };
-        Some((at(0.5)?, at(0.95)?))
+        let (p50, p95) = (at(0.5)?, at(0.95)?);
+        let (sums, count) = std::mem::take(&mut self.recent_parts);
+        let parts = (count > 0).then(|| {
+            let [jitter_buffer, tick_wait, chain, encode] = sums.map(|sum| sum / count);
+            LatencyParts { jitter_buffer, tick_wait, chain, encode }
+        });
+        Some(RecentLatency { p50, p95, parts })
     }
 
     /// Adds what was recorded to the shared registry. Takes locks.
@@ -647,7 +670,10 @@ mod tests {
         (0..RECENT).for_each(|_| worker.server_latency(taking(90)));
         (0..RECENT).for_each(|_| worker.server_latency(taking(30)));
         let thirty = Duration::from_millis(30);
-        assert_eq!(worker.recent_latency(), Some((thirty, thirty)));
+        let parts = Some(taking(60));
+        let latest = RecentLatency { p50: thirty, p95: thirty, parts };
+        assert_eq!(worker.recent_latency(), Some(latest));
+        assert_eq!(worker.recent_latency(), Some(RecentLatency { parts: None, ..latest }));
         worker.flush(Gauges::default());
         let text = metrics.encode(&[]);
         for (part, ms) in [("jitter_buffer", 79 + 19), ("tick_wait", 14), ("chain", 6)] {

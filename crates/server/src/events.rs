@@ -1,16 +1,15 @@
 //! What workers tell, and what becomes of it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use foldback_metrics::StageReading;
+use foldback_metrics::{RecentLatency, StageReading};
 use foldback_room::Level;
 use foldback_worker::{Event, Figures, LeaveReason, Load, Readings, Recycled, RoomKey};
 
 use crate::chain_view::means;
 use crate::conference::Conference;
 use crate::message::{LatencyInfo, LeftReason, LevelInfo, ServerMessage};
-use crate::report::{ParticipantReport, tenths};
+use crate::report::{ParticipantReport, tenths, tenths_of_ms};
 use crate::roster::RoomState;
 
 impl Conference {
@@ -78,13 +77,8 @@ impl Conference {
         room.tell_all(&ServerMessage::Levels { levels: levels.collect() });
     }
 
-    fn tell_stats(
-        &self,
-        key: RoomKey,
-        latency: Option<(Duration, Duration)>,
-        figures: Recycled<Figures>,
-    ) {
-        let ms = |time: Duration| tenths(time.as_secs_f32() * 1e3);
+    fn tell_stats(&self, key: RoomKey, latency: Option<RecentLatency>, figures: Recycled<Figures>) {
+        let server_latency_ms = latency.map(LatencyInfo::from).unwrap_or_default();
         let mut state = self.state();
         let Some(room) = state.room_by_key(key) else { return };
         let is_of = |side: &&Readings, id| side.id.is_none_or(|of| of == id);
@@ -93,12 +87,9 @@ impl Conference {
             let report = ParticipantReport::from(stats);
             member.report = Some(report);
             member.tell(&ServerMessage::Stats {
-                server_latency_ms: LatencyInfo {
-                    p50: latency.map(|(p50, _)| ms(p50)),
-                    p95: latency.map(|(_, p95)| ms(p95)),
-                },
+                server_latency_ms,
                 jitter_buffer_ms: report.foldback.jitter_buffer_ms,
-                round_trip_ms: stats.round_trip.map(ms),
+                round_trip_ms: stats.round_trip.map(tenths_of_ms),
                 packets_received: report.inbound.packets_received,
                 packets_lost: report.inbound.packets_lost,
                 readings: means(figures.readings().iter().filter(|side| is_of(side, stats.id))),

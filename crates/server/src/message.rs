@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use foldback_metrics::{LatencyParts, RecentLatency};
 use foldback_stage::RawValue;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use crate::chain_info::ChainInfo;
 use crate::chain_view::Means;
 use crate::live::StageChange;
-use crate::report::ParticipantReport;
+use crate::report::{ParticipantReport, tenths_of_ms};
 
 /// What a client says.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -267,13 +268,40 @@ pub struct LevelInfo {
     pub talking: bool,
 }
 
-/// Percentiles in ms; `null` before anybody was heard.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// How long sound takes through the server, in ms; `null` before anybody was heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct LatencyInfo {
     /// Median.
     pub p50: Option<f32>,
     /// 95th percentile.
     pub p95: Option<f32>,
+    /// What it is made of, means of the last second; `null` where nobody talked in it.
+    pub parts: Option<LatencyPartsInfo>,
+}
+
+/// Parts of the time through the server, in ms.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LatencyPartsInfo {
+    /// Held back so that later packets could still come in time.
+    pub jitter_buffer: f32,
+    /// From the arrival to the next tick.
+    pub tick_wait: f32,
+    /// In stages: their delay, and all computing but the encoder's.
+    pub chain: f32,
+    /// Encoding and sending.
+    pub encode: f32,
+}
+
+impl From<RecentLatency> for LatencyInfo {
+    fn from(latency: RecentLatency) -> Self {
+        let RecentLatency { p50, p95, parts } = latency;
+        let parts = parts.map(|LatencyParts { jitter_buffer, tick_wait, chain, encode }| {
+            let [jitter_buffer, tick_wait, chain, encode] =
+                [jitter_buffer, tick_wait, chain, encode].map(tenths_of_ms);
+            LatencyPartsInfo { jitter_buffer, tick_wait, chain, encode }
+        });
+        Self { p50: Some(tenths_of_ms(p50)), p95: Some(tenths_of_ms(p95)), parts }
+    }
 }
 
 /// A mistake, for a program (`code`) and for a person (`message`).

@@ -1,6 +1,8 @@
 //! What a worker measures of one participant, named as in W3C "Identifiers for WebRTC's
 //! Statistics API" (<https://www.w3.org/TR/webrtc-stats/>); `docs/signalling.md` is the contract.
 
+use std::time::Duration;
+
 use foldback_worker::ParticipantStats;
 use serde::Serialize;
 
@@ -148,10 +150,14 @@ pub fn tenths(value: f32) -> f32 {
     (value * 10.0).round() / 10.0
 }
 
+/// In ms.
+#[must_use]
+pub fn tenths_of_ms(time: Duration) -> f32 {
+    tenths(time.as_secs_f32() * 1e3)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use foldback_room::{ParticipantId, ReceiverStats};
 
     use super::*;
@@ -220,7 +226,7 @@ mod tests {
     #[test]
     fn stats_messages_have_the_report_beside_the_fields_of_version_1() {
         let message = ServerMessage::Stats {
-            server_latency_ms: LatencyInfo { p50: Some(24.0), p95: None },
+            server_latency_ms: LatencyInfo { p50: Some(24.0), ..LatencyInfo::default() },
             jitter_buffer_ms: 40.0,
             round_trip_ms: Some(1.5),
             packets_received: 1,
@@ -230,7 +236,7 @@ mod tests {
         };
         let text = serde_json::to_string(&message).expect("serialises");
         let flat = concat!(
-            r#""type":"stats","server_latency_ms":{"p50":24.0,"p95":null},"#,
+            r#""type":"stats","server_latency_ms":{"p50":24.0,"p95":null,"parts":null},"#,
             r#""jitter_buffer_ms":40.0,"round_trip_ms":1.5,"packets_received":1,"packets_lost":2,"#,
             r#""readings":{"gate":{"gain_db":-1.5}}"#,
         );

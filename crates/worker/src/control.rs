@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use foldback_chain::{ChainSpec, Change};
+use foldback_metrics::RecentLatency;
 use foldback_peer::Peer;
 use foldback_room::{
     Admission, ChainChange, ChainReadings, Departed, Level, ParticipantId, ReceiverStats, Room,
@@ -94,8 +95,8 @@ pub enum Event {
     Stats {
         /// The room.
         room: RoomKey,
-        /// Median and 95th percentile of the worker's latest server latencies.
-        server_latency: Option<(Duration, Duration)>,
+        /// The worker's latest server latencies.
+        server_latency: Option<RecentLatency>,
         /// The rest.
         figures: Recycled<Figures>,
     },

@@ -39,6 +39,25 @@ async fn three_pages_hear_the_other_two_tones_and_not_their_own() {
             assert!(levels[own] < levels[other] - 40.0, "page {own} hears {levels:?} dBFS");
         }
     }
+    tells_where_the_delay_comes_from(&first).await;
+}
+
+async fn tells_where_the_delay_comes_from(page: &Browser) {
+    let told = page
+        .script(
+            "const ms = (it) => parseFloat(it.textContent.replace('about ', ''));
+             const parts = [...document.querySelectorAll('#delay-parts dd[data-part]')];
+             return [ms(document.querySelector('#delay-total')), parts.map(ms)];",
+            vec![],
+        )
+        .await;
+    let (total, parts): (f64, Vec<f64>) = serde_json::from_value(told).expect("all are known");
+    println!("{total} ms from mouth to ear: {parts:?}");
+    assert_eq!(parts.len(), 8);
+    // A packet and the codec take 33 ms; the room has packets of 20 ms.
+    assert!((40.0..300.0).contains(&total), "{total} ms");
+    // Each is rounded.
+    assert!((parts.iter().sum::<f64>() - total).abs() <= 4.0, "{total} ms of {parts:?}");
 }
 
 /// The median over half seconds: a jitter buffer, the server's or the browser's, that takes out a

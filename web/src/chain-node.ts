@@ -27,8 +27,15 @@ export interface ChainNodeListener {
   failed(words: string): void;
 }
 
+let able: Promise<boolean> | null = null;
+
 /** Whether this server has the stages, and this browser can run them. */
-export async function canRunStages(): Promise<boolean> {
+export function canRunStages(): Promise<boolean> {
+  able ??= askForStages();
+  return able;
+}
+
+async function askForStages(): Promise<boolean> {
   if (!("AudioWorkletNode" in window) || !("WebAssembly" in window)) return false;
   const response = await fetch(MODULE_URL, { method: "HEAD" }).catch(() => null);
   return response?.ok ?? false;

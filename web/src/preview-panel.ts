@@ -76,7 +76,12 @@ export class PreviewPanel {
 
   /** Another track is the microphone from now on. */
   takeMicrophone(track: MediaStreamTrack): void {
-    if (this.#listening) connect(this.#listening, track);
+    if (!this.#listening) return;
+    try {
+      connect(this.#listening, track);
+    } catch (error) {
+      this.#failed(error instanceof Error ? error.message : String(error));
+    }
   }
 
   /** Comes back with the form, and goes with it when one joins. */

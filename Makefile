@@ -13,6 +13,7 @@ setup: ## Install what the build and the tests need
 
 run: ## Build in release and start the server on http://localhost:8080 (ARGS="--listen 0.0.0.0:8080")
 	@scripts/setup.sh build
+	@scripts/wasm.sh offer
 	cargo build --release --locked -p foldback-server
 	@exec target/release/foldback serve --config config/conference.toml $(ARGS)
 
@@ -21,6 +22,7 @@ web: ## Build the page from web/src into web/dist, which the server embeds
 	@scripts/web.sh build
 
 test: setup lint ## Format, lints, documentation and every test
+	scripts/wasm.sh build
 	cargo test --doc --workspace --locked
 	cargo nextest run --workspace --locked $(if $(CI),--profile ci)
 

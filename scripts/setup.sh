@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what foldback needs on Debian 12 and 13 and Ubuntu 24.04, from a machine with Rust and git.
 #
-#   scripts/setup.sh build    what `cargo build` needs
-#   scripts/setup.sh test     that, and what the tests need: Chromium, espeak-ng, valgrind, cargo-nextest, Node with
+#   scripts/setup.sh build    what `cargo build` needs, and, where that can be had, what building the chain for browsers does
+#   scripts/setup.sh test     all of that, and what the tests need: Chromium, espeak-ng, valgrind, cargo-nextest, Node with
 #                             the packages of web/ (default)
 #   scripts/setup.sh web      what building the page needs: Node
 #   scripts/setup.sh compare  what the build needs, and Janus to compare with
@@ -40,7 +40,10 @@ main() {
     install_packages "${packages[@]}"
     install_meson
     scripts/build-abseil.sh
+    # Without it all is built but what runs in browsers.
+    [[ $scope != build ]] || scripts/wasm.sh setup || true
     if [[ $scope == test ]]; then
+        scripts/wasm.sh setup
         require_rust_component fmt rustfmt
         require_rust_component clippy clippy
         install_nextest

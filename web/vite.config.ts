@@ -14,6 +14,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: false,
   },
+  // Files of their own, such as what runs on the audio thread.
+  worker: { format: "es", rollupOptions: { output: { entryFileNames: "[name].js" } } },
   server: {
     // Vite serves the sources, foldback everything that it alone can.
     proxy: {

@@ -28,7 +28,7 @@ impl Browser {
     /// # Panics
     /// If Chromium or chromedriver are missing or do not start within 60 s.
     pub async fn start() -> Self {
-        Self::launch(&[]).await
+        Self::launch(&[], &[]).await
     }
 
     /// A browser whose microphone picks up `signal` in real time, again and again from its start.
@@ -37,7 +37,16 @@ impl Browser {
     /// # Panics
     /// As [`Self::start`].
     pub async fn with_microphone(signal: Vec<f32>) -> Self {
-        Self::launch(&[signal]).await
+        Self::launch(&[signal], &[]).await
+    }
+
+    /// As [`Self::with_microphone`], with memory that threads of a page share though it is not isolated
+    /// from others: for a clock on the audio thread, which has none.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn with_shared_memory(signal: Vec<f32>) -> Self {
+        Self::launch(&[signal], &["--enable-features=SharedArrayBuffer"]).await
     }
 
     /// As [`Self::with_microphone`], with a microphone in stereo.
@@ -45,7 +54,7 @@ impl Browser {
     /// # Panics
     /// As [`Self::start`].
     pub async fn with_stereo_microphone(left: Vec<f32>, right: Vec<f32>) -> Self {
-        Self::launch(&[left, right]).await
+        Self::launch(&[left, right], &[]).await
     }
 
     /// Kills the browser with SIGKILL, network process and all: to others it vanishes without a
@@ -76,9 +85,10 @@ impl Browser {
     }
 
     /// The microphone has a channel for each signal; without one it beeps.
-    async fn launch(microphone: &[Vec<f32>]) -> Self {
+    async fn launch(microphone: &[Vec<f32>], flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut arguments: Vec<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
+        let mut arguments: Vec<String> =
+            FLAGS.iter().chain(flags).map(|flag| (*flag).to_owned()).collect();
         arguments.push(format!("--user-data-dir={}", folder.path().join("profile").display()));
         let file = folder.path().join("microphone.wav");
         match microphone {

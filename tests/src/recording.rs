@@ -10,6 +10,7 @@ use crate::Browser;
 
 /// Chromium's own tap on a track (mediacapture-transform) rather than WebAudio: it drops nothing
 /// when the machine is busy, and needs no script that the page's security policy forbids.
+const RECEIVER: &str = include_str!("recording/receiver.js");
 const START: &str = include_str!("recording/start.js");
 const STOP: &str = include_str!("recording/stop.js");
 
@@ -40,7 +41,19 @@ impl Browser {
     /// # Panics
     /// If it receives no audio track.
     pub async fn record_connection(&self, connection: &str) {
-        self.async_script(&format!("const connection = {connection};\n{START}"), vec![]).await;
+        let source = format!("const connection = {connection};\n{RECEIVER}");
+        self.async_script(&format!("{source}\n{START}"), vec![]).await;
+    }
+
+    /// What a track of the page sounds like during `seconds`, given as a script's expression.
+    ///
+    /// # Panics
+    /// As [`Self::stop_recording`].
+    pub async fn record_track(&self, track: &str, seconds: f64) -> Vec<f32> {
+        let source = format!("const track = {track};\nconst mended = async () => 0;");
+        self.async_script(&format!("{source}\n{START}"), vec![]).await;
+        tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+        self.stop_recording().await
     }
 
     /// Stops, and returns what was recorded; of stereo the left side.

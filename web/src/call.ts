@@ -39,6 +39,8 @@ export interface CallOptions {
   name: string;
   microphone: MediaStreamTrack;
   muted: boolean;
+  /** Kinds of stages that this page runs in the server's stead. */
+  spares: string[];
 }
 
 export class Call {
@@ -51,15 +53,17 @@ export class Call {
   readonly #listener: CallListener;
   #microphone: MediaStreamTrack;
   #muted: boolean;
+  #spares: string[];
   #stereo = false;
   #ended = false;
   #everConnected = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Joins. The microphone stays the caller's. */
-  constructor({ room, name, microphone, muted }: CallOptions, listener: CallListener) {
+  constructor({ room, name, microphone, muted, spares }: CallOptions, listener: CallListener) {
     this.#microphone = microphone;
     this.#muted = muted;
+    this.#spares = spares;
     this.#listener = listener;
     const url = new URL("/ws", location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
@@ -75,6 +79,12 @@ export class Call {
     if (muted === this.#muted) return;
     this.#muted = muted;
     if (this.participantId !== null) this.#send({ type: "mute", muted });
+  }
+
+  /** Tells the server what this page does in its stead, in the place of what it was told before. */
+  spare(kinds: string[]): void {
+    this.#spares = kinds;
+    if (this.participantId !== null) this.#send({ type: "spare", kinds });
   }
 
   /** Sends `track` instead of the microphone so far, without a new offer. */
@@ -95,6 +105,7 @@ export class Call {
         this.#stereo = message.chain.channels === 2;
         this.#listener.message(message);
         if (this.#muted) this.#send({ type: "mute", muted: true });
+        if (this.#spares.length > 0) this.#send({ type: "spare", kinds: this.#spares });
         this.#offer().catch((error: unknown) => {
           this.#end({
             kind: "refused",

@@ -47,7 +47,7 @@ const UNITS: Record<string, string> = {
 };
 
 /** `gain_reduction_db` is "gain reduction 3.2 dB": a reading's name ends in its unit, if it has one. */
-function reading(name: string, value: number): string {
+export function reading(name: string, value: number): string {
   const words = name.split("_");
   const unit = UNITS[words.at(-1) ?? ""];
   if (unit) words.pop();

@@ -6,7 +6,9 @@ import { ChainPanel } from "./chain-panel";
 import { Controls } from "./controls";
 import { byId } from "./dom";
 import { JoinForm } from "./join-form";
-import type { ServerMessage } from "./protocol";
+import { OwnDenoise } from "./own-denoise";
+import { PreviewPanel } from "./preview-panel";
+import type { Chain, ServerMessage } from "./protocol";
 import { Busy, lookUpRoom } from "./room-lookup";
 import { RoomView } from "./room-view";
 import { SoundPanel } from "./sound-panel";
@@ -26,7 +28,10 @@ let joining = new AbortController();
 
 const sound = new SoundPanel(
   {
-    opened: async (track) => stay?.replaceMicrophone(track),
+    opened(track) {
+      preview.takeMicrophone(track);
+      return sendMicrophone();
+    },
     level: (levelDbfs) => controls.level(levelDbfs),
     say,
   },
@@ -44,10 +49,23 @@ const controls = new Controls({
   say,
 });
 
+const preview = new PreviewPanel({ microphone: () => sound.openForTrial(), say });
+
+const denoise = new OwnDenoise({
+  changed() {
+    sound.denoisesHere(denoise.runs);
+    stay?.spare(denoise.spares);
+    void sendMicrophone();
+  },
+  problem: (words) => say(words, "bad"),
+});
+
 const joinForm = new JoinForm({
   chain(chain, why) {
     chainPanel.show(chain, why);
     sound.takeChain(chain);
+    void preview.takeRoom(typedRoom(), chain);
+    void denoise.takeRoom(typedRoom(), chain);
   },
   problem: (words) => say(words, "bad"),
   join: (room, name) => void join(room, name),
@@ -85,11 +103,12 @@ async function join(room: string, name: string): Promise<void> {
     chainPanel.show(chain);
     sound.takeChain(chain);
     say("Asking for the microphone…");
-    const microphone = await sound.open();
+    preview.show(false);
+    const microphone = await denoise.treat(await sound.open());
     if (signal.aborted) return sound.close();
     say("Joining…");
     stay = new Stay(
-      { room, name, microphone },
+      { room, name, microphone, spares: denoise.spares },
       {
         message: receive,
         heard(heard) {
@@ -108,6 +127,29 @@ async function join(room: string, name: string): Promise<void> {
   } catch (error) {
     if (!signal.aborted) showJoinForm(error instanceof Error ? error.message : String(error));
   }
+}
+
+/** Also while one is in it. */
+function typedRoom(): string {
+  return byId("room", HTMLInputElement).value.trim();
+}
+
+let sent: Promise<void> = Promise.resolve();
+
+/** Sends what is the microphone now, by the way that its voice is to go; one change after the other. */
+function sendMicrophone(): Promise<void> {
+  const change = async () => {
+    if (stay && sound.track) await stay.replaceMicrophone(await denoise.treat(sound.track));
+  };
+  sent = sent.then(change, change);
+  return sent;
+}
+
+/** The room that one is in goes on with another chain. */
+function takeChain(chain: Chain): void {
+  chainPanel.show(chain);
+  sound.takeChain(chain);
+  void denoise.takeRoom(typedRoom(), chain);
 }
 
 async function lookUpWhenFree(room: string, signal: AbortSignal) {
@@ -133,13 +175,11 @@ function receive(message: ServerMessage): void {
         history.replaceState(null, "", pathOfRoom(message.room) + location.search);
         say("You are in the room; the audio is being connected…");
       }
-      chainPanel.show(message.chain);
-      sound.takeChain(message.chain);
+      takeChain(message.chain);
       roomView.enter(message, () => stay?.pc ?? null);
       break;
     case "chain-changed":
-      chainPanel.show(message.chain);
-      sound.takeChain(message.chain);
+      takeChain(message.chain);
       break;
     case "stats":
       chainPanel.readings(message.readings);
@@ -157,9 +197,11 @@ function showJoinForm(words: string | null): void {
   audio.srcObject = null;
   hear.hidden = true;
   sound.close();
+  denoise.close();
   controls.leave();
   roomView.leave();
   joinForm.show(wasInRoom);
+  preview.show(true);
   if (words) say(words, "bad");
   else say(wasInRoom ? "You left the room." : "");
 }

@@ -37,6 +37,11 @@ export class Microphone {
     return this.#track && actualProcessing(this.#track);
   }
 
+  /** Null while it is closed. */
+  get track(): MediaStreamTrack | null {
+    return this.#track;
+  }
+
   get isOpen(): boolean {
     return this.#track !== null;
   }

@@ -33,6 +33,16 @@ group("automatic", () => {
   });
 });
 
+test("where the page removes noise, the browser does not, and cancels echoes, which must come first", () => {
+  const spared = chain([stage("echo-cancel"), stage("denoise", { enabled: false }), stage("mix")]);
+  expect(decide(AUTO, spared, true)).toEqual({ ec: true, ns: false, agc: true, stereo: false });
+  const said = describe(AUTO, spared, null, true);
+  expect(said).toContain("this page runs the room's denoise itself");
+  expect(said).toContain("has to come before denoise");
+  expect(said).not.toContain("no stage for them");
+  expect(decide({ ...AUTO, ec: "off" }, spared, true).ec).toBe(false);
+});
+
 test("a wish goes before the chain", () => {
   const wishes: Wishes = { ec: "on", ns: "off", agc: "auto" };
   expect(decide(wishes, chain([stage("echo-cancel"), stage("mix")]))).toMatchObject({ ec: true, ns: false, agc: true });

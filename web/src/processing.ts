@@ -36,11 +36,17 @@ function isStereo(chain: Chain | null): boolean {
   return chain?.channels === 2;
 }
 
-/** Turns wishes into what to ask of the browser. */
-export function decide(wishes: Wishes, chain: Chain | null): Wanted {
+/**
+ * Turns wishes into what to ask of the browser. Where the page runs `denoise` itself, the browser is to cancel echoes, since
+ * that has to come first, and to leave noise alone.
+ */
+export function decide(wishes: Wishes, chain: Chain | null, denoisesHere = false): Wanted {
   const stereo = isStereo(chain);
-  const settle = (what: Treatment) =>
-    wishes[what] === "auto" ? !stereo && stagesFor(what, chain).length === 0 : wishes[what] === "on";
+  const automatic = (what: Treatment) => {
+    if (denoisesHere && what !== "agc") return what === "ec";
+    return !stereo && stagesFor(what, chain).length === 0;
+  };
+  const settle = (what: Treatment) => (wishes[what] === "auto" ? automatic(what) : wishes[what] === "on");
   return { ec: settle("ec"), ns: settle("ns"), agc: settle("agc"), stereo };
 }
 
@@ -74,11 +80,11 @@ export function actualProcessing(track: MediaStreamTrack): Actual {
 }
 
 /** Says in plain words what the browser is asked to do, why, and where it does otherwise. */
-export function describe(wishes: Wishes, chain: Chain | null, actual: Actual | null): string {
+export function describe(wishes: Wishes, chain: Chain | null, actual: Actual | null, denoisesHere = false): string {
   if (!chain) return "Automatic leaves to the server what the room's chain does; the room is not known yet.";
-  const wanted = decide(wishes, chain);
+  const wanted = decide(wishes, chain, denoisesHere);
   const sentences = [
-    ...automaticSentences(wishes, chain),
+    ...automaticSentences(wishes, chain, denoisesHere),
     ...TREATMENTS.map((what) => chosenSentence(what, wishes, chain)),
   ];
   if (actual) {
@@ -93,11 +99,18 @@ export function describe(wishes: Wishes, chain: Chain | null, actual: Actual | n
   return sentences.filter(Boolean).join(" ");
 }
 
-function automaticSentences(wishes: Wishes, chain: Chain): string[] {
-  const automatic = TREATMENTS.filter((what) => wishes[what] === "auto");
+function automaticSentences(wishes: Wishes, chain: Chain, denoisesHere: boolean): string[] {
+  const isAutomatic = (what: Treatment) => wishes[what] === "auto";
+  const automatic = TREATMENTS.filter((what) => isAutomatic(what) && (!denoisesHere || what === "agc"));
   const left = automatic.filter((what) => stagesFor(what, chain).length > 0);
   const kept = automatic.filter((what) => stagesFor(what, chain).length === 0);
   const sentences: string[] = [];
+  if (denoisesHere && isAutomatic("ns")) {
+    sentences.push("Noise suppression is off in your browser, because this page runs the room's denoise itself.");
+  }
+  if (denoisesHere && isAutomatic("ec")) {
+    sentences.push("Echo cancellation is on in your browser, because it has to come before denoise.");
+  }
   if (left.length > 0) {
     const stages = left.flatMap((what) => stagesFor(what, chain)).join(" and ");
     sentences.push(`${list(left)} ${be(left)} off in your browser, because the server does that here (${stages}).`);

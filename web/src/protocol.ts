@@ -90,6 +90,7 @@ export type ClientMessage =
   | { type: "offer"; sdp: string }
   | { type: "candidate"; candidate: RTCIceCandidateInit | null }
   | { type: "mute"; muted: boolean }
+  | { type: "spare"; kinds: string[] }
   | { type: "leave" };
 
 /** `GET /api/v1/rooms/{room}`. */

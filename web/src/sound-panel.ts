@@ -36,6 +36,7 @@ export class SoundPanel {
   /** Whether the microphone is to be open, so that it comes back when a device does. */
   #wanted = false;
   #inRoom = false;
+  #denoisesHere = false;
 
   constructor(listener: SoundListener, query: URLSearchParams) {
     this.#listener = listener;
@@ -79,6 +80,25 @@ export class SoundPanel {
     }
   }
 
+  /** The open microphone itself, as the browser gives it. */
+  get track(): MediaStreamTrack | null {
+    return this.#microphone.track;
+  }
+
+  /** Opens the microphone for a trial. Rejects with an Error whose message a person can read. */
+  async openForTrial(): Promise<MediaStreamTrack> {
+    const missing = missingMicrophoneAccess();
+    if (missing) throw new Error(missing);
+    this.#microphone.measure(true);
+    return this.open();
+  }
+
+  /** Whether the page removes noise itself, which the browser then should not. */
+  denoisesHere(here: boolean): void {
+    this.#denoisesHere = here;
+    void this.#reopen();
+  }
+
   close(): void {
     this.#wanted = false;
     this.#inRoom = false;
@@ -116,7 +136,7 @@ export class SoundPanel {
   }
 
   #openAsAsked(): Promise<MediaStreamTrack> {
-    return this.#microphone.open(this.#mic.value, decide(this.#wishes, this.#chain));
+    return this.#microphone.open(this.#mic.value, decide(this.#wishes, this.#chain, this.#denoisesHere));
   }
 
   get #wishes(): Wishes {
@@ -195,7 +215,7 @@ export class SoundPanel {
     const { isOpen, actual } = this.#microphone;
     this.#try.hidden = isOpen || this.#inRoom || missingMicrophoneAccess() !== null;
     this.#trial.hidden = !isOpen || this.#inRoom;
-    this.#processing.textContent = describe(this.#wishes, this.#chain, actual);
+    this.#processing.textContent = describe(this.#wishes, this.#chain, actual, this.#denoisesHere);
     for (const what of TREATMENTS) {
       const does = actual?.[what];
       if (does === undefined) delete this.#processing.dataset[what];

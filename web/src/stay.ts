@@ -20,6 +20,8 @@ export interface StayOptions {
   room: string;
   name: string;
   microphone: MediaStreamTrack;
+  /** Kinds of stages that this page runs in the server's stead. */
+  spares: string[];
 }
 
 export class Stay {
@@ -53,6 +55,12 @@ export class Stay {
   mute(muted: boolean): void {
     this.#muted = muted;
     this.#call?.mute(muted);
+  }
+
+  /** What this page does in the server's stead is another thing from now on. */
+  spare(kinds: string[]): void {
+    this.#options.spares = kinds;
+    this.#call?.spare(kinds);
   }
 
   /** Sends `track` from now on. */

@@ -77,6 +77,16 @@ export const AUDIO_PATH_LOST = "The audio connection broke.";
 
 export const NO_ANSWER = "The server did not answer in time. Try again; if it stays, tell who runs this server.";
 
+/** Where the room's chain cannot be heard before one joins. */
+export function previewProblem(why: string): string {
+  return `The room's chain cannot be heard here: ${sentence(why)} You can join all the same; the server runs it.`;
+}
+
+/** Where this browser cannot run `denoise` of the room's chain. */
+export function ownDenoiseProblem(why: string): string {
+  return `This browser cannot run denoise: ${sentence(why)} The server does it from now on.`;
+}
+
 /** While the server takes nobody new. */
 export function busy(seconds: number): string {
   return `The server has as much to do as it can do well. Those who are in go on; you are let in as soon as there is room. Trying again in ${seconds} s…`;

@@ -114,6 +114,17 @@ impl Conference {
         })
     }
 
+    /// Leaves out the stages of these kinds before `mix` for one participant, whose client does itself
+    /// what they do, and no others that were left out so before. They stay left out whatever chain the
+    /// room gets.
+    ///
+    /// # Errors
+    /// `not-joined`, `bad-stage` or `internal`.
+    pub(crate) fn spare(&self, id: ParticipantId, kinds: &[String]) -> Result<(), ErrorMessage> {
+        let room = self.room_with(id)?;
+        self.change(&room, Some(id), |chains| chains.spare(id, kinds).map_err(refused))
+    }
+
     /// The room that a participant is in.
     ///
     /// # Errors
@@ -209,7 +220,9 @@ impl Conference {
             return Err(not_taken(name));
         }
         for (id, member) in &mut open.people {
-            if chains.chain_of(*id) != next.chain_of(*id) {
+            // Whoever does something itself does it as the room's chain says.
+            let follows = next.is_spared(*id) && chains.chain() != next.chain();
+            if follows || chains.chain_of(*id) != next.chain_of(*id) {
                 let chain = own.get(id).unwrap_or(&info).clone();
                 member.tell(&ServerMessage::ChainChanged { chain });
             }

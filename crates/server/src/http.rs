@@ -28,8 +28,10 @@ pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 /// When whoever was refused for overload may try again: load that is gone is noticed within 5 s.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
-/// What the page may do: only what it was served with.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
+/// What the page may do: only what it was served with. `wasm-unsafe-eval` lets it compile WebAssembly, which it
+/// fetches from here too, and no script from text.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; \
+    script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ws: wss:; \
     media-src 'self' blob:; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
     frame-ancestors 'none'";
 
@@ -183,6 +185,12 @@ async fn ready(State(app): State<App>) -> impl IntoResponse {
 #[folder = "../../web/dist/"]
 struct Web;
 
+/// The chain for browsers, where `scripts/wasm.sh` has built it: the page does without.
+#[derive(RustEmbed)]
+#[folder = "../../web/wasm/"]
+#[include = "*.wasm"]
+struct Wasm;
+
 /// The link to a room: the page reads its name from the address.
 async fn room_page(headers: HeaderMap) -> Response {
     file("index.html", &headers)
@@ -195,7 +203,7 @@ async fn page(uri: Uri, headers: HeaderMap) -> Response {
 
 /// The names of files stay from version to version, so browsers ask each time whether they changed.
 fn file(path: &str, headers: &HeaderMap) -> Response {
-    let Some(file) = Web::get(path) else {
+    let Some(file) = Web::get(path).or_else(|| Wasm::get(path)) else {
         return (StatusCode::NOT_FOUND, "There is nothing here.\n").into_response();
     };
     let hash = file.metadata.sha256_hash();

@@ -32,12 +32,18 @@ pub(crate) struct RoomChains {
     own: BTreeMap<ParticipantId, OwnInput>,
 }
 
+/// What a client may do in the server's stead: what makes others hear less of its own noise, and
+/// nothing that protects them.
+const SPARABLE_KINDS: [&str; 1] = ["denoise"];
+
 /// The part before `mix` of a participant who has one of their own.
 #[derive(Clone, Debug)]
 struct OwnInput {
     /// As configured; `None`: the room's.
     base: Option<Arc<ChainSpec>>,
     overrides: Overrides,
+    /// Kinds of stages that are left out, since the participant's client does the same.
+    spared: Vec<&'static str>,
     /// What runs: stages before `mix` of its own, by whose chain it is called, the rest the room's.
     chain: Arc<ChainSpec>,
 }
@@ -46,7 +52,9 @@ impl OwnInput {
     /// Works out again what runs.
     fn follow(&mut self, room: &Arc<ChainSpec>) {
         let input = self.overrides.apply(self.base.as_ref().unwrap_or(room));
-        let (name, input) = (input.name.clone(), input.input.clone());
+        let (name, mut input) = (input.name.clone(), input.input.clone());
+        // Not switched off, which would be as late.
+        input.retain(|spec| !self.spared.contains(&spec.kind.name));
         let next = ChainSpec { name, input, ..ChainSpec::clone(room) };
         if *self.chain != next {
             self.chain = Arc::new(next);
@@ -119,9 +127,39 @@ impl RoomChains {
         Ok(())
     }
 
-    /// Back to the room's stages.
+    /// Leaves out a participant's stages of these kinds before `mix`, and no others.
+    pub(crate) fn spare(
+        &mut self,
+        id: ParticipantId,
+        kinds: &[String],
+    ) -> Result<(), RefusedOverride> {
+        let known = |kind: &String| SPARABLE_KINDS.into_iter().find(|known| known == kind);
+        let refused = |kind: &String| {
+            let shown: String = kind.chars().take(40).collect();
+            let allowed = SPARABLE_KINDS.join("`, `");
+            RefusedOverride::Stage(format!(
+                "A client cannot spare the server {shown:?}; what it can is `{allowed}`."
+            ))
+        };
+        let spared = kinds.iter().map(|kind| known(kind).ok_or_else(|| refused(kind)));
+        self.own_of(id).spared = spared.collect::<Result<_, _>>()?;
+        self.drop_what_is_not_own();
+        self.follow();
+        Ok(())
+    }
+
+    /// Whether some of a participant's stages are left out, since its client does the same.
+    pub(crate) fn is_spared(&self, id: ParticipantId) -> bool {
+        self.own.get(&id).is_some_and(|own| !own.spared.is_empty())
+    }
+
+    /// Back to the room's stages, but for what the participant's client does itself.
     pub(crate) fn remove_own(&mut self, id: ParticipantId) {
-        self.own.remove(&id);
+        if let Some(own) = self.own.get_mut(&id) {
+            (own.base, own.overrides) = (None, Overrides::default());
+        }
+        self.drop_what_is_not_own();
+        self.follow();
     }
 
     /// Forgets what is of those who are not here any more.
@@ -141,7 +179,7 @@ impl RoomChains {
             let base = own.base.as_ref().unwrap_or(&self.base);
             dropped.extend(own.overrides.retain(base.input.iter(), None));
         }
-        self.own.retain(|_, own| own.base.is_some() || !own.overrides.is_empty());
+        self.drop_what_is_not_own();
         self.follow();
         dropped
     }
@@ -165,9 +203,16 @@ impl RoomChains {
         let none = || OwnInput {
             base: None,
             overrides: Overrides::default(),
+            spared: Vec::new(),
             chain: Arc::clone(&self.chain),
         };
         self.own.entry(id).or_insert_with(none)
+    }
+
+    fn drop_what_is_not_own(&mut self) {
+        self.own.retain(|_, own| {
+            own.base.is_some() || !own.overrides.is_empty() || !own.spared.is_empty()
+        });
     }
 
     fn start_over(&mut self, base: &Arc<ChainSpec>, chosen: bool) {
@@ -230,6 +275,36 @@ mod tests {
         assert_eq!(own.input[0].name, "gate");
         assert_eq!(own.output, chains.chain().output, "what follows the mix is the room's");
         assert_eq!((chains.own_name(ANN), chains.own_name(BOB)), (Some("quiet"), None));
+    }
+
+    #[test]
+    fn what_a_client_does_itself_is_left_out_whatever_chain_comes_until_it_says_otherwise() {
+        let denoised = CHAINS.replace("{ kind = \"gain\" }", "{ kind = \"denoise\" }");
+        let config = config(&denoised);
+        let mut chains = RoomChains::new(Arc::clone(config.chain("talk").expect("talk")));
+        let runs = |chains: &RoomChains, id| !chains.chain_of(id).input.is_empty();
+        let off = StageChange { stage: "denoise", enabled: Some(false), params: Vec::new() };
+        chains.set_own_stage(ANN, &off).expect("a stage of hers");
+        chains.spare(ANN, &["denoise".to_owned()]).expect("denoise can be spared");
+        assert!(!runs(&chains, ANN) && runs(&chains, BOB) && chains.is_spared(ANN));
+        assert!(matches!(chains.set_own_stage(ANN, &off), Err(RefusedOverride::Stage(_))));
+        chains.remove_own(ANN);
+        assert!(!runs(&chains, ANN), "the room's stages again, but for what she does herself");
+        chains.reload(&config, config.chain("talk").expect("talk"));
+        assert!(!runs(&chains, ANN), "after a reload");
+        chains.spare(ANN, &[]).expect("nothing can be spared");
+        assert!(runs(&chains, ANN) && !chains.is_spared(ANN));
+        assert_eq!(chains.own_name(ANN), None);
+    }
+
+    #[test]
+    fn what_protects_the_others_cannot_be_spared() {
+        let config = config(CHAINS);
+        let mut chains = RoomChains::new(Arc::clone(config.chain("talk").expect("talk")));
+        let told = "A client cannot spare the server \"gain\"; what it can is `denoise`.";
+        let refused = chains.spare(ANN, &["denoise".to_owned(), "gain".to_owned()]);
+        assert_eq!(refused, Err(RefusedOverride::Stage(told.to_owned())));
+        assert!(!chains.is_spared(ANN));
     }
 
     #[test]

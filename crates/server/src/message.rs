@@ -45,6 +45,11 @@ pub enum ClientMessage {
     },
     /// Changes a stage of the room, or of one participant.
     SetStage(SetStage),
+    /// Does itself what stages of these kinds do, and no others that it said so of before.
+    Spare {
+        /// The kinds' names.
+        kinds: Vec<String>,
+    },
     /// Leaves the room.
     Leave {},
 }
@@ -115,6 +120,7 @@ impl ClientMessage {
         ("mute", &["muted"]),
         ("operator", &["token"]),
         ("set-stage", &["stage"]),
+        ("spare", &["kinds"]),
         ("leave", &[]),
     ];
 

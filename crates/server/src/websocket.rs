@@ -148,6 +148,10 @@ impl Session {
                 self.set_stage(wanted).await?;
                 Ok(Reply::Nothing)
             }
+            ClientMessage::Spare { kinds } => {
+                self.spare(kinds).await?;
+                Ok(Reply::Nothing)
+            }
             ClientMessage::Leave {} => {
                 self.joined()?;
                 self.left = LeftReason::Left;
@@ -183,6 +187,13 @@ impl Session {
             let of = wanted.participant.map(ParticipantId);
             app.conference.set_stage(&room, of, &wanted.change.of(&wanted.stage)?)
         });
+        done.await.unwrap_or_else(|_| Err(ErrorMessage::internal()))
+    }
+
+    /// Of its own stages, so nobody has to be an operator.
+    async fn spare(&self, kinds: Vec<String>) -> Result<(), ErrorMessage> {
+        let (id, app) = (self.joined()?, self.app.clone());
+        let done = tokio::task::spawn_blocking(move || app.conference.spare(id, &kinds));
         done.await.unwrap_or_else(|_| Err(ErrorMessage::internal()))
     }
 

@@ -1,14 +1,7 @@
-const receiver = connection.getReceivers().find(({ track }) => track?.kind === 'audio');
-if (!receiver) throw new Error('the connection receives no audio track');
 // A whole minute may queue up while the page is busy.
-const processor = new MediaStreamTrackProcessor({ track: receiver.track, maxBufferSize: 6000 });
+const processor = new MediaStreamTrackProcessor({ track, maxBufferSize: 6000 });
 const recording = { channels: [], sampleRate: null, reader: processor.readable.getReader() };
-// What the browser makes of its own to fill gaps, and takes out to catch up, in samples.
-recording.mended = async () => {
-  const reports = [...(await receiver.getStats()).values()];
-  const stats = reports.find(({ type }) => type === 'inbound-rtp');
-  return stats.concealedSamples + stats.removedSamplesForAcceleration;
-};
+recording.mended = mended;
 recording.mendedBefore = await recording.mended();
 window.foldbackRecording = recording;
 

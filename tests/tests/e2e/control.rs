@@ -118,6 +118,52 @@ async fn one_participant_gets_stages_of_its_own_and_the_rooms_again() {
 }
 
 #[tokio::test]
+async fn a_client_spares_the_server_its_own_denoise_and_nothing_else_without_being_an_operator() {
+    let chains = CHAINS.replace("{ kind = \"gain\" }", "{ kind = \"denoise\" }");
+    let token = "[server]\noperator_token_file = \"TOKEN\"";
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("token");
+    std::fs::write(&file, "0123456789abcdef0123").expect("a file");
+    let token = token.replace("TOKEN", &file.display().to_string());
+    let server = Server::start(&chains.replace("[server]", &token)).await;
+    let mut ann = Client::join(&server, "Ann").await;
+    let bob = Client::join(&server, "Bob").await;
+    let has_denoise = |chain: &Value| {
+        let stages = chain["stages"].as_array().expect("stages");
+        stages.iter().any(|stage| stage["name"] == "denoise")
+    };
+    let denoises = async |id: &Value| {
+        let path = format!("/api/v1/rooms/lobby/participants/{id}/chain");
+        let (_, chain) = ask(&server, Method::GET, &path, None).await;
+        has_denoise(&chain)
+    };
+    ann.say(&json!({ "type": "spare", "kinds": ["denoise"] })).await;
+    let told = ann.next("chain-changed").await;
+    assert!(!has_denoise(&told["chain"]), "{told}");
+    assert_eq!((denoises(ann.id()).await, denoises(bob.id()).await), (false, true));
+
+    // What the room's chain says of it is hers to follow.
+    let change = reqwest::Client::new().patch(server.url(&at("/stages/denoise")));
+    let change = change.bearer_auth("0123456789abcdef0123").json(&json!({ "enabled": false }));
+    assert_eq!(change.send().await.expect("the server answers").status(), 200);
+    ann.next("chain-changed").await;
+
+    for mistake in [json!(["limiter"]), json!(["denoise", "gate"])] {
+        ann.say(&json!({ "type": "spare", "kinds": mistake })).await;
+        let refused = ann.next("error").await;
+        assert_eq!(refused["code"], "bad-stage", "{refused}");
+    }
+    let change = reqwest::Client::new().patch(server.url(&at("/stages/denoise")));
+    let change = change.bearer_auth("0123456789abcdef0123").json(&json!({ "enabled": true }));
+    assert_eq!(change.send().await.expect("the server answers").status(), 200);
+    ann.next("chain-changed").await;
+    assert!(!denoises(ann.id()).await, "what was refused changed nothing");
+    ann.say(&json!({ "type": "spare", "kinds": [] })).await;
+    let told = ann.next("chain-changed").await;
+    assert!(has_denoise(&told["chain"]), "{told}");
+}
+
+#[tokio::test]
 async fn a_room_gets_another_configured_chain_and_keeps_it() {
     let server = Server::start(CHAINS).await;
     let mut ann = Client::join(&server, "Ann").await;

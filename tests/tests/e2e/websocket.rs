@@ -27,6 +27,7 @@ async fn malformed_messages_get_an_error_and_the_socket_stays_usable() {
         (json!({ "type": "join", "room": "r", "name": long_name }).to_string(), "bad-name"),
         (json!({ "type": "offer", "sdp": "v=0" }).to_string(), "not-joined"),
         (json!({ "type": "mute", "muted": true }).to_string(), "not-joined"),
+        (json!({ "type": "spare", "kinds": [] }).to_string(), "not-joined"),
     ];
     for (message, code) in mistakes {
         socket.say(Message::text(message.as_str())).await;
@@ -51,6 +52,8 @@ async fn malformed_messages_get_an_error_and_the_socket_stays_usable() {
         (json!({ "type": "candidate" }), "missing-field"),
         (json!({ "type": "mute" }), "missing-field"),
         (json!({ "type": "mute", "muted": "yes" }), "bad-json"),
+        (json!({ "type": "spare" }), "missing-field"),
+        (json!({ "type": "spare", "kinds": ["mix"] }), "bad-stage"),
     ];
     for (message, code) in mistakes {
         socket.say(Message::text(message.to_string())).await;

@@ -29,6 +29,11 @@ async fn no_view_violates_wcag_in_light_or_dark_on_a_wide_screen_or_a_phone() {
     page.wait_until("the page says that a name is missing", problem).await;
     check(&page, "the join form with a mistake").await;
 
+    page.click("#preview-toggle").await;
+    let heard = "return document.querySelector('#preview-sum').textContent !== ''";
+    page.wait_until("the chain is heard", heard).await;
+    check(&page, "the chain before one joins").await;
+
     page.enter("lobby", "Ann").await;
     page.script("document.querySelectorAll('details').forEach(it => { it.open = true; })", vec![])
         .await;

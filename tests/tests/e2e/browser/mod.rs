@@ -5,6 +5,7 @@ mod disturbances;
 mod networks;
 mod offers;
 mod plugins;
+mod preview;
 mod processing;
 mod reconnection;
 mod reload;

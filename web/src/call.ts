@@ -77,6 +77,11 @@ export class Call {
     if (this.participantId !== null) this.#send({ type: "mute", muted });
   }
 
+  /** Tells the server what one asks of it, once one is in the room. */
+  ask(message: ClientMessage): void {
+    if (this.participantId !== null) this.#send(message);
+  }
+
   /** Sends `track` instead of the microphone so far, without a new offer. */
   async replaceMicrophone(track: MediaStreamTrack): Promise<void> {
     this.#microphone = track;

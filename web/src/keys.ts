@@ -52,7 +52,7 @@ export class Keys {
 }
 
 function takesLetters(target: EventTarget | null): boolean {
-  return target instanceof Element && target.matches("input:not([type=checkbox]), select, textarea");
+  return target instanceof Element && target.matches("input:not([type=checkbox], [type=range]), select, textarea");
 }
 
 function takesSpace(target: EventTarget | null): boolean {

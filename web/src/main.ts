@@ -19,7 +19,7 @@ const hear = byId("hear", HTMLButtonElement);
 const statusLine = new StatusLine();
 const say = (words: string, tone?: Tone) => statusLine.say(words, tone);
 const chainPanel = new ChainPanel();
-const roomView = new RoomView(say);
+const roomView = new RoomView(say, (message) => stay?.ask(message));
 let stay: Stay | null = null;
 /** Ends the attempt to join that is under way. */
 let joining = new AbortController();
@@ -138,6 +138,7 @@ function receive(message: ServerMessage): void {
       roomView.enter(message, () => stay?.pc ?? null);
       break;
     case "chain-changed":
+      roomView.takeChain(message.chain);
       chainPanel.show(message.chain);
       sound.takeChain(message.chain);
       break;

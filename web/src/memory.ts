@@ -1,6 +1,15 @@
 // What the page remembers between visits. Storage can be switched off in a browser; then nothing is remembered.
 
-export type MemoryKey = "name" | "room" | "mic" | "speaker" | "echo-choice" | "noise-choice" | "gain-choice" | "keys";
+export type MemoryKey =
+  | "name"
+  | "room"
+  | "mic"
+  | "speaker"
+  | "echo-choice"
+  | "noise-choice"
+  | "gain-choice"
+  | "keys"
+  | "heard-as";
 
 export function recall(key: MemoryKey): string {
   try {

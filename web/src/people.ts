@@ -3,17 +3,20 @@
 import { SILENCE_DBFS } from "./decibels";
 import { make, setText } from "./dom";
 import type { Heard } from "./heard";
+import type { Hearing, HearingControls } from "./hearing";
 import { Meter } from "./meter";
 import type { Level, Person } from "./protocol";
 import type { Quality } from "./quality";
 
 export class People {
   readonly #list: HTMLElement;
+  readonly #hearing: Hearing;
   #self: number | null = null;
   readonly #rows = new Map<number, Row>();
 
-  constructor(list: HTMLElement) {
+  constructor(list: HTMLElement, hearing: Hearing) {
     this.#list = list;
+    this.#hearing = hearing;
   }
 
   get size(): number {
@@ -23,6 +26,7 @@ export class People {
   /** Shows `participants`, oneself (`self`, an id) first. */
   reset(participants: Person[], self: number): void {
     this.#rows.clear();
+    this.#hearing.clear();
     this.#list.replaceChildren();
     this.#self = self;
     const others = participants.filter(({ id }) => id !== self);
@@ -33,6 +37,7 @@ export class People {
     if (this.#rows.has(id)) return;
     const row = new Row(id, name, id === this.#self);
     row.mute(muted);
+    if (id !== this.#self) row.hearing(this.#hearing.add(id, name));
     this.#rows.set(id, row);
     this.#list.append(row.element);
   }
@@ -42,6 +47,7 @@ export class People {
     const row = this.#rows.get(id);
     row?.element.remove();
     this.#rows.delete(id);
+    this.#hearing.remove(id);
     return row?.name;
   }
 
@@ -103,6 +109,11 @@ class Row {
     this.element.dataset.id = String(id);
     if (isSelf) this.element.dataset.self = "true";
     this.#show();
+  }
+
+  /** Puts in how one hears this person. */
+  hearing({ button, panel }: HearingControls): void {
+    this.element.append(button, panel);
   }
 
   mute(muted: boolean): void {

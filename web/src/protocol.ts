@@ -81,6 +81,7 @@ export type ClientMessage =
   | { type: "offer"; sdp: string }
   | { type: "candidate"; candidate: RTCIceCandidateInit | null }
   | { type: "mute"; muted: boolean }
+  | { type: "hear"; participant: number; gain_db?: number; pan?: number; muted?: boolean }
   | { type: "leave" };
 
 /** `GET /api/v1/rooms/{room}`. */

@@ -3,8 +3,9 @@
 import { ConnectionPanel } from "./connection-panel";
 import { byId } from "./dom";
 import { HeardWatch } from "./heard";
+import { Hearing } from "./hearing";
 import { People } from "./people";
-import type { Joined, ServerMessage } from "./protocol";
+import type { Chain, ClientMessage, Joined, ServerMessage } from "./protocol";
 import { QualityOfOthers } from "./quality-of-others";
 import type { Tone } from "./status-line";
 
@@ -13,7 +14,8 @@ export class RoomView {
   readonly #view = byId("room-view", HTMLElement);
   readonly #title = byId("room-title", HTMLElement);
   readonly #headCount = byId("head-count", HTMLElement);
-  readonly #people = new People(byId("participants", HTMLElement));
+  readonly #hearing: Hearing;
+  readonly #people: People;
   readonly #heard = new HeardWatch((heard) => this.#people.heard(heard));
   readonly #others = new QualityOfOthers((id, quality, words) => this.#people.quality(id, quality, words));
   readonly #connection = new ConnectionPanel({
@@ -21,13 +23,16 @@ export class RoomView {
   });
   #self = 0;
 
-  constructor(say: (words: string, tone?: Tone) => void) {
+  constructor(say: (words: string, tone?: Tone) => void, ask: (message: ClientMessage) => void) {
     this.#say = say;
+    this.#hearing = new Hearing(ask);
+    this.#people = new People(byId("participants", HTMLElement), this.#hearing);
   }
 
   /** Shows the room, also when one came back to it. */
-  enter({ room, participants, participant }: Joined, pc: () => RTCPeerConnection | null): void {
+  enter({ room, chain, participants, participant }: Joined, pc: () => RTCPeerConnection | null): void {
     this.#self = participant;
+    this.takeChain(chain);
     this.#people.reset(participants, participant);
     this.#connection.start(pc);
     this.#heard.start(pc);
@@ -54,6 +59,10 @@ export class RoomView {
     this.#view.dataset.waiting = "true";
     this.#stop();
     this.#people.silence();
+  }
+
+  takeChain(chain: Chain): void {
+    this.#hearing.takeChain(chain);
   }
 
   mute(id: number, muted: boolean): void {

@@ -259,7 +259,8 @@ impl Conference {
         let Some(room) = state.rooms.get_mut(name) else { return Err(ErrorMessage::internal()) };
         let person = Person { id: id.0, name: person.to_owned(), muted: false };
         room.tell_all(&ServerMessage::ParticipantJoined { participant: person.clone() });
-        room.people.insert(id, Member { person, outbox, media: false, report: None });
+        let hears = BTreeMap::new();
+        room.people.insert(id, Member { person, outbox, media: false, hears, report: None });
         tracing::info!(%id, room = name, "joined");
         let joined = ServerMessage::Joined {
             room: name.to_owned(),
@@ -317,6 +318,7 @@ impl Conference {
         // Who was lost is told too; dropping the outbox then closes their socket.
         room.tell_all(&left);
         room.people.remove(&id);
+        room.people.values_mut().for_each(|member| _ = member.hears.remove(&id));
         room.chains.remove_own(id);
         room.own.remove(&id);
         tracing::info!(%id, room = %name, ?reason, "left");

@@ -18,6 +18,7 @@ mod connect;
 mod control;
 mod control_api;
 mod events;
+mod hearing;
 pub mod http;
 mod live;
 mod load;

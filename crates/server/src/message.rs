@@ -37,6 +37,8 @@ pub enum ClientMessage {
         /// Whether to be muted.
         muted: bool,
     },
+    /// Hears somebody louder, softer or elsewhere than they come.
+    Hear(Hear),
     /// Shows the operator's token.
     Operator {
         /// The token.
@@ -46,6 +48,19 @@ pub enum ClientMessage {
     SetStage(SetStage),
     /// Leaves the room.
     Leave {},
+}
+
+/// How to hear somebody; what is left out stays.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+pub struct Hear {
+    /// Whom.
+    pub participant: u64,
+    /// By how much louder, in dB.
+    pub gain_db: Option<f64>,
+    /// From -1, left, to 1, right.
+    pub pan: Option<f64>,
+    /// Not at all.
+    pub muted: Option<bool>,
 }
 
 /// What is to be another of a stage.
@@ -112,6 +127,7 @@ impl ClientMessage {
         ("offer", &["sdp"]),
         ("candidate", &["candidate"]),
         ("mute", &["muted"]),
+        ("hear", &["participant"]),
         ("operator", &["token"]),
         ("set-stage", &["stage"]),
         ("leave", &[]),
@@ -342,6 +358,12 @@ pub enum ErrorCode {
     BadStage,
     /// No parameter of that name, or not with that value.
     BadParam,
+    /// A value out of its range, or that makes no sense there.
+    BadValue,
+    /// The room's chain does not mix.
+    NoMix,
+    /// As many have it as can.
+    TooMany,
     /// The message or body is too large.
     TooLarge,
     /// The server has too much to do to let anybody in.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use axum::extract::ws::Utf8Bytes;
-use foldback_room::ParticipantId;
+use foldback_room::{HeardAs, ParticipantId};
 use foldback_worker::{Figures, Readings, Recycled, RoomKey};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::Sender;
@@ -55,6 +55,8 @@ pub(crate) struct Member {
     pub(crate) person: Person,
     pub(crate) outbox: Option<Outbox>,
     pub(crate) media: bool,
+    /// Whom they hear otherwise than those come.
+    pub(crate) hears: BTreeMap<ParticipantId, HeardAs>,
     /// Of the last second, once there was one with media.
     pub(crate) report: Option<ParticipantReport>,
 }

@@ -139,6 +139,10 @@ impl Session {
                 self.conference().mute(self.joined()?, muted)?;
                 Ok(Reply::Nothing)
             }
+            ClientMessage::Hear(wanted) => {
+                self.conference().hear(self.joined()?, &wanted)?;
+                Ok(Reply::Nothing)
+            }
             ClientMessage::Operator { token } => {
                 self.app.operator.check_token(&token)?;
                 self.operator = Ok(());

@@ -10,8 +10,8 @@ use std::time::Duration;
 use foldback_chain::{ChainSpec, Change};
 use foldback_peer::Peer;
 use foldback_room::{
-    Admission, ChainChange, ChainReadings, Departed, Level, ParticipantId, ReceiverStats, Room,
-    Shedding, Spare,
+    Admission, ChainChange, ChainReadings, Departed, HeardAs, Level, ParticipantId, ReceiverStats,
+    Room, Shedding, Spare,
 };
 use foldback_stage::{Reading, StageReport};
 
@@ -36,6 +36,8 @@ pub enum Command {
     Leave(ParticipantId),
     /// Mutes or unmutes a participant for the others.
     Mute(ParticipantId, bool),
+    /// Lets the first participant hear the second one so; nothing happens unless the worker has both.
+    HearAs(ParticipantId, ParticipantId, HeardAs),
     /// A candidate that the browser trickled, in SDP form.
     RemoteCandidate(ParticipantId, String),
     /// Says goodbye to everybody and ends the thread.

@@ -1,7 +1,9 @@
 //! What axe-core finds in the page, by WCAG 2.2 up to level AA.
 
 use foldback_tests::{Browser, Server};
+use futures_util::SinkExt;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
 /// As `scripts/web.sh` installs it.
 const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../web/node_modules/axe-core/axe.min.js");
@@ -30,8 +32,8 @@ async fn no_view_violates_wcag_in_light_or_dark_on_a_wide_screen_or_a_phone() {
     check(&page, "the join form with a mistake").await;
 
     page.enter("lobby", "Ann").await;
-    page.script("document.querySelectorAll('details').forEach(it => { it.open = true; })", vec![])
-        .await;
+    let _bob = another_person(&server, "lobby").await;
+    open_everything(&page).await;
     check(&page, "the room").await;
     page.toggle_mute().await;
     check(&page, "the room while muted").await;
@@ -39,6 +41,30 @@ async fn no_view_violates_wcag_in_light_or_dark_on_a_wide_screen_or_a_phone() {
     page.press('?').await;
     page.wait_until("help is open", "return document.querySelector('#help').open").await;
     check(&page, "the help").await;
+
+    let stereo = Server::start_with_file("music.toml").await;
+    page.open(&stereo.url("/r/band")).await;
+    load_axe(&page).await;
+    page.enter("band", "Ann").await;
+    let _bob = another_person(&stereo, "band").await;
+    open_everything(&page).await;
+    check(&page, "a stereo room").await;
+}
+
+/// Somebody without audio.
+async fn another_person(server: &Server, room: &str) -> impl Sized + use<> {
+    let connected = tokio_tungstenite::connect_async(server.websocket_url()).await;
+    let (mut socket, _) = connected.expect("the server takes sockets");
+    let join = json!({ "type": "join", "room": room, "name": "Bob the builder" });
+    socket.send(Message::text(join.to_string())).await.expect("sends");
+    socket
+}
+
+async fn open_everything(page: &Browser) {
+    page.wait_until("Bob is there", "return !!document.querySelector('.for-me')").await;
+    let open = "document.querySelectorAll('details').forEach(it => { it.open = true; });
+        document.querySelectorAll('.for-me').forEach(it => it.click());";
+    page.script(open, vec![]).await;
 }
 
 async fn load_axe(page: &Browser) {

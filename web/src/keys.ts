@@ -2,6 +2,7 @@
 
 export interface KeyListener {
   mute(): void;
+  hand(): void;
   /** The key that one talks with went down or up. */
   hold(held: boolean): void;
   help(): void;
@@ -30,6 +31,10 @@ export class Keys {
       case "m":
       case "M":
         if (!event.repeat) this.#listener.mute();
+        return;
+      case "h":
+      case "H":
+        if (!event.repeat) this.#listener.hand();
         return;
       case "?":
         this.#listener.help();

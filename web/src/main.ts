@@ -3,8 +3,10 @@
 import "./style.css";
 import { pathOfRoom } from "./address";
 import { ChainPanel } from "./chain-panel";
+import { Chat } from "./chat";
 import { Controls } from "./controls";
 import { byId } from "./dom";
+import { Hand } from "./hand";
 import { JoinForm } from "./join-form";
 import type { ServerMessage } from "./protocol";
 import { Busy, lookUpRoom } from "./room-lookup";
@@ -20,6 +22,12 @@ const statusLine = new StatusLine();
 const say = (words: string, tone?: Tone) => statusLine.say(words, tone);
 const chainPanel = new ChainPanel();
 const roomView = new RoomView(say, (message) => stay?.ask(message));
+const hand = new Hand((raised) => stay?.ask({ type: "hand", raised }));
+const chat = new Chat({
+  send: (text) => stay?.write(text) ?? false,
+  nameOf: (id) => roomView.nameOf(id),
+  say,
+});
 let stay: Stay | null = null;
 /** Ends the attempt to join that is under way. */
 let joining = new AbortController();
@@ -40,6 +48,7 @@ const controls = new Controls({
     const own = stay?.participantId;
     if (typeof own === "number") roomView.mute(own, !sending);
   },
+  hand: () => hand.toggle(),
   leave: () => stay?.leave(),
   say,
 });
@@ -92,6 +101,8 @@ async function join(room: string, name: string): Promise<void> {
       { room, name, microphone },
       {
         message: receive,
+        channelMessage: (message) => chat.take(message),
+        channelOpen: (open) => chat.open(open),
         heard(heard) {
           audio.srcObject = heard;
           playRoom();
@@ -136,6 +147,8 @@ function receive(message: ServerMessage): void {
       chainPanel.show(message.chain);
       sound.takeChain(message.chain);
       roomView.enter(message, () => stay?.pc ?? null);
+      chat.connecting();
+      hand.joined();
       break;
     case "chain-changed":
       roomView.takeChain(message.chain);
@@ -160,6 +173,8 @@ function showJoinForm(words: string | null): void {
   sound.close();
   controls.leave();
   roomView.leave();
+  chat.clear();
+  hand.lower();
   joinForm.show(wasInRoom);
   if (words) say(words, "bad");
   else say(wasInRoom ? "You left the room." : "");

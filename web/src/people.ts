@@ -33,13 +33,14 @@ export class People {
     for (const person of [...participants.filter(({ id }) => id === self), ...others]) this.add(person);
   }
 
-  add({ id, name, muted }: Person): void {
+  add({ id, name, muted, hand }: Person): void {
     if (this.#rows.has(id)) return;
     const row = new Row(id, name, id === this.#self);
     row.mute(muted);
     if (id !== this.#self) row.hearing(this.#hearing.add(id, name));
     this.#rows.set(id, row);
     this.#list.append(row.element);
+    if (hand !== null) this.hand(id, hand);
   }
 
   /** Takes someone off the list and returns their name. */
@@ -48,7 +49,20 @@ export class People {
     row?.element.remove();
     this.#rows.delete(id);
     this.#hearing.remove(id);
+    this.#orderHands();
     return row?.name;
+  }
+
+  nameOf(id: number): string | undefined {
+    return this.#rows.get(id)?.name;
+  }
+
+  /** Shows a hand that was raised, as the `hand`-th of all, or lowered (null). */
+  hand(id: number, hand: number | null): void {
+    const row = this.#rows.get(id);
+    if (!row) return;
+    row.raisedAt = hand;
+    this.#orderHands();
   }
 
   mute(id: number, muted: boolean): void {
@@ -69,6 +83,12 @@ export class People {
     for (const [id, row] of this.#rows) if (id !== this.#self) row.heard(heard);
   }
 
+  /** Whoever raised a hand first is the first. */
+  #orderHands(): void {
+    const places = [...this.#rows.values()].flatMap(({ raisedAt }) => raisedAt ?? []).sort((a, b) => a - b);
+    for (const row of this.#rows.values()) row.hand(row.raisedAt === null ? null : places.indexOf(row.raisedAt) + 1);
+  }
+
   /** Nothing is known of anybody just now. */
   silence(): void {
     for (const row of this.#rows.values()) row.silence();
@@ -83,6 +103,9 @@ export class People {
 class Row {
   readonly element = make("li", "person");
   readonly name: string;
+  /** Null while the hand is down; else the higher, the later it was raised. */
+  raisedAt: number | null = null;
+  readonly #hand = make("span", "hand");
   readonly #state = make("span", "state");
   readonly #meter: Meter;
   readonly #bars = make("span", "bars");
@@ -104,7 +127,8 @@ class Row {
     this.#bars.append(make("i", ""), make("i", ""), make("i", ""));
     this.#bars.hidden = true;
     const aside = make("span", "aside");
-    aside.append(this.#state, this.#bars);
+    this.#hand.hidden = true;
+    aside.append(this.#hand, this.#state, this.#bars);
     this.element.append(initials, label, aside, this.#meter.element);
     this.element.dataset.id = String(id);
     if (isSelf) this.element.dataset.self = "true";
@@ -125,6 +149,14 @@ class Row {
     if (!this.#isHeardKnown) this.#talking = talking;
     this.#meter.show(levelDbfs);
     this.#show();
+  }
+
+  /** Shows the hand up as the `place`-th of all, or down (null). */
+  hand(place: number | null): void {
+    this.#hand.hidden = place === null;
+    this.element.dataset.hand = String(place ?? "");
+    setText(this.#hand, place === null ? "" : `hand ${place}`);
+    this.#hand.title = `Raised hand, number ${place}`;
   }
 
   silence(): void {

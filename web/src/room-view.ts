@@ -61,6 +61,12 @@ export class RoomView {
     this.#people.silence();
   }
 
+  /** Of one who may have left meanwhile. */
+  nameOf(id: number): string {
+    if (id === this.#self) return "You";
+    return this.#people.nameOf(id) ?? "Somebody who left";
+  }
+
   takeChain(chain: Chain): void {
     this.#hearing.takeChain(chain);
   }
@@ -86,6 +92,11 @@ export class RoomView {
       case "participant-muted":
         this.#people.mute(message.id, message.muted);
         break;
+      case "participant-hand": {
+        this.#people.hand(message.id, message.hand);
+        if (message.hand !== null && message.id !== this.#self) this.#say(`${this.nameOf(message.id)} raised a hand.`);
+        break;
+      }
       case "levels":
         this.#people.levels(message.levels);
         break;

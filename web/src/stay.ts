@@ -3,9 +3,10 @@
 import { retryDelayMs } from "./backoff";
 import { Call, type Ending } from "./call";
 import type { ClientMessage, ServerMessage } from "./protocol";
+import type { ChannelListener } from "./room-channel";
 import { busy, comingBack } from "./words";
 
-export interface StayListener {
+export interface StayListener extends ChannelListener {
   message(message: ServerMessage): void;
   heard(sound: MediaStream): void;
   connected(): void;
@@ -60,6 +61,11 @@ export class Stay {
     this.#call?.ask(message);
   }
 
+  /** Writes to the room; whether it went out. */
+  write(text: string): boolean {
+    return this.#call?.write(text) ?? false;
+  }
+
   /** Sends `track` from now on. */
   async replaceMicrophone(track: MediaStreamTrack): Promise<void> {
     this.#options.microphone = track;
@@ -77,6 +83,8 @@ export class Stay {
       { ...this.#options, muted: this.#muted },
       {
         message: (message) => this.#listener.message(message),
+        channelMessage: (message) => this.#listener.channelMessage(message),
+        channelOpen: (open) => this.#listener.channelOpen(open),
         heard: (sound) => this.#listener.heard(sound),
         connected: () => {
           this.#everConnected = true;

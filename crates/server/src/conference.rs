@@ -12,10 +12,11 @@ use foldback_peer::Peer;
 use foldback_room::{
     Application, Economies, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec,
 };
-use foldback_worker::{Command, RoomKey, WorkerHandle};
+use foldback_worker::{Allowance, Command, RoomKey, WorkerHandle};
 use tokio::sync::watch;
 
 use crate::chain_info::ChainInfo;
+use crate::chat::ROOM_BURST;
 use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason, Person, ServerMessage};
 use crate::report::ParticipantInfo;
@@ -202,6 +203,25 @@ impl Conference {
         self.command(room.worker, Command::Mute(id, muted))
     }
 
+    /// Raises or lowers a person's hand; everybody in the room is told, if it was otherwise.
+    ///
+    /// # Errors
+    /// `not-joined`.
+    pub fn raise_hand(&self, id: ParticipantId, raised: bool) -> Result<(), ErrorMessage> {
+        let mut state = self.state();
+        let (_, room) = state.room_of(id)?;
+        let next = room.hands + 1;
+        let person = &mut room.people.get_mut(&id).ok_or_else(not_joined)?.person;
+        if person.hand.is_some() == raised {
+            return Ok(());
+        }
+        let hand = raised.then_some(next);
+        person.hand = hand;
+        room.hands += u64::from(raised);
+        room.tell_all(&ServerMessage::ParticipantHand { id: id.0, hand });
+        Ok(())
+    }
+
     /// Takes a person out; the others are told why. Nothing happens if they are gone already.
     pub fn leave(&self, id: ParticipantId, reason: LeftReason) {
         self.remove(id, reason, true);
@@ -257,7 +277,7 @@ impl Conference {
         let id = ParticipantId(state.last_participant);
         state.rooms_of.insert(id, name.to_owned());
         let Some(room) = state.rooms.get_mut(name) else { return Err(ErrorMessage::internal()) };
-        let person = Person { id: id.0, name: person.to_owned(), muted: false };
+        let person = Person { id: id.0, name: person.to_owned(), muted: false, hand: None };
         room.tell_all(&ServerMessage::ParticipantJoined { participant: person.clone() });
         let hears = BTreeMap::new();
         room.people.insert(id, Member { person, outbox, media: false, hears, report: None });
@@ -306,6 +326,8 @@ impl Conference {
             answer: None,
             figures: None,
             people: BTreeMap::new(),
+            hands: 0,
+            chat: Allowance::new(ROOM_BURST),
         })
     }
 

@@ -9,6 +9,7 @@ mod bench;
 mod capacity;
 pub mod chain_info;
 pub mod chain_view;
+mod chat;
 pub mod cli;
 mod clock;
 pub mod conference;

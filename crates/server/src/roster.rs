@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 
 use axum::extract::ws::Utf8Bytes;
 use foldback_room::{HeardAs, ParticipantId};
-use foldback_worker::{Figures, Readings, Recycled, RoomKey};
+use foldback_worker::{Allowance, Figures, Readings, Recycled, RoomKey};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::Sender;
 
@@ -48,6 +48,10 @@ pub(crate) struct RoomState {
     /// Of the last second, once there was one.
     pub(crate) figures: Option<Recycled<Figures>>,
     pub(crate) people: BTreeMap<ParticipantId, Member>,
+    /// How many hands were raised so far.
+    pub(crate) hands: u64,
+    /// What may still be written in it.
+    pub(crate) chat: Allowance,
 }
 
 #[derive(Debug)]

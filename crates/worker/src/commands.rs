@@ -32,6 +32,8 @@ impl Worker {
                         room.set_heard_as(listener, other, heard);
                     }
                 }
+                Command::TellRoom(key, text) => self.tell_room(key, &text),
+                Command::Tell(id, text) => self.texts.push_back((id, text)),
                 Command::RemoteCandidate(id, candidate) => {
                     let now = Instant::now();
                     self.with_member(id, |member, outputs| {

@@ -38,6 +38,10 @@ pub enum Command {
     Mute(ParticipantId, bool),
     /// Lets the first participant hear the second one so; nothing happens unless the worker has both.
     HearAs(ParticipantId, ParticipantId, HeardAs),
+    /// Sends a text to everybody in a room who has a data channel for it.
+    TellRoom(RoomKey, Arc<str>),
+    /// Sends a text to one participant.
+    Tell(ParticipantId, Arc<str>),
     /// A candidate that the browser trickled, in SDP form.
     RemoteCandidate(ParticipantId, String),
     /// Says goodbye to everybody and ends the thread.
@@ -64,6 +68,13 @@ pub struct Join {
 pub enum Event {
     /// A session is up.
     Connected(ParticipantId),
+    /// A participant said something over its data channel.
+    Message {
+        /// Who.
+        id: ParticipantId,
+        /// What; or why it was not taken.
+        message: Result<String, MessageRefused>,
+    },
     /// A participant is gone.
     Left {
         /// Who.
@@ -186,6 +197,17 @@ pub enum LeaveReason {
     Timeout,
     /// Its session failed.
     Failed,
+}
+
+/// Why a worker does not pass on what a participant said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageRefused {
+    /// It says too much in a short time. Told once, until it is heard again.
+    TooFast,
+    /// It has more than 16 KiB.
+    TooLarge,
+    /// It is binary, or no UTF-8.
+    NoText,
 }
 
 /// Figures of one participant.

@@ -51,20 +51,29 @@ async fn no_view_violates_wcag_in_light_or_dark_on_a_wide_screen_or_a_phone() {
     check(&page, "a stereo room").await;
 }
 
-/// Somebody without audio.
+/// Somebody without audio, whose hand is up.
 async fn another_person(server: &Server, room: &str) -> impl Sized + use<> {
     let connected = tokio_tungstenite::connect_async(server.websocket_url()).await;
     let (mut socket, _) = connected.expect("the server takes sockets");
-    let join = json!({ "type": "join", "room": room, "name": "Bob the builder" });
-    socket.send(Message::text(join.to_string())).await.expect("sends");
+    for message in [
+        json!({ "type": "join", "room": room, "name": "Bob the builder" }),
+        json!({ "type": "hand", "raised": true }),
+    ] {
+        socket.send(Message::text(message.to_string())).await.expect("sends");
+    }
     socket
 }
 
 async fn open_everything(page: &Browser) {
-    page.wait_until("Bob is there", "return !!document.querySelector('.for-me')").await;
+    page.wait_until("Bob is there", "return !!document.querySelector('.hand:not([hidden])')").await;
     let open = "document.querySelectorAll('details').forEach(it => { it.open = true; });
         document.querySelectorAll('.for-me').forEach(it => it.click());";
     page.script(open, vec![]).await;
+    let connected = "return !document.querySelector('#chat-text').disabled";
+    page.wait_until("the chat is connected", connected).await;
+    page.fill("#chat-text", "As long as two lines on a phone are, https://example.org/").await;
+    page.click("#chat-send").await;
+    page.wait_until("it is there", "return !!document.querySelector('.chat-line')").await;
 }
 
 async fn load_axe(page: &Browser) {

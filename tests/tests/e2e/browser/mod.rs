@@ -1,4 +1,5 @@
 mod accessibility;
+mod chat;
 mod control;
 mod departures;
 mod disturbances;

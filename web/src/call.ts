@@ -1,6 +1,7 @@
 // One stay on one socket: the WebSocket, the RTCPeerConnection and their order (docs/signalling.md).
 
 import type { ClientMessage, ServerError, ServerMessage } from "./protocol";
+import { type ChannelListener, RoomChannel } from "./room-channel";
 import { withOpusParameter } from "./sdp";
 import { AUDIO_PATH_LOST, NO_ANSWER, NO_AUDIO_PATH, REMOVED_FOR_SILENCE, serverProblem, socketProblem } from "./words";
 
@@ -21,7 +22,7 @@ export type Ending =
   | { kind: "lost"; words: string }
   | { kind: "busy"; retryAfterS: number };
 
-export interface CallListener {
+export interface CallListener extends ChannelListener {
   /** Each message of the server but answers and errors. */
   message(message: ServerMessage): void;
   /** The room's sound. */
@@ -49,6 +50,7 @@ export class Call {
   /** Null until joined, and after the end. */
   participantId: number | null = null;
 
+  #channel: RoomChannel | null = null;
   readonly #socket: WebSocket;
   readonly #listener: CallListener;
   #microphone: MediaStreamTrack;
@@ -85,6 +87,16 @@ export class Call {
   spare(kinds: string[]): void {
     this.#spares = kinds;
     if (this.participantId !== null) this.#send({ type: "spare", kinds });
+  }
+
+  /** Tells the server what one asks of it, once one is in the room. */
+  ask(message: ClientMessage): void {
+    if (this.participantId !== null) this.#send(message);
+  }
+
+  /** Writes to the room; whether it went out. */
+  write(text: string): boolean {
+    return this.#channel?.send({ type: "chat", text }) ?? false;
   }
 
   /** Sends `track` instead of the microphone so far, without a new offer. */
@@ -151,6 +163,7 @@ export class Call {
       streams: [new MediaStream([this.#microphone])],
     });
     askForCaptureTimes(transceiver);
+    this.#channel = new RoomChannel(pc, this.#listener);
     pc.ontrack = ({ track, streams }) => this.#listener.heard(streams[0] ?? new MediaStream([track]));
     pc.onconnectionstatechange = () => this.#connectionChanged(pc.connectionState);
     const { type, sdp = "" } = await pc.createOffer();
@@ -168,6 +181,7 @@ export class Call {
     if (state === "connected") {
       clearTimeout(this.#timer);
       this.#everConnected = true;
+      this.#channel?.expect();
       this.#listener.connected();
     } else if (state === "disconnected") {
       this.#listener.notice("The network is interrupted; waiting for it to come back.");
@@ -191,6 +205,8 @@ export class Call {
     this.#ended = true;
     clearTimeout(this.#timer);
     if (this.participantId !== null) this.#send({ type: "leave" });
+    this.#channel?.close();
+    this.#channel = null;
     this.pc?.close();
     this.pc = null;
     this.participantId = null;

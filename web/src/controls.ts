@@ -13,6 +13,7 @@ const HINT_MS = 4_000;
 export interface ControlsListener {
   /** Whether one's voice is sent changed. */
   talk(sending: boolean): void;
+  hand(): void;
   leave(): void;
   say(words: string, tone: Tone): void;
 }
@@ -30,6 +31,9 @@ export class Controls {
     this.#listener = listener;
     const keys = new Keys({
       mute: () => this.#toggle(),
+      hand: () => {
+        if (this.#room !== null) listener.hand();
+      },
       hold: (held) => this.#hold(held),
       help: () => help.open(),
     });

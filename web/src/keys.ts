@@ -2,6 +2,7 @@
 
 export interface KeyListener {
   mute(): void;
+  hand(): void;
   /** The key that one talks with went down or up. */
   hold(held: boolean): void;
   help(): void;
@@ -31,6 +32,10 @@ export class Keys {
       case "M":
         if (!event.repeat) this.#listener.mute();
         return;
+      case "h":
+      case "H":
+        if (!event.repeat) this.#listener.hand();
+        return;
       case "?":
         this.#listener.help();
         return;
@@ -52,7 +57,7 @@ export class Keys {
 }
 
 function takesLetters(target: EventTarget | null): boolean {
-  return target instanceof Element && target.matches("input:not([type=checkbox]), select, textarea");
+  return target instanceof Element && target.matches("input:not([type=checkbox], [type=range]), select, textarea");
 }
 
 function takesSpace(target: EventTarget | null): boolean {

@@ -3,8 +3,10 @@
 import "./style.css";
 import { pathOfRoom } from "./address";
 import { ChainPanel } from "./chain-panel";
+import { Chat } from "./chat";
 import { Controls } from "./controls";
 import { byId } from "./dom";
+import { Hand } from "./hand";
 import { JoinForm } from "./join-form";
 import { OwnDenoise } from "./own-denoise";
 import { PreviewPanel } from "./preview-panel";
@@ -21,7 +23,13 @@ const hear = byId("hear", HTMLButtonElement);
 const statusLine = new StatusLine();
 const say = (words: string, tone?: Tone) => statusLine.say(words, tone);
 const chainPanel = new ChainPanel();
-const roomView = new RoomView(say);
+const roomView = new RoomView(say, (message) => stay?.ask(message));
+const hand = new Hand((raised) => stay?.ask({ type: "hand", raised }));
+const chat = new Chat({
+  send: (text) => stay?.write(text) ?? false,
+  nameOf: (id) => roomView.nameOf(id),
+  say,
+});
 let stay: Stay | null = null;
 /** Ends the attempt to join that is under way. */
 let joining = new AbortController();
@@ -45,6 +53,7 @@ const controls = new Controls({
     const own = stay?.participantId;
     if (typeof own === "number") roomView.mute(own, !sending);
   },
+  hand: () => hand.toggle(),
   leave: () => stay?.leave(),
   say,
 });
@@ -111,6 +120,8 @@ async function join(room: string, name: string): Promise<void> {
       { room, name, microphone, spares: denoise.spares },
       {
         message: receive,
+        channelMessage: (message) => chat.take(message),
+        channelOpen: (open) => chat.open(open),
         heard(heard) {
           audio.srcObject = heard;
           playRoom();
@@ -177,8 +188,11 @@ function receive(message: ServerMessage): void {
       }
       takeChain(message.chain);
       roomView.enter(message, () => stay?.pc ?? null);
+      chat.connecting();
+      hand.joined();
       break;
     case "chain-changed":
+      roomView.takeChain(message.chain);
       takeChain(message.chain);
       break;
     case "stats":
@@ -200,6 +214,8 @@ function showJoinForm(words: string | null): void {
   denoise.close();
   controls.leave();
   roomView.leave();
+  chat.clear();
+  hand.lower();
   joinForm.show(wasInRoom);
   preview.show(true);
   if (words) say(words, "bad");

@@ -9,7 +9,8 @@ export type MemoryKey =
   | "noise-choice"
   | "gain-choice"
   | "keys"
-  | "denoise-here";
+  | "denoise-here"
+  | "heard-as";
 
 export function recall(key: MemoryKey): string {
   try {

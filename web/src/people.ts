@@ -3,17 +3,20 @@
 import { SILENCE_DBFS } from "./decibels";
 import { make, setText } from "./dom";
 import type { Heard } from "./heard";
+import type { Hearing, HearingControls } from "./hearing";
 import { Meter } from "./meter";
 import type { Level, Person } from "./protocol";
 import type { Quality } from "./quality";
 
 export class People {
   readonly #list: HTMLElement;
+  readonly #hearing: Hearing;
   #self: number | null = null;
   readonly #rows = new Map<number, Row>();
 
-  constructor(list: HTMLElement) {
+  constructor(list: HTMLElement, hearing: Hearing) {
     this.#list = list;
+    this.#hearing = hearing;
   }
 
   get size(): number {
@@ -23,18 +26,21 @@ export class People {
   /** Shows `participants`, oneself (`self`, an id) first. */
   reset(participants: Person[], self: number): void {
     this.#rows.clear();
+    this.#hearing.clear();
     this.#list.replaceChildren();
     this.#self = self;
     const others = participants.filter(({ id }) => id !== self);
     for (const person of [...participants.filter(({ id }) => id === self), ...others]) this.add(person);
   }
 
-  add({ id, name, muted }: Person): void {
+  add({ id, name, muted, hand }: Person): void {
     if (this.#rows.has(id)) return;
     const row = new Row(id, name, id === this.#self);
     row.mute(muted);
+    if (id !== this.#self) row.hearing(this.#hearing.add(id, name));
     this.#rows.set(id, row);
     this.#list.append(row.element);
+    if (hand !== null) this.hand(id, hand);
   }
 
   /** Takes someone off the list and returns their name. */
@@ -42,7 +48,21 @@ export class People {
     const row = this.#rows.get(id);
     row?.element.remove();
     this.#rows.delete(id);
+    this.#hearing.remove(id);
+    this.#orderHands();
     return row?.name;
+  }
+
+  nameOf(id: number): string | undefined {
+    return this.#rows.get(id)?.name;
+  }
+
+  /** Shows a hand that was raised, as the `hand`-th of all, or lowered (null). */
+  hand(id: number, hand: number | null): void {
+    const row = this.#rows.get(id);
+    if (!row) return;
+    row.raisedAt = hand;
+    this.#orderHands();
   }
 
   mute(id: number, muted: boolean): void {
@@ -63,6 +83,12 @@ export class People {
     for (const [id, row] of this.#rows) if (id !== this.#self) row.heard(heard);
   }
 
+  /** Whoever raised a hand first is the first. */
+  #orderHands(): void {
+    const places = [...this.#rows.values()].flatMap(({ raisedAt }) => raisedAt ?? []).sort((a, b) => a - b);
+    for (const row of this.#rows.values()) row.hand(row.raisedAt === null ? null : places.indexOf(row.raisedAt) + 1);
+  }
+
   /** Nothing is known of anybody just now. */
   silence(): void {
     for (const row of this.#rows.values()) row.silence();
@@ -77,6 +103,9 @@ export class People {
 class Row {
   readonly element = make("li", "person");
   readonly name: string;
+  /** Null while the hand is down; else the higher, the later it was raised. */
+  raisedAt: number | null = null;
+  readonly #hand = make("span", "hand");
   readonly #state = make("span", "state");
   readonly #meter: Meter;
   readonly #bars = make("span", "bars");
@@ -98,11 +127,17 @@ class Row {
     this.#bars.append(make("i", ""), make("i", ""), make("i", ""));
     this.#bars.hidden = true;
     const aside = make("span", "aside");
-    aside.append(this.#state, this.#bars);
+    this.#hand.hidden = true;
+    aside.append(this.#hand, this.#state, this.#bars);
     this.element.append(initials, label, aside, this.#meter.element);
     this.element.dataset.id = String(id);
     if (isSelf) this.element.dataset.self = "true";
     this.#show();
+  }
+
+  /** Puts in how one hears this person. */
+  hearing({ button, panel }: HearingControls): void {
+    this.element.append(button, panel);
   }
 
   mute(muted: boolean): void {
@@ -114,6 +149,14 @@ class Row {
     if (!this.#isHeardKnown) this.#talking = talking;
     this.#meter.show(levelDbfs);
     this.#show();
+  }
+
+  /** Shows the hand up as the `place`-th of all, or down (null). */
+  hand(place: number | null): void {
+    this.#hand.hidden = place === null;
+    this.element.dataset.hand = String(place ?? "");
+    setText(this.#hand, place === null ? "" : `hand ${place}`);
+    this.#hand.title = `Raised hand, number ${place}`;
   }
 
   silence(): void {

@@ -19,6 +19,8 @@ export interface Person {
   id: number;
   name: string;
   muted: boolean;
+  /** Null while the hand is down; else the higher, the later it was raised. */
+  hand: number | null;
 }
 
 /** One of `GET /api/v1/rooms/{room}/participants`; figures are null for a second after one came. */
@@ -82,6 +84,7 @@ export type ServerMessage =
   | { type: "participant-joined"; participant: Person }
   | { type: "participant-left"; id: number; reason: string }
   | { type: "participant-muted"; id: number; muted: boolean }
+  | { type: "participant-hand"; id: number; hand: number | null }
   | { type: "chain-changed"; chain: Chain }
   | { type: "levels"; levels: Level[] };
 
@@ -91,7 +94,12 @@ export type ClientMessage =
   | { type: "candidate"; candidate: RTCIceCandidateInit | null }
   | { type: "mute"; muted: boolean }
   | { type: "spare"; kinds: string[] }
+  | { type: "hear"; participant: number; gain_db?: number; pan?: number; muted?: boolean }
+  | { type: "hand"; raised: boolean }
   | { type: "leave" };
+
+/** What comes on the data channel. */
+export type ChannelMessage = { type: "chat"; id: number; text: string } | ServerError;
 
 /** `GET /api/v1/rooms/{room}`. */
 export interface RoomInfo {

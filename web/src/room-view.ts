@@ -3,8 +3,9 @@
 import { ConnectionPanel } from "./connection-panel";
 import { byId } from "./dom";
 import { HeardWatch } from "./heard";
+import { Hearing } from "./hearing";
 import { People } from "./people";
-import type { Joined, ServerMessage } from "./protocol";
+import type { Chain, ClientMessage, Joined, ServerMessage } from "./protocol";
 import { QualityOfOthers } from "./quality-of-others";
 import type { Tone } from "./status-line";
 
@@ -13,7 +14,8 @@ export class RoomView {
   readonly #view = byId("room-view", HTMLElement);
   readonly #title = byId("room-title", HTMLElement);
   readonly #headCount = byId("head-count", HTMLElement);
-  readonly #people = new People(byId("participants", HTMLElement));
+  readonly #hearing: Hearing;
+  readonly #people: People;
   readonly #heard = new HeardWatch((heard) => this.#people.heard(heard));
   readonly #others = new QualityOfOthers((id, quality, words) => this.#people.quality(id, quality, words));
   readonly #connection = new ConnectionPanel({
@@ -21,13 +23,16 @@ export class RoomView {
   });
   #self = 0;
 
-  constructor(say: (words: string, tone?: Tone) => void) {
+  constructor(say: (words: string, tone?: Tone) => void, ask: (message: ClientMessage) => void) {
     this.#say = say;
+    this.#hearing = new Hearing(ask);
+    this.#people = new People(byId("participants", HTMLElement), this.#hearing);
   }
 
   /** Shows the room, also when one came back to it. */
-  enter({ room, participants, participant }: Joined, pc: () => RTCPeerConnection | null): void {
+  enter({ room, chain, participants, participant }: Joined, pc: () => RTCPeerConnection | null): void {
     this.#self = participant;
+    this.takeChain(chain);
     this.#people.reset(participants, participant);
     this.#connection.start(pc);
     this.#heard.start(pc);
@@ -56,6 +61,16 @@ export class RoomView {
     this.#people.silence();
   }
 
+  /** Of one who may have left meanwhile. */
+  nameOf(id: number): string {
+    if (id === this.#self) return "You";
+    return this.#people.nameOf(id) ?? "Somebody who left";
+  }
+
+  takeChain(chain: Chain): void {
+    this.#hearing.takeChain(chain);
+  }
+
   mute(id: number, muted: boolean): void {
     this.#people.mute(id, muted);
   }
@@ -77,6 +92,11 @@ export class RoomView {
       case "participant-muted":
         this.#people.mute(message.id, message.muted);
         break;
+      case "participant-hand": {
+        this.#people.hand(message.id, message.hand);
+        if (message.hand !== null && message.id !== this.#self) this.#say(`${this.nameOf(message.id)} raised a hand.`);
+        break;
+      }
       case "levels":
         this.#people.levels(message.levels);
         break;

@@ -2,10 +2,11 @@
 
 import { retryDelayMs } from "./backoff";
 import { Call, type Ending } from "./call";
-import type { ServerMessage } from "./protocol";
+import type { ClientMessage, ServerMessage } from "./protocol";
+import type { ChannelListener } from "./room-channel";
 import { busy, comingBack } from "./words";
 
-export interface StayListener {
+export interface StayListener extends ChannelListener {
   message(message: ServerMessage): void;
   heard(sound: MediaStream): void;
   connected(): void;
@@ -63,6 +64,16 @@ export class Stay {
     this.#call?.spare(kinds);
   }
 
+  /** Asks the server for something, if there is a call just now. */
+  ask(message: ClientMessage): void {
+    this.#call?.ask(message);
+  }
+
+  /** Writes to the room; whether it went out. */
+  write(text: string): boolean {
+    return this.#call?.write(text) ?? false;
+  }
+
   /** Sends `track` from now on. */
   async replaceMicrophone(track: MediaStreamTrack): Promise<void> {
     this.#options.microphone = track;
@@ -80,6 +91,8 @@ export class Stay {
       { ...this.#options, muted: this.#muted },
       {
         message: (message) => this.#listener.message(message),
+        channelMessage: (message) => this.#listener.channelMessage(message),
+        channelOpen: (open) => this.#listener.channelOpen(open),
         heard: (sound) => this.#listener.heard(sound),
         connected: () => {
           this.#everConnected = true;

@@ -75,6 +75,11 @@ export const NO_AUDIO_PATH =
 
 export const AUDIO_PATH_LOST = "The audio connection broke.";
 
+export const CHAT_CONNECTING = "The chat is being connected…";
+
+export const CHAT_IS_GONE =
+  "The chat is not there: it needs a data channel to the server, which this browser or a firewall in between does not give. You can hear and talk all the same.";
+
 export const NO_ANSWER = "The server did not answer in time. Try again; if it stays, tell who runs this server.";
 
 /** Where the room's chain cannot be heard before one joins. */

@@ -41,6 +41,11 @@ pub trait Sink {
 
     /// What the other side reported; browsers do every few seconds.
     fn report(&mut self, report: NetworkReport);
+
+    /// What the other side said on its data channel `foldback`; `None` for what is no text.
+    fn message(&mut self, text: Option<String>) {
+        drop(text);
+    }
 }
 
 /// One Opus packet from the network.
@@ -115,6 +120,7 @@ pub struct Peer {
     rtc: Rtc,
     audio: Option<AudioLine>,
     echo_strings: EchoStrings,
+    /// The last one is answered on.
     own_channels: Vec<str0m::channel::ChannelId>,
     next_seq: u64,
     received: Received,
@@ -306,6 +312,19 @@ impl Peer {
         self.handle_timeout(now, sink);
     }
 
+    /// Sends a text on the data channel `foldback`. Whether it is on its way: not if the browser opened
+    /// no such channel, or has not read what waits in it (128 KiB).
+    pub fn write(&mut self, now: Instant, text: &str, sink: &mut impl Sink) -> bool {
+        let channel = self.own_channels.last().filter(|_| !self.closed);
+        let channel = channel.and_then(|id| self.rtc.channel(*id));
+        let written =
+            channel.is_some_and(|mut to| matches!(to.write(false, text.as_bytes()), Ok(true)));
+        if written {
+            self.handle_timeout(now, sink);
+        }
+        written
+    }
+
     /// Says goodbye (DTLS close_notify) and ends the session.
     pub fn close(&mut self, now: Instant, sink: &mut impl Sink) {
         if self.closed {
@@ -351,11 +370,11 @@ impl Peer {
             }
             Event::SenderFeedback(feedback) => self.learn_clock(&feedback),
             Event::ChannelOpen(id, label) if label == OWN_CHANNEL => self.own_channels.push(id),
-            Event::ChannelData(data)
-                if self.echo_strings == EchoStrings::Yes
-                    && !data.binary
-                    && !self.own_channels.contains(&data.id) =>
-            {
+            Event::ChannelClose(id) => self.own_channels.retain(|own| *own != id),
+            Event::ChannelData(data) if self.own_channels.contains(&data.id) => {
+                sink.message(String::from_utf8(data.data).ok().filter(|_| !data.binary));
+            }
+            Event::ChannelData(data) if self.echo_strings == EchoStrings::Yes && !data.binary => {
                 if let Some(mut channel) = self.rtc.channel(data.id) {
                     // A full send buffer drops the echo; the caller still hears the next.
                     let _ = channel.write(false, &data.data);

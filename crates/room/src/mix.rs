@@ -28,6 +28,8 @@ pub(crate) enum Recipe {
     Everyone,
     /// All talkers but this one: what a talker hears.
     Without(ParticipantId),
+    /// All talkers but this one, each as loud and where this one wants them.
+    For(ParticipantId),
     /// Only this participant: a chain without `mix`.
     Only(ParticipantId),
 }

@@ -11,9 +11,13 @@ use crate::output_class::OutputClass;
 use crate::probe::{Clock, RoomProbe};
 use crate::room::RoomSpec;
 
+/// As many listeners of a room may hear others louder, softer or elsewhere than they come: each of
+/// them may take an encoder.
+pub const MOST_OWN_MIXES: usize = 32;
 /// The most mixes that must be distinct where listeners share them: the common one for each class,
-/// and their own for those who talk, and for as many who have just stopped.
-const MOST_SHARED: usize = OutputClass::MOST + 2 * MixSpec::MOST_TALKERS;
+/// and their own for those who talk, and for those who hear others in their own way. What these
+/// leave is for those who have just stopped.
+const MOST_SHARED: usize = OutputClass::MOST + MixSpec::MOST_TALKERS + MOST_OWN_MIXES;
 
 /// What a mix sent last to those who hear it, of stereo the mean of both sides.
 pub(crate) struct FarEnd {

@@ -9,6 +9,7 @@ use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext};
 
 use crate::MAX_PACKET_SAMPLES_OUT;
 use crate::codec::CodecError;
+use crate::hearing::Hearing;
 use crate::mix::Mix;
 use crate::mixes::FarEnd;
 use crate::output_class::Downlink;
@@ -179,7 +180,12 @@ pub(crate) struct Participant {
     pub(crate) in_mix: bool,
     /// Any of `audio` is in this packet's mix (it may just be fading out).
     pub(crate) contributes: bool,
-    /// Blocks for which the participant keeps its own mix after it last talked.
+    /// How it hears the others.
+    pub(crate) hearing: Hearing,
+    /// In this packet no mix of others is right for it: its own voice is in them, or that of somebody
+    /// whom it hears otherwise.
+    pub(crate) needs_own_mix: bool,
+    /// Blocks for which the participant keeps its own mix after it last needed one.
     pub(crate) own_mix_hold: u32,
     /// The way to it.
     pub(crate) downlink: Downlink,
@@ -211,6 +217,8 @@ impl Participant {
             silenced: false,
             in_mix: false,
             contributes: false,
+            hearing: Hearing::default(),
+            needs_own_mix: false,
             own_mix_hold: 0,
             downlink: Downlink::default(),
             hears,

@@ -22,6 +22,12 @@ impl Planes {
         Self { first: vec![0.0; samples], second }
     }
 
+    /// Silence of as many channels and samples. Allocates.
+    pub(crate) fn silent_copy(&self) -> Self {
+        let second = self.second.as_ref().map(|plane| vec![0.0; plane.len()]);
+        Self { first: vec![0.0; self.first.len()], second }
+    }
+
     /// Makes room for so many samples, if there is not so much. Allocates.
     pub(crate) fn grow(&mut self, samples: usize) {
         for plane in std::iter::once(&mut self.first).chain(&mut self.second) {

@@ -12,6 +12,7 @@ use crate::change::ChainChange;
 use crate::codec::{CodecError, OpusSettings};
 use crate::delay::LatencyProfile;
 use crate::fork_join::ForkJoin;
+use crate::hearing::HeardAs;
 use crate::mix::{Contributor, MAX_CONTRIBUTORS, Mix, Recipe};
 use crate::mixes::Mixes;
 use crate::output_class::{Downlink, OutputClass};
@@ -196,7 +197,7 @@ impl Room {
         } else {
             Some(Spare::new(mix))
         };
-        let (recipe, class) = (self.recipe(id, false), OutputClass::default());
+        let (recipe, class) = (self.recipe(id, false, true), OutputClass::default());
         self.free_a_mix(None, recipe, class);
         let hears = self.mixes.admit(recipe, class);
         self.places.insert(id, self.participants.len());
@@ -210,8 +211,11 @@ impl Room {
     /// leaves is handed over so that its memory can be freed elsewhere. `None` if it is not here.
     pub fn leave(&mut self, id: ParticipantId) -> Option<Departed> {
         let index = self.find(id)?;
-        self.fade_out(index);
+        let fades = self.fade_out(index);
         let participant = self.participants.remove(index);
+        for p in &mut self.participants {
+            p.hearing.part_with(id, fades.then_some(&participant.audio));
+        }
         self.places.remove(&id);
         self.places.values_mut().filter(|place| **place > index).for_each(|place| *place -= 1);
         self.mixes.release(participant.hears);
@@ -255,6 +259,20 @@ impl Room {
     pub fn set_muted(&mut self, id: ParticipantId, muted: bool) {
         if let Some(index) = self.find(id) {
             self.participants[index].muted = muted;
+        }
+    }
+
+    /// Lets one participant hear another so from now on, without a click; all others hear what they
+    /// did. Nothing happens unless both are here, and are two. At most [`MOST_OWN_MIXES`](crate::MOST_OWN_MIXES) of
+    /// a room may hear anybody otherwise than [`HeardAs::PLAIN`]: whoever calls sees to it. Not part of
+    /// the tick: may allocate.
+    pub fn set_heard_as(&mut self, listener: ParticipantId, other: ParticipantId, heard: HeardAs) {
+        if let (Some(index), Some(place)) = (self.find(listener), self.find(other))
+            && index != place
+        {
+            let sounds = self.participants[place].contributes;
+            let p = &mut self.participants[index];
+            p.hearing.set(other, heard, p.downlink.class().is_stereo(), sounds);
         }
     }
 
@@ -361,6 +379,7 @@ impl Room {
         let contributing = self.participants.iter().enumerate().filter(|(_, p)| p.contributes);
         self.voices.clear();
         self.voices.extend(contributing.map(|(index, _)| index));
+        self.follow_hearing();
         for index in 0..self.participants.len() {
             self.assign_mix(index);
         }
@@ -494,14 +513,16 @@ impl Room {
         (&mut self.participants, Listening { now, blocks, skips_silence, far_ends, clock })
     }
 
-    fn fade_out(&mut self, index: usize) {
-        let Some(now) = self.now.filter(|_| self.participants[index].in_mix) else { return };
+    /// Whether there is anything to fade.
+    fn fade_out(&mut self, index: usize) -> bool {
+        let Some(now) = self.now.filter(|_| self.participants[index].in_mix) else { return false };
         let (format, samples) = (self.spec.chain.format, self.packet_samples());
         let (participants, listening) = self.listening(now, NoClock);
         participants[index].listen(&listening, &mut buffer(format));
         let p = &mut self.participants[index];
         p.follow_choice(false, samples);
         self.buses.part_with(&p.audio, samples);
+        true
     }
 
     fn choose_talkers(&mut self) {
@@ -530,20 +551,38 @@ impl Room {
         }
     }
 
-    /// Moves a participant to the mix that leaves itself out, or back to the common one.
+    /// Notes who needs a mix of their own in this packet, and how they hear the others in it.
+    fn follow_hearing(&mut self) {
+        for index in 0..self.participants.len() {
+            let p = &mut self.participants[index];
+            p.needs_own_mix = p.contributes;
+            if p.hearing.is_plain() {
+                continue;
+            }
+            let mut hearing = std::mem::take(&mut p.hearing);
+            let voices = || self.voices.iter().map(|voice| self.participants[*voice].id);
+            hearing.advance(|id| voices().any(|voice| voice == id));
+            let is_heard_otherwise = voices().any(|voice| hearing.changes(voice));
+            let p = &mut self.participants[index];
+            p.needs_own_mix |= is_heard_otherwise;
+            p.hearing = hearing;
+        }
+    }
+
+    /// Moves a participant to a mix of its own, which leaves itself out, or back to the common one.
     fn assign_mix(&mut self, index: usize) {
         let anyone = !self.voices.is_empty();
         let blocks = self.blocks() as u32;
         let p = &mut self.participants[index];
-        if p.contributes {
+        if p.needs_own_mix {
             p.own_mix_hold = OWN_MIX_BLOCKS;
         } else {
             let may_return = !anyone && p.own_mix_hold + OWN_MIX_SURE_BLOCKS <= OWN_MIX_BLOCKS;
             p.own_mix_hold = if may_return { 0 } else { p.own_mix_hold.saturating_sub(blocks) };
         }
-        let (id, hears, own) = (p.id, p.hears, p.own_mix_hold > 0);
+        let (id, hears, own, plain) = (p.id, p.hears, p.own_mix_hold > 0, p.hearing.is_plain());
         let class = p.downlink.class();
-        let wanted = self.recipe(id, own);
+        let wanted = self.recipe(id, own, plain);
         let now = self.mixes.get(hears);
         if now.recipe != Some(wanted) || now.class != class {
             self.free_a_mix(Some(hears), wanted, class);
@@ -552,12 +591,14 @@ impl Room {
     }
 
     /// Where all mixes are in use and one is needed, those return to the common mix who have not
-    /// talked for the longest, before their time.
+    /// needed their own for the longest, before their time.
     fn free_a_mix(&mut self, from: Option<usize>, recipe: Recipe, class: OutputClass) {
         while self.mixes.lacks(from, recipe, class) {
             let mixes = &self.mixes;
             let has_own = |p: &&mut Participant| {
-                !p.contributes && mixes.get(p.hears).recipe == Some(Recipe::Without(p.id))
+                let recipe = mixes.get(p.hears).recipe;
+                let own = [Recipe::Without(p.id), Recipe::For(p.id)].map(Some);
+                !p.needs_own_mix && own.contains(&recipe)
             };
             let own = self.participants.iter_mut().filter(has_own);
             let Some(p) = own.min_by_key(|p| p.own_mix_hold) else { return };
@@ -576,6 +617,7 @@ impl Room {
         }
         let (buses, voices) = (&self.buses, self.buses.voices());
         let part = |id: ParticipantId| contributing().find(|p| p.id == id);
+        let places = &self.places;
         self.mixes.for_each_in_use(|mix| match mix.recipe {
             None => {}
             Some(Recipe::Everyone) => mix.fill(voices == 0, |sum| buses.all(sum)),
@@ -583,6 +625,22 @@ impl Room {
                 Some(own) => mix.fill(voices == 1, |sum| buses.without(&own.audio, sum)),
                 None => mix.fill(voices == 0, |sum| buses.all(sum)),
             },
+            Some(Recipe::For(id)) => {
+                let Some(listener) = places.get(&id).map(|place| &participants[*place]) else {
+                    return;
+                };
+                let hearing = &listener.hearing;
+                let own = part(id);
+                let silenced = contributing().filter(|p| hearing.silences(p.id)).count();
+                mix.fill(voices == usize::from(own.is_some()) + silenced, |sum| {
+                    match own {
+                        Some(own) => buses.without(&own.audio, sum),
+                        None => buses.all(sum),
+                    }
+                    contributing().for_each(|p| hearing.correct(p.id, &p.audio, sum));
+                    hearing.correct_farewell(sum);
+                });
+            }
             Some(Recipe::Only(id)) => {
                 let own = part(id);
                 mix.fill(own.is_none(), |sum| {
@@ -614,22 +672,29 @@ impl Room {
             self.heard.truncate(MAX_CONTRIBUTORS);
             self.heard.insert(place.unwrap_or(self.heard.len()), (contributor, captured));
         }
-        let heard = &self.heard;
+        let (heard, participants, places) = (&self.heard, &self.participants, &self.places);
+        let silences = |listener: ParticipantId, id| {
+            let place = places.get(&listener);
+            place.is_some_and(|place| participants[*place].hearing.silences(id))
+        };
         self.mixes.for_each_in_use(|mix| {
             let recipe = mix.recipe;
             mix.set_contributors(heard.iter().copied().filter(|(c, _)| match recipe {
                 None | Some(Recipe::Everyone) => true,
                 Some(Recipe::Without(id)) => c.id != id,
+                Some(Recipe::For(id)) => c.id != id && !silences(id, c.id),
                 Some(Recipe::Only(id)) => c.id == id,
             }));
         });
     }
 
-    /// What a participant is to hear, who is to have a mix of their `own` or not.
-    fn recipe(&self, id: ParticipantId, own: bool) -> Recipe {
+    /// What a participant is to hear, who is to have a mix of their `own` or not, and hears all others
+    /// as they come (`plain`) or not.
+    fn recipe(&self, id: ParticipantId, own: bool, plain: bool) -> Recipe {
         match (self.spec.chain.mix.is_some(), own || !self.spec.economies.share_mixes) {
             (true, false) => Recipe::Everyone,
-            (true, true) => Recipe::Without(id),
+            (true, true) if plain => Recipe::Without(id),
+            (true, true) => Recipe::For(id),
             (false, _) => Recipe::Only(id),
         }
     }

@@ -12,10 +12,11 @@ use foldback_peer::Peer;
 use foldback_room::{
     Application, Economies, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec,
 };
-use foldback_worker::{Command, RoomKey, WorkerHandle};
+use foldback_worker::{Allowance, Command, RoomKey, WorkerHandle};
 use tokio::sync::watch;
 
 use crate::chain_info::ChainInfo;
+use crate::chat::ROOM_BURST;
 use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason, Person, ServerMessage};
 use crate::report::ParticipantInfo;
@@ -202,6 +203,25 @@ impl Conference {
         self.command(room.worker, Command::Mute(id, muted))
     }
 
+    /// Raises or lowers a person's hand; everybody in the room is told, if it was otherwise.
+    ///
+    /// # Errors
+    /// `not-joined`.
+    pub fn raise_hand(&self, id: ParticipantId, raised: bool) -> Result<(), ErrorMessage> {
+        let mut state = self.state();
+        let (_, room) = state.room_of(id)?;
+        let next = room.hands + 1;
+        let person = &mut room.people.get_mut(&id).ok_or_else(not_joined)?.person;
+        if person.hand.is_some() == raised {
+            return Ok(());
+        }
+        let hand = raised.then_some(next);
+        person.hand = hand;
+        room.hands += u64::from(raised);
+        room.tell_all(&ServerMessage::ParticipantHand { id: id.0, hand });
+        Ok(())
+    }
+
     /// Takes a person out; the others are told why. Nothing happens if they are gone already.
     pub fn leave(&self, id: ParticipantId, reason: LeftReason) {
         self.remove(id, reason, true);
@@ -257,9 +277,10 @@ impl Conference {
         let id = ParticipantId(state.last_participant);
         state.rooms_of.insert(id, name.to_owned());
         let Some(room) = state.rooms.get_mut(name) else { return Err(ErrorMessage::internal()) };
-        let person = Person { id: id.0, name: person.to_owned(), muted: false };
+        let person = Person { id: id.0, name: person.to_owned(), muted: false, hand: None };
         room.tell_all(&ServerMessage::ParticipantJoined { participant: person.clone() });
-        room.people.insert(id, Member { person, outbox, media: false, report: None });
+        let hears = BTreeMap::new();
+        room.people.insert(id, Member { person, outbox, media: false, hears, report: None });
         tracing::info!(%id, room = name, "joined");
         let joined = ServerMessage::Joined {
             room: name.to_owned(),
@@ -305,6 +326,8 @@ impl Conference {
             answer: None,
             figures: None,
             people: BTreeMap::new(),
+            hands: 0,
+            chat: Allowance::new(ROOM_BURST),
         })
     }
 
@@ -317,6 +340,7 @@ impl Conference {
         // Who was lost is told too; dropping the outbox then closes their socket.
         room.tell_all(&left);
         room.people.remove(&id);
+        room.people.values_mut().for_each(|member| _ = member.hears.remove(&id));
         room.chains.remove_own(id);
         room.own.remove(&id);
         tracing::info!(%id, room = %name, ?reason, "left");

@@ -88,7 +88,9 @@ impl Conference {
         let muted = room.people.get(&id).is_some_and(|member| member.person.muted);
         let Built { peer, admission, .. } = *built;
         let join = Join { room: room.key, id, peer, admission, muted };
-        self.command(room.worker, Command::Join(Box::new(join)))
+        self.command(room.worker, Command::Join(Box::new(join)))?;
+        self.tell_hearing(room, id);
+        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ impl Conference {
     pub fn handle(&self, event: Event) {
         match event {
             Event::Connected(id) => tracing::debug!(%id, "connected"),
+            Event::Message { id, message } => self.take_message(id, message),
             Event::Left { id, reason, remains } => {
                 drop(remains);
                 let reason = match reason {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use foldback_metrics::{LatencyParts, RecentLatency};
 use foldback_stage::RawValue;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -38,6 +39,13 @@ pub enum ClientMessage {
         /// Whether to be muted.
         muted: bool,
     },
+    /// Hears somebody louder, softer or elsewhere than they come.
+    Hear(Hear),
+    /// Raises one's hand, or lowers it.
+    Hand {
+        /// Whether it is up.
+        raised: bool,
+    },
     /// Shows the operator's token.
     Operator {
         /// The token.
@@ -52,6 +60,19 @@ pub enum ClientMessage {
     },
     /// Leaves the room.
     Leave {},
+}
+
+/// How to hear somebody; what is left out stays.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+pub struct Hear {
+    /// Whom.
+    pub participant: u64,
+    /// By how much louder, in dB.
+    pub gain_db: Option<f64>,
+    /// From -1, left, to 1, right.
+    pub pan: Option<f64>,
+    /// Not at all.
+    pub muted: Option<bool>,
 }
 
 /// What is to be another of a stage.
@@ -118,6 +139,8 @@ impl ClientMessage {
         ("offer", &["sdp"]),
         ("candidate", &["candidate"]),
         ("mute", &["muted"]),
+        ("hear", &["participant"]),
+        ("hand", &["raised"]),
         ("operator", &["token"]),
         ("set-stage", &["stage"]),
         ("spare", &["kinds"]),
@@ -129,36 +152,47 @@ impl ClientMessage {
     /// # Errors
     /// An [`ErrorMessage`] with code `bad-json`, `unknown-type` or `missing-field`.
     pub fn parse(text: &str) -> Result<Self, ErrorMessage> {
-        let value: Value = serde_json::from_str(text).map_err(|error| {
-            ErrorMessage::new(ErrorCode::BadJson, format!("The message is not JSON: {error}."))
-        })?;
-        if !value.is_object() {
-            return Err(ErrorMessage::new(ErrorCode::BadJson, "A message is a JSON object."));
-        }
-        let Some(kind) = value.get("type") else {
-            return Err(ErrorMessage::new(ErrorCode::MissingField, "A message needs a `type`."));
-        };
-        let Some(kind) = kind.as_str() else {
-            return Err(ErrorMessage::new(ErrorCode::BadJson, "The `type` of a message is text."));
-        };
-        let Some((kind, fields)) = Self::TYPES.iter().find(|(name, _)| *name == kind) else {
-            let allowed: Vec<_> = Self::TYPES.iter().map(|(name, _)| *name).collect();
-            let shown: String = kind.chars().take(40).collect();
-            return Err(ErrorMessage::new(
-                ErrorCode::UnknownType,
-                format!("There is no message type {shown:?}; there are {}.", allowed.join(", ")),
-            ));
-        };
-        if let Some(missing) = fields.iter().find(|field| value.get(**field).is_none()) {
-            return Err(ErrorMessage::new(
-                ErrorCode::MissingField,
-                format!("A message of type `{kind}` needs a field `{missing}`."),
-            ));
-        }
-        serde_json::from_value(value).map_err(|error| {
-            ErrorMessage::new(ErrorCode::BadJson, format!("`{kind}` cannot be read: {error}."))
-        })
+        read(text, Self::TYPES)
     }
+}
+
+/// Reads one message of these types, each with the fields that it must have.
+///
+/// # Errors
+/// As [`ClientMessage::parse`].
+pub(crate) fn read<T: DeserializeOwned>(
+    text: &str,
+    types: &[(&str, &[&str])],
+) -> Result<T, ErrorMessage> {
+    let value: Value = serde_json::from_str(text).map_err(|error| {
+        ErrorMessage::new(ErrorCode::BadJson, format!("The message is not JSON: {error}."))
+    })?;
+    if !value.is_object() {
+        return Err(ErrorMessage::new(ErrorCode::BadJson, "A message is a JSON object."));
+    }
+    let Some(kind) = value.get("type") else {
+        return Err(ErrorMessage::new(ErrorCode::MissingField, "A message needs a `type`."));
+    };
+    let Some(kind) = kind.as_str() else {
+        return Err(ErrorMessage::new(ErrorCode::BadJson, "The `type` of a message is text."));
+    };
+    let Some((kind, fields)) = types.iter().find(|(name, _)| *name == kind) else {
+        let allowed: Vec<_> = types.iter().map(|(name, _)| *name).collect();
+        let shown: String = kind.chars().take(40).collect();
+        return Err(ErrorMessage::new(
+            ErrorCode::UnknownType,
+            format!("There is no message type {shown:?}; there are {}.", allowed.join(", ")),
+        ));
+    };
+    if let Some(missing) = fields.iter().find(|field| value.get(**field).is_none()) {
+        return Err(ErrorMessage::new(
+            ErrorCode::MissingField,
+            format!("A message of type `{kind}` needs a field `{missing}`."),
+        ));
+    }
+    serde_json::from_value(value).map_err(|error| {
+        ErrorMessage::new(ErrorCode::BadJson, format!("`{kind}` cannot be read: {error}."))
+    })
 }
 
 /// What the server says.
@@ -199,6 +233,20 @@ pub enum ServerMessage {
         id: u64,
         /// Now muted or not.
         muted: bool,
+    },
+    /// Somebody raised a hand or lowered it.
+    ParticipantHand {
+        /// Who.
+        id: u64,
+        /// As in [`Person`].
+        hand: Option<u64>,
+    },
+    /// Somebody wrote to the room; by data channel.
+    Chat {
+        /// Who.
+        id: u64,
+        /// What.
+        text: String,
     },
     /// The room goes on with another chain.
     ChainChanged {
@@ -249,6 +297,8 @@ pub struct Person {
     pub name: String,
     /// Whether they muted themselves.
     pub muted: bool,
+    /// `null` while their hand is down; else a number that is the higher, the later it was raised.
+    pub hand: Option<u64>,
 }
 
 /// Why somebody is gone.
@@ -376,6 +426,14 @@ pub enum ErrorCode {
     BadStage,
     /// No parameter of that name, or not with that value.
     BadParam,
+    /// A value out of its range, or that makes no sense there.
+    BadValue,
+    /// The room's chain does not mix.
+    NoMix,
+    /// As many have it as can.
+    TooMany,
+    /// Too much in a short time.
+    TooFast,
     /// The message or body is too large.
     TooLarge,
     /// The server has too much to do to let anybody in.

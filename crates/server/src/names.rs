@@ -37,6 +37,27 @@ pub fn check_person(name: &str) -> Result<String, String> {
     ))
 }
 
+/// The longest text of a message, in characters.
+const MAX_TEXT_CHARS: usize = 2000;
+
+/// Takes what a person writes to the others, trimmed.
+///
+/// # Errors
+/// A sentence that says what is allowed.
+pub fn check_text(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let chars = text.chars().count();
+    let is_odd = |c: char| c.is_control() && c != '\n';
+    if (1..=MAX_TEXT_CHARS).contains(&chars) && !text.contains(is_odd) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "A message has 1 to {MAX_TEXT_CHARS} characters, none of them control characters but line \
+         feeds; got {chars}: {}.",
+        quote(text)
+    ))
+}
+
 fn quote(name: &str) -> String {
     let mut shown: String = name.chars().take(MAX_CHARS).collect();
     if shown.len() < name.len() {
@@ -53,6 +74,14 @@ mod tests {
     fn ordinary_names_are_taken_and_trimmed() {
         assert_eq!(check_room("stand-up_2.b"), Ok("stand-up_2.b".to_owned()));
         assert_eq!(check_person("  Zoë 🎧 "), Ok("Zoë 🎧".to_owned()));
+    }
+
+    #[test]
+    fn a_text_has_lines_and_an_end() {
+        assert_eq!(check_text(" two\nlines \n"), Ok("two\nlines".to_owned()));
+        for bad in ["", " \n ", "a\u{7}", &"x".repeat(2001)] {
+            assert!(check_text(bad).expect_err(bad).contains("1 to 2000"), "{bad}");
+        }
     }
 
     #[test]

@@ -205,14 +205,14 @@ mod tests {
     );
 
     fn person() -> Person {
-        Person { id: 7, name: "Ann".to_owned(), muted: false }
+        Person { id: 7, name: "Ann".to_owned(), muted: false, hand: None }
     }
 
     #[test]
     fn participants_have_their_figures_under_the_names_of_the_w3c() {
         let info = ParticipantInfo::new(person(), Some((&stats()).into()));
         let text = serde_json::to_string(&info).expect("serialises");
-        assert_eq!(text, format!(r#"{{"id":7,"name":"Ann","muted":false,{REPORT}}}"#));
+        assert_eq!(text, format!(r#"{{"id":7,"name":"Ann","muted":false,"hand":null,{REPORT}}}"#));
     }
 
     #[test]
@@ -220,7 +220,7 @@ mod tests {
         let text =
             serde_json::to_string(&ParticipantInfo::new(person(), None)).expect("serialises");
         let nulls = r#""inbound":null,"remoteInbound":null,"foldback":null"#;
-        assert_eq!(text, format!(r#"{{"id":7,"name":"Ann","muted":false,{nulls}}}"#));
+        assert_eq!(text, format!(r#"{{"id":7,"name":"Ann","muted":false,"hand":null,{nulls}}}"#));
     }
 
     #[test]

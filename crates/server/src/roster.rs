@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use axum::extract::ws::Utf8Bytes;
-use foldback_room::ParticipantId;
-use foldback_worker::{Figures, Readings, Recycled, RoomKey};
+use foldback_room::{HeardAs, ParticipantId};
+use foldback_worker::{Allowance, Figures, Readings, Recycled, RoomKey};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::Sender;
 
@@ -48,6 +48,10 @@ pub(crate) struct RoomState {
     /// Of the last second, once there was one.
     pub(crate) figures: Option<Recycled<Figures>>,
     pub(crate) people: BTreeMap<ParticipantId, Member>,
+    /// How many hands were raised so far.
+    pub(crate) hands: u64,
+    /// What may still be written in it.
+    pub(crate) chat: Allowance,
 }
 
 #[derive(Debug)]
@@ -55,6 +59,8 @@ pub(crate) struct Member {
     pub(crate) person: Person,
     pub(crate) outbox: Option<Outbox>,
     pub(crate) media: bool,
+    /// Whom they hear otherwise than those come.
+    pub(crate) hears: BTreeMap<ParticipantId, HeardAs>,
     /// Of the last second, once there was one with media.
     pub(crate) report: Option<ParticipantReport>,
 }

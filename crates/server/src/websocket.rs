@@ -139,6 +139,14 @@ impl Session {
                 self.conference().mute(self.joined()?, muted)?;
                 Ok(Reply::Nothing)
             }
+            ClientMessage::Hear(wanted) => {
+                self.conference().hear(self.joined()?, &wanted)?;
+                Ok(Reply::Nothing)
+            }
+            ClientMessage::Hand { raised } => {
+                self.conference().raise_hand(self.joined()?, raised)?;
+                Ok(Reply::Nothing)
+            }
             ClientMessage::Operator { token } => {
                 self.app.operator.check_token(&token)?;
                 self.operator = Ok(());

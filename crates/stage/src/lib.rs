@@ -46,6 +46,8 @@
 //! }
 //! ```
 
+use std::f32::consts::{FRAC_PI_4, SQRT_2};
+
 mod audio;
 mod kind;
 mod params;
@@ -77,6 +79,24 @@ pub fn samples_to_ms(samples: usize) -> f32 {
 #[must_use]
 pub fn db_to_amplitude(db: f32) -> f32 {
     10f32.powf(db / 20.0)
+}
+
+/// What left and right are multiplied by for an equal-power balance: from -1, where only the left is
+/// left, over 0, where nothing changes, to 1. The sum of their squares is 2 wherever that is.
+///
+/// ```
+/// assert_eq!(foldback_stage::balance(0.0), [1.0, 1.0]);
+/// assert_eq!(foldback_stage::balance(1.0), [0.0, 2f32.sqrt()]);
+/// ```
+#[must_use]
+pub fn balance(position: f32) -> [f32; 2] {
+    // Not quite 1 by the formula: rounding would change every sample of a centred signal.
+    if position == 0.0 {
+        return [1.0; 2];
+    }
+    let (right, left) = ((position + 1.0) * FRAC_PI_4).sin_cos();
+    // The cosine of a right angle is not quite 0 either.
+    [left.max(0.0) * SQRT_2, right * SQRT_2]
 }
 
 /// An amplitude as a level in dB, floored at -120 dB (so silence is finite).

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use foldback_chain::{ChainSpec, StageSpec};
 use foldback_metrics::{ChainHandle, WorkerMetrics};
-use foldback_room::{ChainChange, Room};
+use foldback_room::{ChainChange, ParticipantId, Room};
 
 use crate::control::{Command, Event, Join, LeaveReason, Remains, RoomKey};
 use crate::media::{OpenRoom, Worker};
@@ -23,11 +23,17 @@ impl Worker {
                     self.remove(id, LeaveReason::Asked);
                 }
                 Command::Mute(id, muted) => {
-                    let room = self.members.get(&id).map(|member| member.room);
-                    if let Some(open) = room.and_then(|key| self.rooms.get_mut(&key)) {
-                        open.room.set_muted(id, muted);
+                    if let Some(room) = self.room_of(id) {
+                        room.set_muted(id, muted);
                     }
                 }
+                Command::HearAs(listener, other, heard) => {
+                    if let Some(room) = self.room_of(listener) {
+                        room.set_heard_as(listener, other, heard);
+                    }
+                }
+                Command::TellRoom(key, text) => self.tell_room(key, &text),
+                Command::Tell(id, text) => self.texts.push_back((id, text)),
                 Command::RemoteCandidate(id, candidate) => {
                     let now = Instant::now();
                     self.with_member(id, |member, outputs| {
@@ -41,6 +47,11 @@ impl Worker {
                 Command::Shutdown => self.shutdown = true,
             }
         }
+    }
+
+    fn room_of(&mut self, id: ParticipantId) -> Option<&mut Room> {
+        let key = self.members.get(&id)?.room;
+        self.rooms.get_mut(&key).map(|open| &mut *open.room)
     }
 
     fn open(&mut self, key: RoomKey, mut room: Box<Room>) {

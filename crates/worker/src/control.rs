@@ -11,8 +11,8 @@ use foldback_chain::{ChainSpec, Change};
 use foldback_metrics::RecentLatency;
 use foldback_peer::Peer;
 use foldback_room::{
-    Admission, ChainChange, ChainReadings, Departed, Level, ParticipantId, ReceiverStats, Room,
-    Shedding, Spare,
+    Admission, ChainChange, ChainReadings, Departed, HeardAs, Level, ParticipantId, ReceiverStats,
+    Room, Shedding, Spare,
 };
 use foldback_stage::{Reading, StageReport};
 
@@ -37,6 +37,12 @@ pub enum Command {
     Leave(ParticipantId),
     /// Mutes or unmutes a participant for the others.
     Mute(ParticipantId, bool),
+    /// Lets the first participant hear the second one so; nothing happens unless the worker has both.
+    HearAs(ParticipantId, ParticipantId, HeardAs),
+    /// Sends a text to everybody in a room who has a data channel for it.
+    TellRoom(RoomKey, Arc<str>),
+    /// Sends a text to one participant.
+    Tell(ParticipantId, Arc<str>),
     /// A candidate that the browser trickled, in SDP form.
     RemoteCandidate(ParticipantId, String),
     /// Says goodbye to everybody and ends the thread.
@@ -63,6 +69,13 @@ pub struct Join {
 pub enum Event {
     /// A session is up.
     Connected(ParticipantId),
+    /// A participant said something over its data channel.
+    Message {
+        /// Who.
+        id: ParticipantId,
+        /// What; or why it was not taken.
+        message: Result<String, MessageRefused>,
+    },
     /// A participant is gone.
     Left {
         /// Who.
@@ -185,6 +198,17 @@ pub enum LeaveReason {
     Timeout,
     /// Its session failed.
     Failed,
+}
+
+/// Why a worker does not pass on what a participant said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageRefused {
+    /// It says too much in a short time. Told once, until it is heard again.
+    TooFast,
+    /// It has more than 16 KiB.
+    TooLarge,
+    /// It is binary, or no UTF-8.
+    NoText,
 }
 
 /// Figures of one participant.

@@ -9,6 +9,7 @@
 //! (start + n * 10 ms). A late tick catches up, up to a bound, beyond which ticks are skipped and
 //! counted.
 
+mod allowance;
 mod batch;
 mod commands;
 mod control;
@@ -19,6 +20,7 @@ mod frames;
 mod load;
 mod media;
 mod member;
+mod messages;
 mod outbox;
 mod recycle;
 mod sessions;
@@ -27,9 +29,10 @@ mod socket;
 mod steady;
 mod timers;
 
+pub use allowance::Allowance;
 pub use control::{
-    Command, Event, Figures, Join, LeaveReason, Load, ParticipantStats, QueueFull, Readings,
-    Remains, RoomKey, WorkerHandle,
+    Command, Event, Figures, Join, LeaveReason, Load, MessageRefused, ParticipantStats, QueueFull,
+    Readings, Remains, RoomKey, WorkerHandle,
 };
 pub use crew::Crew;
 pub use frames::{Fanout, encoded};

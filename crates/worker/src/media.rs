@@ -102,6 +102,8 @@ pub(crate) struct Worker {
     pub(crate) due: Vec<ParticipantId>,
     pub(crate) fanout: Fanout,
     pub(crate) reports: Reports,
+    /// Texts to be sent by data channel, and to whom.
+    pub(crate) texts: VecDeque<(ParticipantId, Arc<str>)>,
     /// Departures that did not fit into the queue.
     pub(crate) unsent: VecDeque<Event>,
     pub(crate) load: LoadControl,
@@ -154,6 +156,7 @@ impl Worker {
             due: Vec::new(),
             fanout: Fanout::default(),
             reports: Reports::default(),
+            texts: VecDeque::new(),
             unsent: VecDeque::new(),
             load: LoadControl::new(config.max_load),
             crew: Crew::new(config.index, config.threads),
@@ -179,6 +182,7 @@ impl Worker {
             busy_since = Instant::now();
             self.take_commands();
             self.receive(&mut buffers, deadline);
+            self.send_messages();
             let now = Instant::now();
             if now < deadline {
                 continue;

@@ -7,8 +7,10 @@ use foldback_metrics::{ChainHandle, WorkerMetrics};
 use foldback_peer::{Closed, NetworkReport, Peer, ReceivedFrame, Sink};
 use foldback_room::{ParticipantId, ReceiverStats, Room};
 
+use crate::allowance::Allowance;
 use crate::control::RoomKey;
 use crate::frames::encoded;
+use crate::messages::BURST;
 use crate::outbox::Outbox;
 
 /// ICE consent alone takes 30 s to notice that a browser is gone; somebody who talks sends 50
@@ -24,6 +26,9 @@ pub(crate) struct Member {
     pub(crate) peer: Box<Peer>,
     pub(crate) counted: ReceiverStats,
     pub(crate) report: NetworkReport,
+    /// What it may still say by data channel, and whether it was told that this was too much.
+    pub(crate) allowance: Allowance,
+    pub(crate) told_too_fast: bool,
     /// A share of lost packets that the room was not told yet.
     pub(crate) loss_news: Option<f32>,
 }
@@ -36,6 +41,8 @@ impl Member {
             peer: Box::new(peer),
             counted: ReceiverStats::default(),
             report: NetworkReport::default(),
+            allowance: Allowance::new(BURST),
+            told_too_fast: false,
             loss_news: None,
         }
     }
@@ -88,6 +95,8 @@ pub(crate) struct Outputs<'a> {
     pub(crate) connected: bool,
     pub(crate) closed: Option<Closed>,
     pub(crate) report: NetworkReport,
+    /// What came by data channel.
+    pub(crate) messages: Vec<Option<String>>,
 }
 
 impl<'a> Outputs<'a> {
@@ -98,7 +107,8 @@ impl<'a> Outputs<'a> {
         id: ParticipantId,
     ) -> Self {
         let report = NetworkReport::default();
-        Self { outbox, metrics, room, id, connected: false, closed: None, report }
+        let messages = Vec::new();
+        Self { outbox, metrics, room, id, connected: false, closed: None, report, messages }
     }
 }
 
@@ -123,5 +133,9 @@ impl Sink for Outputs<'_> {
 
     fn report(&mut self, report: NetworkReport) {
         self.report.update(report);
+    }
+
+    fn message(&mut self, text: Option<String>) {
+        self.messages.push(text);
     }
 }

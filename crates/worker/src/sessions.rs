@@ -141,11 +141,13 @@ impl Worker {
         );
         let done = guarded(|| act(member, &mut outputs));
         let (connected, closed, report) = (outputs.connected, outputs.closed, outputs.report);
+        let messages = std::mem::take(&mut outputs.messages);
         member.learn(report);
         self.timers.set(id, member.deadline());
         if connected {
             self.tell_surely(Event::Connected(id));
         }
+        self.hear_messages(id, messages);
         if done.is_none() || closed.is_some() {
             self.remove(id, reason_of(closed));
         }

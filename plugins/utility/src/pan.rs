@@ -1,9 +1,8 @@
 //! `pan`: where between left and right a stereo signal is heard.
 
-use std::f32::consts::{FRAC_PI_4, SQRT_2};
-
 use foldback_stage::{
     AudioBlock, BlockContext, BuildError, ParamSpec, Params, Ramp, Stage, StageFormat, StageKind,
+    balance,
 };
 
 const POSITION: ParamSpec = ParamSpec::float(
@@ -31,16 +30,8 @@ fn build(params: &Params, format: StageFormat) -> Result<Box<dyn Stage>, BuildEr
     Ok(Box::new(Pan { gains: gains(params).map(Ramp::new) }))
 }
 
-/// Left and right: the sum of their squares is 2 wherever the signal is.
 fn gains(params: &Params) -> [f32; 2] {
-    let position = params.float(&POSITION);
-    // Not quite 1 by the formula: rounding would change every sample of a centred signal.
-    if position == 0.0 {
-        return [1.0; 2];
-    }
-    let (right, left) = ((position + 1.0) * FRAC_PI_4).sin_cos();
-    // The cosine of a right angle is not quite 0 either.
-    [left.max(0.0) * SQRT_2, right * SQRT_2]
+    balance(params.float(&POSITION))
 }
 
 #[derive(Clone)]

@@ -45,8 +45,23 @@ async fn malformed_messages_get_an_error_and_the_socket_stays_usable() {
     assert_eq!(joined["participants"][0]["name"], "Ann", "{joined}");
     assert_eq!(joined["chain"]["name"], "clean", "{joined}");
 
+    let mut other = Socket::connect(&server).await;
+    other
+        .say(Message::text(json!({ "type": "join", "room": "r", "name": "Bob" }).to_string()))
+        .await;
+    let (own, bob) = (&joined["participant"], &other.next("joined").await["participant"]);
     // (message, code), now from within the room
     let mistakes = [
+        (json!({ "type": "hear", "participant": bob }), "missing-field"),
+        (json!({ "type": "hear", "gain_db": -6 }), "missing-field"),
+        (json!({ "type": "hear", "participant": "Bob", "gain_db": -6 }), "bad-json"),
+        (json!({ "type": "hear", "participant": bob, "gain_db": 12.5 }), "bad-value"),
+        (json!({ "type": "hear", "participant": bob, "gain_db": -61 }), "bad-value"),
+        (json!({ "type": "hear", "participant": bob, "pan": 2 }), "bad-value"),
+        // The room is mono.
+        (json!({ "type": "hear", "participant": bob, "pan": 0.5 }), "bad-value"),
+        (json!({ "type": "hear", "participant": own, "gain_db": -6 }), "not-found"),
+        (json!({ "type": "hear", "participant": 999, "muted": true }), "not-found"),
         (json!({ "type": "join", "room": "r", "name": "Ann" }), "already-joined"),
         (json!({ "type": "offer", "sdp": "v=0" }), "bad-sdp"),
         (json!({ "type": "candidate" }), "missing-field"),
@@ -72,6 +87,42 @@ async fn a_message_that_is_too_large_is_told_and_ends_the_socket() {
     socket.say(Message::text(json!({ "type": "offer", "sdp": sdp }).to_string())).await;
     assert_eq!(socket.next("error").await["code"], "too-large");
     assert_eq!(socket.close_code().await, Some(1009));
+}
+
+#[tokio::test]
+async fn only_so_many_of_a_room_hear_others_in_their_own_way() {
+    const MOST: usize = 32;
+    let server = Server::start_with_file("clean.toml").await;
+    let mut sockets = Vec::new();
+    let mut ids = Vec::new();
+    for number in 0..MOST + 2 {
+        let mut socket = Socket::connect(&server).await;
+        let join = json!({ "type": "join", "room": "r", "name": format!("Ann {number}") });
+        socket.say(Message::text(join.to_string())).await;
+        ids.push(socket.next("joined").await["participant"].clone());
+        sockets.push(socket);
+    }
+    let (last, talker) = (MOST, ids[MOST + 1].clone());
+    let hear = |gain_db: f64| {
+        let hear = json!({ "type": "hear", "participant": talker, "gain_db": gain_db });
+        Message::text(hear.to_string())
+    };
+    // What is refused comes before this is.
+    let marker = || Message::text("{}");
+    for (number, socket) in sockets[..MOST].iter_mut().enumerate() {
+        socket.say(hear(-6.0)).await;
+        socket.say(hear(-12.0)).await;
+        socket.say(marker()).await;
+        assert_eq!(socket.next("error").await["code"], "missing-field", "{number}");
+    }
+    sockets[last].say(hear(-6.0)).await;
+    assert_eq!(sockets[last].next("error").await["code"], "too-many");
+    sockets[0].say(hear(0.0)).await;
+    sockets[0].say(marker()).await;
+    sockets[0].next("error").await;
+    sockets[last].say(hear(-6.0)).await;
+    sockets[last].say(marker()).await;
+    assert_eq!(sockets[last].next("error").await["code"], "missing-field");
 }
 
 struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);

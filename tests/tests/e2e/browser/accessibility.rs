@@ -1,7 +1,9 @@
 //! What axe-core finds in the page, by WCAG 2.2 up to level AA.
 
 use foldback_tests::{Browser, Server};
+use futures_util::SinkExt;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
 /// As `scripts/web.sh` installs it.
 const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../web/node_modules/axe-core/axe.min.js");
@@ -35,8 +37,8 @@ async fn no_view_violates_wcag_in_light_or_dark_on_a_wide_screen_or_a_phone() {
     check(&page, "the chain before one joins").await;
 
     page.enter("lobby", "Ann").await;
-    page.script("document.querySelectorAll('details').forEach(it => { it.open = true; })", vec![])
-        .await;
+    let _bob = another_person(&server, "lobby").await;
+    open_everything(&page).await;
     check(&page, "the room").await;
     page.toggle_mute().await;
     check(&page, "the room while muted").await;
@@ -44,6 +46,39 @@ async fn no_view_violates_wcag_in_light_or_dark_on_a_wide_screen_or_a_phone() {
     page.press('?').await;
     page.wait_until("help is open", "return document.querySelector('#help').open").await;
     check(&page, "the help").await;
+
+    let stereo = Server::start_with_file("music.toml").await;
+    page.open(&stereo.url("/r/band")).await;
+    load_axe(&page).await;
+    page.enter("band", "Ann").await;
+    let _bob = another_person(&stereo, "band").await;
+    open_everything(&page).await;
+    check(&page, "a stereo room").await;
+}
+
+/// Somebody without audio, whose hand is up.
+async fn another_person(server: &Server, room: &str) -> impl Sized + use<> {
+    let connected = tokio_tungstenite::connect_async(server.websocket_url()).await;
+    let (mut socket, _) = connected.expect("the server takes sockets");
+    for message in [
+        json!({ "type": "join", "room": room, "name": "Bob the builder" }),
+        json!({ "type": "hand", "raised": true }),
+    ] {
+        socket.send(Message::text(message.to_string())).await.expect("sends");
+    }
+    socket
+}
+
+async fn open_everything(page: &Browser) {
+    page.wait_until("Bob is there", "return !!document.querySelector('.hand:not([hidden])')").await;
+    let open = "document.querySelectorAll('details').forEach(it => { it.open = true; });
+        document.querySelectorAll('.for-me').forEach(it => it.click());";
+    page.script(open, vec![]).await;
+    let connected = "return !document.querySelector('#chat-text').disabled";
+    page.wait_until("the chat is connected", connected).await;
+    page.fill("#chat-text", "As long as two lines on a phone are, https://example.org/").await;
+    page.click("#chat-send").await;
+    page.wait_until("it is there", "return !!document.querySelector('.chat-line')").await;
 }
 
 async fn load_axe(page: &Browser) {

@@ -1,7 +1,9 @@
 mod accessibility;
+mod chat;
 mod control;
 mod departures;
 mod disturbances;
+mod hearing;
 mod networks;
 mod offers;
 mod plugins;

@@ -62,7 +62,7 @@ async fn tells_where_the_delay_comes_from(page: &Browser) {
 
 /// The median over half seconds: a jitter buffer, the server's or the browser's, that takes out a
 /// pitch period shifts the phase, and over a longer span such tones cancel themselves.
-fn usual_tone_dbfs(heard: &[f32], frequency_hz: f64) -> f64 {
+pub(super) fn usual_tone_dbfs(heard: &[f32], frequency_hz: f64) -> f64 {
     let mut levels: Vec<_> =
         heard.chunks_exact(24_000).map(|span| median_tone_dbfs(span, frequency_hz)).collect();
     levels.sort_by(f64::total_cmp);

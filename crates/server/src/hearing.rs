@@ -1,0 +1,108 @@
+//! How loud, and where, each person hears each of the others.
+
+use std::ops::RangeInclusive;
+
+use foldback_room::{HeardAs, MOST_OWN_MIXES, ParticipantId};
+use foldback_stage::StageFormat;
+use foldback_worker::Command;
+
+use crate::conference::Conference;
+use crate::control::not_here;
+use crate::message::{ErrorCode, ErrorMessage, Hear};
+use crate::roster::{RoomState, not_joined};
+
+impl Conference {
+    /// Lets a person hear another one otherwise than that one comes; what `wanted` does not name stays.
+    ///
+    /// # Errors
+    /// `missing-field`, `bad-value`, `not-joined`, `not-found`, `no-mix`, `too-many` or `internal`.
+    pub fn hear(&self, id: ParticipantId, wanted: &Hear) -> Result<(), ErrorMessage> {
+        let Hear { participant, gain_db, pan, muted } = *wanted;
+        if gain_db.is_none() && pan.is_none() && muted.is_none() {
+            return Err(ErrorMessage::new(
+                ErrorCode::MissingField,
+                "Nothing is to change: give `gain_db` (dB), `pan` (-1 to 1), `muted` (true or false), \
+                 or several of them.",
+            ));
+        }
+        let gain_db =
+            gain_db.map(|db| within("gain_db", db, " dB", &HeardAs::GAIN_DB)).transpose()?;
+        let pan = pan.map(|pan| within("pan", pan, "", &HeardAs::PAN)).transpose()?;
+        let other = ParticipantId(participant);
+        let mut state = self.state();
+        let (name, room) = state.room_of(id)?;
+        if other == id || !room.people.contains_key(&other) {
+            return Err(not_here(name, Some(other)));
+        }
+        let chain = room.chains.chain();
+        if chain.mix.is_none() {
+            let message = "The chain of this room has no `mix`: you hear nobody but yourself.";
+            return Err(ErrorMessage::new(ErrorCode::NoMix, message));
+        }
+        if pan.is_some_and(|pan| pan != 0.0) && chain.format != StageFormat::STEREO {
+            let message = "This room is mono (`channels` of its chain is 1): there are no sides to move \
+                           anybody to. Leave `pan` out.";
+            return Err(ErrorMessage::new(ErrorCode::BadValue, message));
+        }
+        let own_mixes = room.people.values().filter(|member| !member.hears.is_empty()).count();
+        let listener = room.people.get_mut(&id).ok_or_else(not_joined)?;
+        let before = listener.hears.get(&other).copied().unwrap_or(HeardAs::PLAIN);
+        let heard = HeardAs {
+            gain_db: gain_db.unwrap_or(before.gain_db),
+            pan: pan.unwrap_or(before.pan),
+            muted: muted.unwrap_or(before.muted),
+        };
+        if heard == HeardAs::PLAIN {
+            listener.hears.remove(&other);
+        } else if listener.hears.is_empty() && own_mixes >= MOST_OWN_MIXES {
+            let message = format!(
+                "{MOST_OWN_MIXES} people in this room hear others louder or softer than they come, which \
+                 is as many as can: each of them takes an encoder of the server."
+            );
+            return Err(ErrorMessage::new(ErrorCode::TooMany, message));
+        } else {
+            listener.hears.insert(other, heard);
+        }
+        self.command(room.worker, Command::HearAs(id, other, heard))
+    }
+
+    /// Tells the worker how a person hears the others, and they that person, once it has them.
+    pub(crate) fn tell_hearing(&self, room: &RoomState, id: ParticipantId) {
+        for (listener, member) in &room.people {
+            let all = member.hears.iter();
+            for (other, heard) in all.filter(|(other, _)| **other == id || *listener == id) {
+                // A worker that takes no command has more to do; what it lost is in its log.
+                let _ = self.command(room.worker, Command::HearAs(*listener, *other, *heard));
+            }
+        }
+    }
+}
+
+fn within(
+    field: &str,
+    value: f64,
+    unit: &str,
+    allowed: &RangeInclusive<f32>,
+) -> Result<f32, ErrorMessage> {
+    let (least, most) = (*allowed.start(), *allowed.end());
+    if (f64::from(least)..=f64::from(most)).contains(&value) {
+        return Ok(value as f32);
+    }
+    let message = format!("`{field}` goes from {least} to {most}{unit}; got {value}.");
+    Err(ErrorMessage::new(ErrorCode::BadValue, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_within_its_range_or_told_what_that_is() {
+        assert_eq!(within("gain_db", -60.0, " dB", &HeardAs::GAIN_DB), Ok(-60.0));
+        for value in [12.5, -61.0, f64::INFINITY] {
+            let error = within("gain_db", value, " dB", &HeardAs::GAIN_DB).expect_err("too far");
+            assert_eq!(error.code, ErrorCode::BadValue);
+            assert!(error.message.contains("from -60 to 12 dB"), "{}", error.message);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+// One's own hand, up or down.
+
+import { byId } from "./dom";
+
+export class Hand {
+  readonly #button = byId("hand", HTMLButtonElement);
+  readonly #raise: (raised: boolean) => void;
+  #isUp = false;
+
+  /** `raise` tells the room. */
+  constructor(raise: (raised: boolean) => void) {
+    this.#raise = raise;
+    this.#button.addEventListener("click", ({ detail }) => {
+      this.toggle();
+      // As with the mute button: after a click the space bar is to talk with.
+      if (detail > 0) this.#button.blur();
+    });
+  }
+
+  toggle(): void {
+    this.#isUp = !this.#isUp;
+    this.#show();
+    this.#raise(this.#isUp);
+  }
+
+  /** One came to the room, or came back to it with the hand up. */
+  joined(): void {
+    if (this.#isUp) this.#raise(true);
+  }
+
+  lower(): void {
+    this.#isUp = false;
+    this.#show();
+  }
+
+  #show(): void {
+    this.#button.dataset.raised = String(this.#isUp);
+    this.#button.textContent = this.#isUp ? "Lower hand" : "Raise hand";
+  }
+}

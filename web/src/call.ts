@@ -9,7 +9,7 @@ const CONNECT_TIMEOUT_MS = 15_000;
 // ICE checks go on all the while; the server waits for 8 s from the last packet.
 const INTERRUPTION_TIMEOUT_MS = 4_000;
 const OVERLOADED_RETRY_AFTER_S = 5;
-// Refusals that leave nothing to go on with; the others are said and the call goes on.
+// Refusals that leave nothing to go on with until audio flows; the others are said and the call goes on.
 const FATAL_CODES = new Set(["bad-json", "bad-room", "bad-name", "bad-sdp", "too-large", "internal"]);
 // After these a server takes the same client again.
 const PASSING_CLOSE_CODES = new Set([1001, 1005, 1006, 1011, 1012, 1013]);
@@ -22,7 +22,7 @@ export type Ending =
   | { kind: "busy"; retryAfterS: number };
 
 export interface CallListener {
-  /** Each message of the server but answers and errors. */
+  /** Each message of the server but answers, and errors that end the call. */
   message(message: ServerMessage): void;
   /** The room's sound. */
   heard(sound: MediaStream): void;
@@ -77,6 +77,11 @@ export class Call {
     if (this.participantId !== null) this.#send({ type: "mute", muted });
   }
 
+  /** Says something that a server may answer in its own time; lost while one has not joined. */
+  say(message: ClientMessage): void {
+    if (this.participantId !== null) this.#send(message);
+  }
+
   /** Sends `track` instead of the microphone so far, without a new offer. */
   async replaceMicrophone(track: MediaStreamTrack): Promise<void> {
     this.#microphone = track;
@@ -122,9 +127,12 @@ export class Call {
 
   #refused(error: ServerError): void {
     if (error.code === "overloaded") this.#end({ kind: "busy", retryAfterS: OVERLOADED_RETRY_AFTER_S });
-    else if (this.participantId === null || FATAL_CODES.has(error.code)) {
+    else if (this.participantId === null || (FATAL_CODES.has(error.code) && !this.#everConnected)) {
       this.#end({ kind: "refused", words: serverProblem(error) });
-    } else this.#listener.notice(serverProblem(error));
+    } else {
+      this.#listener.message(error);
+      this.#listener.notice(serverProblem(error));
+    }
   }
 
   #closed(code: number): void {

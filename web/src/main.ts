@@ -6,6 +6,7 @@ import { ChainPanel } from "./chain-panel";
 import { Controls } from "./controls";
 import { byId } from "./dom";
 import { JoinForm } from "./join-form";
+import { LiveChain } from "./live-chain";
 import type { ServerMessage } from "./protocol";
 import { Busy, lookUpRoom } from "./room-lookup";
 import { RoomView } from "./room-view";
@@ -18,7 +19,8 @@ const audio = byId("audio", HTMLAudioElement);
 const hear = byId("hear", HTMLButtonElement);
 const statusLine = new StatusLine();
 const say = (words: string, tone?: Tone) => statusLine.say(words, tone);
-const chainPanel = new ChainPanel();
+const chainPanel = new ChainPanel((patches) => liveChain.change(patches));
+const liveChain = new LiveChain(chainPanel, { send: (message) => stay?.say(message), say });
 const roomView = new RoomView(say);
 let stay: Stay | null = null;
 /** Ends the attempt to join that is under way. */
@@ -135,14 +137,23 @@ function receive(message: ServerMessage): void {
       }
       chainPanel.show(message.chain);
       sound.takeChain(message.chain);
+      liveChain.enter(message);
       roomView.enter(message, () => stay?.pc ?? null);
+      break;
+    case "operator":
+      liveChain.allowed();
+      say("The server takes you for its operator.", "good");
+      break;
+    case "error":
+      liveChain.refused(message);
       break;
     case "chain-changed":
       chainPanel.show(message.chain);
+      liveChain.changed();
       sound.takeChain(message.chain);
       break;
     case "stats":
-      chainPanel.readings(message.readings);
+      chainPanel.read(message.readings, message.stage_time_us);
       roomView.take(message);
       break;
     default:
@@ -158,6 +169,7 @@ function showJoinForm(words: string | null): void {
   hear.hidden = true;
   sound.close();
   controls.leave();
+  liveChain.leave();
   roomView.leave();
   joinForm.show(wasInRoom);
   if (words) say(words, "bad");

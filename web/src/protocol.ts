@@ -36,6 +36,48 @@ export interface Level {
 /** By stage, then by reading. */
 export type Readings = Record<string, Record<string, number>>;
 
+export type ParamValue = number | boolean | string;
+
+/** What a stage can be told, as it declares it. */
+export interface Param {
+  /** Ends in its unit, if it has one. */
+  name: string;
+  value: ParamValue;
+  type: "number" | "integer" | "switch" | "choice";
+  unit?: string;
+  min?: number;
+  max?: number;
+  allowed?: string[];
+  /** A running stage takes a new value; else it is swapped for another. */
+  live: boolean;
+  about: string;
+}
+
+/** What a stage is set to. */
+export interface StageView {
+  name: string;
+  part: "input" | "mix" | "output";
+  enabled: boolean;
+  params: Param[];
+}
+
+/** `GET /api/v1/rooms/{room}/chain`, and of one participant. */
+export interface ChainView {
+  chain: string;
+  /** The chain that the stages before `mix` are of, where they are the participant's own. */
+  own?: string;
+  stages: StageView[];
+}
+
+/** What is to be another of a stage. */
+export interface StagePatch {
+  enabled?: boolean;
+  params?: Record<string, ParamValue>;
+}
+
+/** By stage. */
+export type StagePatches = Record<string, StagePatch>;
+
 /** By the names of W3C getStats. */
 export type Figures = Record<string, number | null | undefined>;
 
@@ -46,6 +88,8 @@ export interface Stats {
   packets_received: number;
   packets_lost: number;
   readings: Readings;
+  /** Mean for a block of 10 ms, by stage. */
+  stage_time_us: Record<string, number>;
   inbound: Figures;
   remoteInbound: Figures;
   foldback: Figures;
@@ -57,6 +101,8 @@ export interface Joined {
   participant: number;
   chain: Chain;
   participants: Person[];
+  /** Whether this socket may change sound. */
+  operator: boolean;
 }
 
 export interface ServerError {
@@ -74,6 +120,7 @@ export type ServerMessage =
   | { type: "participant-left"; id: number; reason: string }
   | { type: "participant-muted"; id: number; muted: boolean }
   | { type: "chain-changed"; chain: Chain }
+  | { type: "operator" }
   | { type: "levels"; levels: Level[] };
 
 export type ClientMessage =
@@ -81,6 +128,8 @@ export type ClientMessage =
   | { type: "offer"; sdp: string }
   | { type: "candidate"; candidate: RTCIceCandidateInit | null }
   | { type: "mute"; muted: boolean }
+  | { type: "operator"; token: string }
+  | { type: "set-stages"; stages: StagePatches; participant?: number }
   | { type: "leave" };
 
 /** `GET /api/v1/rooms/{room}`. */

@@ -2,7 +2,7 @@
 
 import { retryDelayMs } from "./backoff";
 import { Call, type Ending } from "./call";
-import type { ServerMessage } from "./protocol";
+import type { ClientMessage, ServerMessage } from "./protocol";
 import { busy, comingBack } from "./words";
 
 export interface StayListener {
@@ -53,6 +53,11 @@ export class Stay {
   mute(muted: boolean): void {
     this.#muted = muted;
     this.#call?.mute(muted);
+  }
+
+  /** Says something to the server, if there is a call just now. */
+  say(message: ClientMessage): void {
+    this.#call?.say(message);
   }
 
   /** Sends `track` from now on. */

@@ -266,6 +266,7 @@ impl Conference {
             participant: id.0,
             chain: room.info.clone(),
             participants: room.people.values().map(|member| member.person.clone()).collect(),
+            operator: false,
         };
         Ok((id, joined))
     }

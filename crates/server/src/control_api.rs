@@ -83,7 +83,7 @@ async fn set_stage(
     let Patch { enabled, params } = json(body, "{\"enabled\":true,\"params\":{}}")?;
     changed(app, move |app| {
         let patch = StagePatch { enabled, params };
-        app.conference.set_stage(&room, id, &patch.of(&stage)?)?;
+        app.conference.set_stages(&room, id, &[patch.of(&stage)?])?;
         app.conference.chain_view(&room, id)
     })
     .await

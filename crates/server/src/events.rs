@@ -7,7 +7,7 @@ use foldback_metrics::StageReading;
 use foldback_room::Level;
 use foldback_worker::{Event, Figures, LeaveReason, Load, Readings, Recycled, RoomKey};
 
-use crate::chain_view::means;
+use crate::chain_view::{means, times_us};
 use crate::conference::Conference;
 use crate::message::{LatencyInfo, LeftReason, LevelInfo, ServerMessage};
 use crate::report::{ParticipantReport, tenths};
@@ -91,6 +91,7 @@ impl Conference {
         for stats in &figures.participants {
             let Some(member) = room.people.get_mut(&stats.id) else { continue };
             let report = ParticipantReport::from(stats);
+            let own = figures.readings().iter().filter(|side| is_of(side, stats.id));
             member.report = Some(report);
             member.tell(&ServerMessage::Stats {
                 server_latency_ms: LatencyInfo {
@@ -101,7 +102,8 @@ impl Conference {
                 round_trip_ms: stats.round_trip.map(ms),
                 packets_received: report.inbound.packets_received,
                 packets_lost: report.inbound.packets_lost,
-                readings: means(figures.readings().iter().filter(|side| is_of(side, stats.id))),
+                readings: means(own.clone()),
+                stage_time_us: times_us(own),
                 report: Box::new(report),
             });
         }

@@ -44,6 +44,8 @@ pub enum ClientMessage {
     },
     /// Changes a stage of the room, or of one participant.
     SetStage(SetStage),
+    /// Changes several at once, all or none.
+    SetStages(SetStages),
     /// Leaves the room.
     Leave {},
 }
@@ -58,6 +60,29 @@ pub struct SetStage {
     /// What.
     #[serde(flatten)]
     pub change: StagePatch,
+}
+
+/// What is to be another of several stages.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct SetStages {
+    /// What, by their names.
+    pub stages: BTreeMap<String, StagePatch>,
+    /// For whom; without one, for the room.
+    pub participant: Option<u64>,
+}
+
+impl SetStages {
+    /// What it says of each.
+    ///
+    /// # Errors
+    /// `missing-field`, if it says nothing of one, or names none.
+    pub(crate) fn changes(&self) -> Result<Vec<StageChange<'_>>, ErrorMessage> {
+        if self.stages.is_empty() {
+            let sentence = "Nothing is to change: `stages` holds no stage.";
+            return Err(ErrorMessage::new(ErrorCode::MissingField, sentence));
+        }
+        self.stages.iter().map(|(stage, patch)| patch.of(stage)).collect()
+    }
 }
 
 /// Other values for a stage; at least one of them.
@@ -114,6 +139,7 @@ impl ClientMessage {
         ("mute", &["muted"]),
         ("operator", &["token"]),
         ("set-stage", &["stage"]),
+        ("set-stages", &["stages"]),
         ("leave", &[]),
     ];
 
@@ -168,7 +194,11 @@ pub enum ServerMessage {
         chain: ChainInfo,
         /// Everybody in the room, the client included.
         participants: Vec<Person>,
+        /// Whether this socket may change sound.
+        operator: bool,
     },
+    /// This socket may change sound from here on.
+    Operator {},
     /// The answer to an offer.
     Answer {
         /// SDP with all candidates inside.
@@ -217,6 +247,8 @@ pub enum ServerMessage {
         packets_lost: u64,
         /// What the stages of the client's own voice and those after `mix` read, by stage.
         readings: BTreeMap<String, Means>,
+        /// What they took on average for a block of 10 ms, in µs.
+        stage_time_us: BTreeMap<String, f32>,
         /// All figures, by their usual names.
         #[serde(flatten)]
         report: Box<ParticipantReport>,
@@ -379,6 +411,27 @@ mod tests {
         assert_eq!((change.enabled, change.params), (None, vec![("gain_db", RawValue::Int(3))]));
         let nothing = StagePatch::default().of("gain").expect_err("nothing is to change");
         assert_eq!(nothing.code, ErrorCode::MissingField);
+    }
+
+    #[test]
+    fn a_change_of_several_stages_names_each_and_says_something_of_it() {
+        let parse = |text| match ClientMessage::parse(text) {
+            Ok(ClientMessage::SetStages(set)) => set,
+            other => panic!("not read: {other:?}"),
+        };
+        let set = parse(
+            r#"{"type":"set-stages","stages":{"gain":{"params":{"gain_db":3}},"gate":{"enabled":false}}}"#,
+        );
+        let changes = set.changes().expect("changes");
+        let told: Vec<_> = changes.iter().map(|it| (it.stage, it.enabled)).collect();
+        assert_eq!(told, [("gain", None), ("gate", Some(false))]);
+        for nothing in [
+            r#"{"type":"set-stages","stages":{}}"#,
+            r#"{"type":"set-stages","stages":{"gain":{}}}"#,
+        ] {
+            let error = parse(nothing).changes().expect_err(nothing);
+            assert_eq!(error.code, ErrorCode::MissingField, "{nothing}");
+        }
     }
 
     #[test]

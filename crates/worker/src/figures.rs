@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use foldback_metrics::Gauges;
-use foldback_room::{ChainReadings, Level};
+use foldback_room::{ChainReadings, Level, ParticipantId};
 
 use crate::control::{Event, Figures, Load, ParticipantStats, Readings};
 use crate::media::{STATS_EVERY_TICKS, Worker};
 use crate::recycle::Recycler;
+use crate::stage_times::Took;
 
 /// Reports kept for use again: a room has a handful of them under way, if the control side is slow.
 const KEPT: usize = 1024;
@@ -75,9 +76,17 @@ impl Worker {
         };
         for (key, open) in &mut self.rooms {
             let figures = self.reports.figures.fill(|figures| {
+                let (members, output) = (&self.members, &open.output);
+                let took = |side: Option<ParticipantId>| match side {
+                    Some(id) => members.get(&id).map_or(&[][..], |member| member.input.took()),
+                    None => output.took(),
+                };
+                figures.read(open.room.readings(), took);
+                open.output.begin();
                 figures.participants.clear();
                 for (id, receiver) in open.room.receivers() {
                     let Some(member) = self.members.get_mut(&id) else { continue };
+                    member.input.begin();
                     let stats = receiver.stats();
                     member.count(stats, &mut self.metrics);
                     let jitter_buffer_ms = receiver.jitter_buffer_ms();
@@ -94,7 +103,6 @@ impl Worker {
                         fraction_lost: member.report.loss,
                     });
                 }
-                figures.read(open.room.readings());
             });
             for stats in &figures.participants {
                 let member = self.members.get_mut(&stats.id);
@@ -130,14 +138,18 @@ impl Worker {
 }
 
 impl Figures {
-    /// Takes down what the stages read, in the memory of what they read before.
-    fn read<'a>(&mut self, sides: impl Iterator<Item = ChainReadings<'a>>) {
+    /// Takes down what the stages read and `took`, in the memory of what they did before.
+    fn read<'a, 't>(
+        &mut self,
+        sides: impl Iterator<Item = ChainReadings<'a>>,
+        took: impl Fn(Option<ParticipantId>) -> &'t [Took],
+    ) {
         self.sides = 0;
         for side in sides {
             if self.readings.len() == self.sides {
-                self.readings.push(Readings::of(&side));
+                self.readings.push(Readings::of(&side, took(side.id)));
             } else {
-                self.readings[self.sides].set(&side);
+                self.readings[self.sides].set(&side, took(side.id));
             }
             self.sides += 1;
         }

@@ -23,6 +23,7 @@ mod outbox;
 mod recycle;
 mod sessions;
 mod socket;
+mod stage_times;
 #[cfg(test)]
 mod steady;
 mod timers;
@@ -37,6 +38,7 @@ pub use media::{WorkerConfig, spawn};
 pub use outbox::Outbox;
 pub use recycle::Recycled;
 pub use socket::{BindError, MediaSocket, Read, ReceiveBuffers};
+pub use stage_times::Took;
 
 #[cfg(test)]
 #[global_allocator]

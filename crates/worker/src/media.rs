@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use foldback_metrics::{ChainHandle, Gauges, WorkerMetrics};
+use foldback_metrics::{Gauges, WorkerMetrics};
 use foldback_peer::Peer;
 use foldback_room::{Clock, ParticipantId, Room, RoomProbe, Sequential, StageTime, TICK};
 use tokio::sync::mpsc::Sender;
@@ -20,6 +20,7 @@ use crate::load::LoadControl;
 use crate::member::Member;
 use crate::outbox::Outbox;
 use crate::socket::{MediaSocket, ReceiveBuffers};
+use crate::stage_times::TimedStages;
 use crate::timers::Timers;
 
 /// Commands that may wait.
@@ -93,8 +94,8 @@ pub(crate) struct Worker {
 
 pub(crate) struct OpenRoom {
     pub(crate) room: Box<Room>,
-    /// Where the times of its stages after `mix` are recorded.
-    pub(crate) output: ChainHandle,
+    /// Its stages after `mix`, over all of its mixes.
+    pub(crate) output: TimedStages,
     pub(crate) faults: u64,
     /// The levels told last were none: everybody is silent.
     pub(crate) silence_told: bool,
@@ -103,7 +104,7 @@ pub(crate) struct OpenRoom {
 }
 
 impl OpenRoom {
-    pub(crate) fn new(room: Box<Room>, output: ChainHandle) -> Self {
+    pub(crate) fn new(room: Box<Room>, output: TimedStages) -> Self {
         let division = Division::default();
         Self { room, output, faults: 0, silence_told: false, division }
     }
@@ -183,8 +184,8 @@ impl Worker {
         let epoch = Epoch(begun);
         let mut before = begun;
         for open in self.rooms.values_mut() {
-            let (metrics, members) = (&mut self.metrics, &self.members);
-            let mut probe = StageProbe { epoch, metrics, members, output: open.output };
+            let (metrics, members) = (&mut self.metrics, &mut self.members);
+            let mut probe = StageProbe { epoch, metrics, members, output: &mut open.output };
             match open.division.is_needed() {
                 true => open.room.tick(deadline, &mut probe, &self.crew),
                 false => open.room.tick(deadline, &mut probe, &Sequential),
@@ -217,9 +218,9 @@ impl Worker {
 struct StageProbe<'a> {
     epoch: Epoch,
     metrics: &'a mut WorkerMetrics,
-    members: &'a HashMap<ParticipantId, Member>,
+    members: &'a mut HashMap<ParticipantId, Member>,
     /// The room's stages after `mix`.
-    output: ChainHandle,
+    output: &'a mut TimedStages,
 }
 
 impl RoomProbe for StageProbe<'_> {
@@ -230,11 +231,9 @@ impl RoomProbe for StageProbe<'_> {
     }
 
     fn stages_took(&mut self, side: Option<ParticipantId>, took: &[StageTime]) {
-        let member = side.and_then(|id| self.members.get(&id));
-        let chain = member.map_or(self.output, |member| member.input);
-        for time in took {
-            self.metrics.stage_took(chain, time.stage, time.ns);
-        }
+        let member = side.and_then(|id| self.members.get_mut(&id));
+        let stages = member.map_or(&mut *self.output, |member| &mut member.input);
+        stages.record(self.metrics, took);
     }
 }
 

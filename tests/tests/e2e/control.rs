@@ -252,6 +252,7 @@ async fn where_there_is_a_token_it_is_asked_for_over_http_and_over_the_websocket
     let key = format!("workers = 1\noperator_token_file = {:?}", file.display().to_string());
     let server = Server::start(&CHAINS.replace("workers = 1", &key)).await;
     let mut ann = Client::join(&server, "Ann").await;
+    assert_eq!(ann.joined["operator"], false, "{}", ann.joined);
     let (status, answer) = ask(&server, Method::PUT, ROOM, Some(json!({ "chain": "quiet" }))).await;
     assert_eq!((status, &answer["code"]), (StatusCode::UNAUTHORIZED, &json!("unauthorized")));
     let request = reqwest::Client::new().patch(server.url(&at("/stages/gain"))).bearer_auth(TOKEN);
@@ -265,9 +266,40 @@ async fn where_there_is_a_token_it_is_asked_for_over_http_and_over_the_websocket
     ann.say(&json!({ "type": "operator", "token": "0123456789abcdef0124" })).await;
     assert_eq!(ann.next("error").await["code"], "unauthorized");
     ann.say(&json!({ "type": "operator", "token": TOKEN })).await;
+    ann.next("operator").await;
     ann.say(&set).await;
     let told = ann.next("chain-changed").await;
     assert_eq!(stage(&told["chain"], "gain")["enabled"], false, "{told}");
+}
+
+#[tokio::test]
+async fn several_stages_are_changed_in_one_step_or_none_of_them() {
+    let server = Server::start(CHAINS).await;
+    let mut ann = Client::join(&server, "Ann").await;
+    assert_eq!(ann.joined["operator"], true, "{}", ann.joined);
+    let (_, before) = ask(&server, Method::GET, ROOM, None).await;
+    let set = |ceiling_dbfs: f64| {
+        let limiter = json!({ "params": { "ceiling_dbfs": ceiling_dbfs } });
+        let stages = json!({ "gain": { "enabled": false }, "limiter": limiter });
+        json!({ "type": "set-stages", "stages": stages })
+    };
+    ann.say(&set(99.0)).await;
+    let refused = ann.next("error").await;
+    assert_eq!(refused["code"], "bad-param", "{refused}");
+    assert_eq!(ask(&server, Method::GET, ROOM, None).await.1, before);
+
+    ann.say(&set(-6.0)).await;
+    let told = ann.next("chain-changed").await;
+    assert_eq!(stage(&told["chain"], "gain")["enabled"], false, "{told}");
+    let (_, chain) = ask(&server, Method::GET, ROOM, None).await;
+    let params = stage(&chain, "limiter")["params"].as_array().expect("parameters").clone();
+    let ceiling = params.iter().find(|it| it["name"] == "ceiling_dbfs").expect("it has one");
+    assert_eq!(ceiling["value"], -6.0, "{chain}");
+
+    let own = json!({ "gain": { "enabled": true }, "limiter": { "enabled": false } });
+    let own = json!({ "type": "set-stages", "participant": ann.id(), "stages": own });
+    ann.say(&own).await;
+    assert_eq!(ann.next("error").await["code"], "bad-stage", "the limiter is the room's");
 }
 
 fn at(path: &str) -> String {

@@ -2,7 +2,15 @@
 
 import type { ClientMessage, ServerError, ServerMessage } from "./protocol";
 import { withOpusParameter } from "./sdp";
-import { AUDIO_PATH_LOST, NO_ANSWER, NO_AUDIO_PATH, REMOVED_FOR_SILENCE, serverProblem, socketProblem } from "./words";
+import {
+  AUDIO_PATH_LOST,
+  NO_ANSWER,
+  NO_AUDIO_PATH,
+  REMOVED_BY_OPERATOR,
+  REMOVED_FOR_SILENCE,
+  serverProblem,
+  socketProblem,
+} from "./words";
 
 const ANSWER_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -118,9 +126,13 @@ export class Call {
         return;
       case "participant-left":
         if (message.id === this.participantId) {
-          this.#end({ kind: "lost", words: message.reason === "timeout" ? REMOVED_FOR_SILENCE : AUDIO_PATH_LOST });
+          if (message.reason === "kicked") this.#end({ kind: "refused", words: REMOVED_BY_OPERATOR });
+          else this.#end({ kind: "lost", words: message.reason === "timeout" ? REMOVED_FOR_SILENCE : AUDIO_PATH_LOST });
           return;
         }
+        break;
+      case "participant-muted":
+        if (message.id === this.participantId) this.#muted = message.muted;
     }
     this.#listener.message(message);
   }

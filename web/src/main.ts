@@ -13,7 +13,7 @@ import { RoomView } from "./room-view";
 import { SoundPanel } from "./sound-panel";
 import { StatusLine, type Tone } from "./status-line";
 import { Stay } from "./stay";
-import { busy, missingMicrophoneAccess } from "./words";
+import { busy, MUTED_BY_OPERATOR, missingMicrophoneAccess, UNMUTED_BY_OPERATOR } from "./words";
 
 const audio = byId("audio", HTMLAudioElement);
 const hear = byId("hear", HTMLButtonElement);
@@ -151,6 +151,13 @@ function receive(message: ServerMessage): void {
       chainPanel.show(message.chain);
       liveChain.changed();
       sound.takeChain(message.chain);
+      break;
+    case "participant-muted":
+      roomView.take(message);
+      if (message.by_operator && message.id === stay?.participantId) {
+        controls.follow(message.muted);
+        say(message.muted ? MUTED_BY_OPERATOR : UNMUTED_BY_OPERATOR, message.muted ? "bad" : "good");
+      }
       break;
     case "stats":
       chainPanel.read(message.readings, message.stage_time_us);

@@ -118,7 +118,7 @@ export type ServerMessage =
   | { type: "answer"; sdp: string }
   | { type: "participant-joined"; participant: Person }
   | { type: "participant-left"; id: number; reason: string }
-  | { type: "participant-muted"; id: number; muted: boolean }
+  | { type: "participant-muted"; id: number; muted: boolean; by_operator?: boolean }
   | { type: "chain-changed"; chain: Chain }
   | { type: "operator" }
   | { type: "levels"; levels: Level[] };
@@ -131,6 +131,56 @@ export type ClientMessage =
   | { type: "operator"; token: string }
   | { type: "set-stages"; stages: StagePatches; participant?: number }
   | { type: "leave" };
+
+/** One of `GET /api/v1/rooms`. */
+export interface RoomOverview {
+  room: string;
+  worker: number;
+  chain: string;
+  participants: MemberOverview[];
+}
+
+export interface MemberOverview extends RoomMember {
+  muted_by_operator: boolean;
+  level_dbfs: number;
+  talking: boolean;
+  own_chain?: string;
+}
+
+/** One of `GET /api/v1/workers`. */
+export interface WorkerOverview {
+  worker: number;
+  running: boolean;
+  /** 0 to 1, and above 1 where it cannot keep up. */
+  busy: number;
+  shedding_level: number;
+  shedding: string;
+  rooms: number;
+  participants: number;
+  rooms_divided: number;
+  tick_lateness_ms: { mean: number; max: number };
+  ticks_skipped: number;
+}
+
+export type Origin = "start" | "signal" | "file" | "api" | "rollback";
+
+/** `GET /api/v1/config`. */
+export interface ConfigInfo {
+  version: number;
+  file: string | null;
+  chains: string[];
+  needsRestart: string[];
+  lastReload: { at: string; origin: Origin; refused: string | null } | null;
+}
+
+/** One of `GET /api/v1/config/versions`. */
+export interface ConfigVersion {
+  version: number;
+  since: string;
+  origin: Origin;
+  restores?: number;
+  running: boolean;
+}
 
 /** `GET /api/v1/rooms/{room}`. */
 export interface RoomInfo {

@@ -280,7 +280,7 @@ fn not_taken(room: &str) -> ErrorMessage {
     ErrorMessage::new(ErrorCode::Internal, sentence)
 }
 
-fn not_here(room: &str, id: Option<ParticipantId>) -> ErrorMessage {
+pub(crate) fn not_here(room: &str, id: Option<ParticipantId>) -> ErrorMessage {
     let sentence = match id {
         Some(id) => format!("Nobody with the number {id} is in the room `{room}`."),
         None => format!("Nobody is in the room `{room}`: what is to change is its configuration."),

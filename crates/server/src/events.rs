@@ -43,7 +43,7 @@ impl Conference {
                 drop(room);
             }
             Event::Load(load) => self.learn_load(load),
-            Event::Levels(key, levels) => self.tell_levels(key, &levels),
+            Event::Levels(key, levels) => self.tell_levels(key, levels),
             Event::Stats { room, server_latency, figures } => {
                 self.tell_stats(room, server_latency, figures);
             }
@@ -51,7 +51,7 @@ impl Conference {
     }
 
     fn learn_load(&self, load: Load) {
-        let Load { worker, busy, shedding } = load;
+        let Load { worker, busy, shedding, .. } = load;
         self.metrics.worker_load(worker, busy, shedding.level());
         let mut state = self.state();
         let people = state.people_on(worker);
@@ -67,15 +67,12 @@ impl Conference {
         }
     }
 
-    fn tell_levels(&self, key: RoomKey, levels: &[Level]) {
+    fn tell_levels(&self, key: RoomKey, levels: Recycled<Vec<Level>>) {
         let mut state = self.state();
         let Some(room) = state.room_by_key(key) else { return };
-        let levels = levels.iter().map(|level| LevelInfo {
-            id: level.id.0,
-            level_dbfs: tenths(level.level_dbfs.min(0.0)),
-            talking: level.talking,
-        });
-        room.tell_all(&ServerMessage::Levels { levels: levels.collect() });
+        let infos = levels.iter().map(|level| LevelInfo::new(*level)).collect();
+        room.tell_all(&ServerMessage::Levels { levels: infos });
+        room.levels = Some(levels);
     }
 
     fn tell_stats(
@@ -155,7 +152,7 @@ mod tests {
     use foldback_config::Config;
     use foldback_metrics::Metrics;
     use foldback_room::{Economies, Shedding};
-    use foldback_worker::{MediaSocket, WorkerConfig, spawn};
+    use foldback_worker::{MediaSocket, Ticks, WorkerConfig, spawn};
     use tokio::sync::mpsc::channel;
 
     use super::*;
@@ -184,7 +181,8 @@ mod tests {
         let workers = vec![spawn(worker).expect("a thread")];
         let conference = Conference::new(config, workers, Economies::default(), metrics.clone());
         let tell = |shedding| {
-            conference.handle(Event::Load(Load { worker: 0, busy: 0.9, shedding }));
+            let ticks = Ticks::default();
+            conference.handle(Event::Load(Load { worker: 0, busy: 0.9, shedding, ticks }));
         };
         let (ann, _) = conference.join("lobby", "Ann", None).expect("there is room");
 

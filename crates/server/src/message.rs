@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use foldback_room::Level;
 use foldback_stage::RawValue;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use crate::chain_info::ChainInfo;
 use crate::chain_view::Means;
 use crate::live::StageChange;
-use crate::report::ParticipantReport;
+use crate::report::{ParticipantReport, tenths};
 
 /// What a client says.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -222,6 +223,9 @@ pub enum ServerMessage {
         id: u64,
         /// Now muted or not.
         muted: bool,
+        /// An operator did it.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        by_operator: bool,
     },
     /// The room goes on with another chain.
     ChainChanged {
@@ -272,7 +276,7 @@ pub struct Person {
     pub id: u64,
     /// As they named themselves.
     pub name: String,
-    /// Whether they muted themselves.
+    /// Whether they are muted.
     pub muted: bool,
 }
 
@@ -286,6 +290,8 @@ pub enum LeftReason {
     Timeout,
     /// Their connection ended.
     Closed,
+    /// An operator removed them.
+    Kicked,
 }
 
 /// How loud somebody is.
@@ -297,6 +303,14 @@ pub struct LevelInfo {
     pub level_dbfs: f32,
     /// Whether they are in the mix.
     pub talking: bool,
+}
+
+impl LevelInfo {
+    /// As a worker tells it.
+    #[must_use]
+    pub fn new(Level { id, level_dbfs, talking }: Level) -> Self {
+        Self { id: id.0, level_dbfs: tenths(level_dbfs.min(0.0)), talking }
+    }
 }
 
 /// Percentiles in ms; `null` before anybody was heard.
@@ -360,6 +374,8 @@ pub enum ErrorCode {
     Unauthorized,
     /// Only this machine may.
     Forbidden,
+    /// Only the participant may.
+    MutedByThemselves,
     /// The configuration has mistakes.
     BadConfig,
     /// There is no configuration file to read again.

@@ -111,6 +111,21 @@ pub struct Load {
     pub busy: f32,
     /// What its rooms do without.
     pub shedding: Shedding,
+    /// How its ticks went.
+    pub ticks: Ticks,
+}
+
+/// How the ticks of a worker went, since it told that last where nothing else is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticks {
+    /// From when one was due until it began, on average.
+    pub mean_lateness: Duration,
+    /// The latest one.
+    pub max_lateness: Duration,
+    /// Left out since the start, because the worker was held up.
+    pub skipped: u64,
+    /// Rooms that are divided among threads now.
+    pub divided: usize,
 }
 
 /// Figures of a room.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use foldback_metrics::Gauges;
 use foldback_room::{ChainReadings, Level, ParticipantId};
 
-use crate::control::{Event, Figures, Load, ParticipantStats, Readings};
+use crate::control::{Event, Figures, Load, ParticipantStats, Readings, Ticks};
 use crate::media::{STATS_EVERY_TICKS, Worker};
 use crate::recycle::Recycler;
 use crate::stage_times::Took;
@@ -58,14 +58,19 @@ impl Worker {
     pub(crate) fn follow_load(&mut self, busy: Duration) {
         if let Some(level) = self.load.tick(busy) {
             self.rooms.values_mut().for_each(|open| open.room.shed(level));
-            self.tell_surely(Event::Load(self.load()));
+            let load = self.load();
+            self.tell_surely(Event::Load(load));
         } else if self.ticks.is_multiple_of(STATS_EVERY_TICKS) {
-            let _ = self.events.try_send(Event::Load(self.load()));
+            let load = self.load();
+            let _ = self.events.try_send(Event::Load(load));
         }
     }
 
-    fn load(&self) -> Load {
-        Load { worker: self.index, busy: self.load.load(), shedding: self.load.level() }
+    fn load(&mut self) -> Load {
+        let (mean_lateness, max_lateness) = self.lateness.take();
+        let divided = self.rooms.values().filter(|open| open.division.is_needed()).count();
+        let ticks = Ticks { mean_lateness, max_lateness, skipped: self.skipped, divided };
+        Load { worker: self.index, busy: self.load.load(), shedding: self.load.level(), ticks }
     }
 
     pub(crate) fn tell_stats(&mut self) {

@@ -30,7 +30,7 @@ mod timers;
 
 pub use control::{
     Command, Event, Figures, Join, LeaveReason, Load, ParticipantStats, QueueFull, Readings,
-    Remains, RoomKey, WorkerHandle,
+    Remains, RoomKey, Ticks, WorkerHandle,
 };
 pub use crew::Crew;
 pub use frames::{Fanout, encoded};

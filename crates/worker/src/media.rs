@@ -16,7 +16,7 @@ use crate::crew::{Crew, Division};
 use crate::demux::Demux;
 use crate::figures::Reports;
 use crate::frames::Fanout;
-use crate::load::LoadControl;
+use crate::load::{Lateness, LoadControl};
 use crate::member::Member;
 use crate::outbox::Outbox;
 use crate::socket::{MediaSocket, ReceiveBuffers};
@@ -85,6 +85,9 @@ pub(crate) struct Worker {
     /// Departures that did not fit into the queue.
     pub(crate) unsent: VecDeque<Event>,
     pub(crate) load: LoadControl,
+    pub(crate) lateness: Lateness,
+    /// Ticks left out since the start.
+    pub(crate) skipped: u64,
     /// For rooms that are divided.
     crew: Crew,
     pub(crate) index: usize,
@@ -134,6 +137,8 @@ impl Worker {
             reports: Reports::default(),
             unsent: VecDeque::new(),
             load: LoadControl::new(config.max_load),
+            lateness: Lateness::default(),
+            skipped: 0,
             crew: Crew::new(config.index, config.threads),
             index: config.index,
             ticks: 0,
@@ -196,7 +201,9 @@ impl Worker {
         }
         self.send_packets(deadline, begun);
         let now = Instant::now();
-        self.metrics.tick(begun.saturating_duration_since(deadline), now - begun);
+        let late = begun.saturating_duration_since(deadline);
+        self.lateness.add(late);
+        self.metrics.tick(late, now - begun);
         self.timeouts(now);
         self.send_unsent();
         if self.ticks.is_multiple_of(LEVELS_EVERY_TICKS) {
@@ -210,6 +217,7 @@ impl Worker {
 
     fn skip(&mut self, ticks: u64) {
         self.ticks += ticks;
+        self.skipped += ticks;
         self.metrics.count().ticks_skipped += ticks;
         self.rooms.values_mut().for_each(|open| open.room.skip(ticks));
     }

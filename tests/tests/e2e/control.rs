@@ -311,7 +311,7 @@ fn stage<'c>(chain: &'c Value, name: &str) -> &'c Value {
     stages.iter().find(|stage| stage["name"] == name).unwrap_or_else(|| panic!("{name}: {chain}"))
 }
 
-async fn ask(
+pub(crate) async fn ask(
     server: &Server,
     method: Method,
     path: &str,
@@ -322,17 +322,19 @@ async fn ask(
         request = request.json(&body);
     }
     let response = request.send().await.expect("the server answers");
-    (response.status(), response.json().await.expect("JSON"))
+    let (status, body) = (response.status(), response.text().await.expect("text"));
+    let nothing = status == StatusCode::NO_CONTENT && body.is_empty();
+    (status, if nothing { Value::Null } else { serde_json::from_str(&body).expect("JSON") })
 }
 
 /// Somebody in the room `lobby`, without audio.
-struct Client {
+pub(crate) struct Client {
     socket: WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>,
     joined: Value,
 }
 
 impl Client {
-    async fn join(server: &Server, name: &str) -> Self {
+    pub(crate) async fn join(server: &Server, name: &str) -> Self {
         let connected = tokio_tungstenite::connect_async(server.websocket_url()).await;
         let (socket, _) = connected.expect("the server takes sockets");
         let mut client = Self { socket, joined: Value::Null };
@@ -341,16 +343,26 @@ impl Client {
         client
     }
 
-    fn id(&self) -> &Value {
+    pub(crate) fn id(&self) -> &Value {
         &self.joined["participant"]
     }
 
-    async fn say(&mut self, message: &Value) {
+    pub(crate) async fn say(&mut self, message: &Value) {
         self.socket.send(Message::text(message.to_string())).await.expect("sends");
     }
 
+    /// The code that the server closes with, after whatever it still says.
+    pub(crate) async fn close_code(&mut self) -> Option<u16> {
+        loop {
+            match self.socket.next().await?.ok()? {
+                Message::Close(frame) => return frame.map(|frame| frame.code.into()),
+                _ => continue,
+            }
+        }
+    }
+
     /// The next message of that type; others are left out.
-    async fn next(&mut self, kind: &str) -> Value {
+    pub(crate) async fn next(&mut self, kind: &str) -> Value {
         loop {
             let message = self.socket.next().await.expect("a message").expect("a message");
             let message: Value =

@@ -1,4 +1,5 @@
 mod accessibility;
+mod admin;
 mod control;
 mod departures;
 mod disturbances;

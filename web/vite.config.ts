@@ -8,7 +8,8 @@ export default defineConfig({
     target: "es2022",
     // Names without a hash: what is committed changes by its contents only. The server lets browsers ask whether it did.
     rollupOptions: {
-      output: { entryFileNames: "app.js", chunkFileNames: "[name].js", assetFileNames: "[name][extname]" },
+      input: { app: "index.html", admin: "admin.html" },
+      output: { entryFileNames: "[name].js", chunkFileNames: "shared.js", assetFileNames: "[name][extname]" },
     },
     cssCodeSplit: false,
     assetsInlineLimit: 0,

@@ -3,14 +3,22 @@
 import type { ClientMessage, ServerError, ServerMessage } from "./protocol";
 import { type ChannelListener, RoomChannel } from "./room-channel";
 import { withOpusParameter } from "./sdp";
-import { AUDIO_PATH_LOST, NO_ANSWER, NO_AUDIO_PATH, REMOVED_FOR_SILENCE, serverProblem, socketProblem } from "./words";
+import {
+  AUDIO_PATH_LOST,
+  NO_ANSWER,
+  NO_AUDIO_PATH,
+  REMOVED_BY_OPERATOR,
+  REMOVED_FOR_SILENCE,
+  serverProblem,
+  socketProblem,
+} from "./words";
 
 const ANSWER_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 15_000;
 // ICE checks go on all the while; the server waits for 8 s from the last packet.
 const INTERRUPTION_TIMEOUT_MS = 4_000;
 const OVERLOADED_RETRY_AFTER_S = 5;
-// Refusals that leave nothing to go on with; the others are said and the call goes on.
+// Refusals that leave nothing to go on with until audio flows; the others are said and the call goes on.
 const FATAL_CODES = new Set(["bad-json", "bad-room", "bad-name", "bad-sdp", "too-large", "internal"]);
 // After these a server takes the same client again.
 const PASSING_CLOSE_CODES = new Set([1001, 1005, 1006, 1011, 1012, 1013]);
@@ -23,7 +31,7 @@ export type Ending =
   | { kind: "busy"; retryAfterS: number };
 
 export interface CallListener extends ChannelListener {
-  /** Each message of the server but answers and errors. */
+  /** Each message of the server but answers, and errors that end the call. */
   message(message: ServerMessage): void;
   /** The room's sound. */
   heard(sound: MediaStream): void;
@@ -136,18 +144,25 @@ export class Call {
         return;
       case "participant-left":
         if (message.id === this.participantId) {
-          this.#end({ kind: "lost", words: message.reason === "timeout" ? REMOVED_FOR_SILENCE : AUDIO_PATH_LOST });
+          if (message.reason === "kicked") this.#end({ kind: "refused", words: REMOVED_BY_OPERATOR });
+          else this.#end({ kind: "lost", words: message.reason === "timeout" ? REMOVED_FOR_SILENCE : AUDIO_PATH_LOST });
           return;
         }
+        break;
+      case "participant-muted":
+        if (message.id === this.participantId) this.#muted = message.muted;
     }
     this.#listener.message(message);
   }
 
   #refused(error: ServerError): void {
     if (error.code === "overloaded") this.#end({ kind: "busy", retryAfterS: OVERLOADED_RETRY_AFTER_S });
-    else if (this.participantId === null || FATAL_CODES.has(error.code)) {
+    else if (this.participantId === null || (FATAL_CODES.has(error.code) && !this.#everConnected)) {
       this.#end({ kind: "refused", words: serverProblem(error) });
-    } else this.#listener.notice(serverProblem(error));
+    } else {
+      this.#listener.message(error);
+      this.#listener.notice(serverProblem(error));
+    }
   }
 
   #closed(code: number): void {

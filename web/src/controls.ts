@@ -55,6 +55,13 @@ export class Controls {
     this.#show();
   }
 
+  /** The server has muted or unmuted one. */
+  follow(muted: boolean): void {
+    if (this.#room === null || this.#talk.muted === muted) return;
+    this.#talk.follow(muted);
+    this.#changed();
+  }
+
   leave(): void {
     this.#room = null;
     this.#hideHint();

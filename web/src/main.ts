@@ -8,6 +8,7 @@ import { Controls } from "./controls";
 import { byId } from "./dom";
 import { Hand } from "./hand";
 import { JoinForm } from "./join-form";
+import { LiveChain } from "./live-chain";
 import { OwnDenoise } from "./own-denoise";
 import { PreviewPanel } from "./preview-panel";
 import type { Chain, ServerMessage } from "./protocol";
@@ -16,13 +17,14 @@ import { RoomView } from "./room-view";
 import { SoundPanel } from "./sound-panel";
 import { StatusLine, type Tone } from "./status-line";
 import { Stay } from "./stay";
-import { busy, missingMicrophoneAccess } from "./words";
+import { busy, MUTED_BY_OPERATOR, missingMicrophoneAccess, UNMUTED_BY_OPERATOR } from "./words";
 
 const audio = byId("audio", HTMLAudioElement);
 const hear = byId("hear", HTMLButtonElement);
 const statusLine = new StatusLine();
 const say = (words: string, tone?: Tone) => statusLine.say(words, tone);
-const chainPanel = new ChainPanel();
+const chainPanel = new ChainPanel((patches) => liveChain.change(patches));
+const liveChain = new LiveChain(chainPanel, { send: (message) => stay?.ask(message), say });
 const roomView = new RoomView(say, (message) => stay?.ask(message));
 const hand = new Hand((raised) => stay?.ask({ type: "hand", raised }));
 const chat = new Chat({
@@ -187,16 +189,32 @@ function receive(message: ServerMessage): void {
         say("You are in the room; the audio is being connected…");
       }
       takeChain(message.chain);
+      liveChain.enter(message);
       roomView.enter(message, () => stay?.pc ?? null);
       chat.connecting();
       hand.joined();
       break;
+    case "operator":
+      liveChain.allowed();
+      say("The server takes you for its operator.", "good");
+      break;
+    case "error":
+      liveChain.refused(message);
+      break;
     case "chain-changed":
       roomView.takeChain(message.chain);
       takeChain(message.chain);
+      liveChain.changed();
+      break;
+    case "participant-muted":
+      roomView.take(message);
+      if (message.by_operator && message.id === stay?.participantId) {
+        controls.follow(message.muted);
+        say(message.muted ? MUTED_BY_OPERATOR : UNMUTED_BY_OPERATOR, message.muted ? "bad" : "good");
+      }
       break;
     case "stats":
-      chainPanel.readings(message.readings);
+      chainPanel.read(message.readings, message.stage_time_us);
       roomView.take(message);
       break;
     default:
@@ -213,6 +231,7 @@ function showJoinForm(words: string | null): void {
   sound.close();
   denoise.close();
   controls.leave();
+  liveChain.leave();
   roomView.leave();
   chat.clear();
   hand.lower();

@@ -27,3 +27,28 @@ export function remember(key: MemoryKey, value: string): void {
     // A page that cannot remember still works.
   }
 }
+
+/** The operator's token: until the tab is closed. */
+export function recallToken(): string {
+  try {
+    return sessionStorage.getItem("foldback.operator-token") ?? "";
+  } catch {
+    return "";
+  }
+}
+
+export function rememberToken(token: string): void {
+  try {
+    sessionStorage.setItem("foldback.operator-token", token);
+  } catch {
+    // It is asked for again.
+  }
+}
+
+export function forgetToken(): void {
+  try {
+    sessionStorage.removeItem("foldback.operator-token");
+  } catch {
+    // There is none.
+  }
+}

@@ -1,12 +1,12 @@
 // Before one joins: the room's chain on one's own microphone, heard and seen, with and without.
 
 import { ChainNode, type ChainReport, canRunStages, stageContext } from "./chain-node";
-import { reading } from "./chain-panel";
 import { canChooseSpeaker } from "./devices";
 import { byId, make, setText } from "./dom";
 import { Meter } from "./meter";
 import type { Chain } from "./protocol";
 import { type ChainStage, readRoomChain } from "./room-chain";
+import { reading } from "./stage-item";
 import type { Tone } from "./status-line";
 import { previewProblem } from "./words";
 

@@ -50,6 +50,13 @@ export function decide(wishes: Wishes, chain: Chain | null, denoisesHere = false
   return { ec: settle("ec"), ns: settle("ns"), agc: settle("agc"), stereo };
 }
 
+/** Whether two chains have the same stages, of which not the same run. */
+export function differsInSwitchesOnly(one: Chain | null, other: Chain | null): boolean {
+  const what = (chain: Chain | null) => JSON.stringify(chain?.stages.map((stage) => ({ ...stage, enabled: true })));
+  const runs = (chain: Chain | null) => JSON.stringify(chain?.stages.map(({ enabled }) => enabled));
+  return what(one) === what(other) && runs(one) !== runs(other);
+}
+
 export function same(one: Wanted, other: Wanted): boolean {
   return one.stereo === other.stereo && TREATMENTS.every((what) => one[what] === other[what]);
 }

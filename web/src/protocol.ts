@@ -38,6 +38,48 @@ export interface Level {
 /** By stage, then by reading. */
 export type Readings = Record<string, Record<string, number>>;
 
+export type ParamValue = number | boolean | string;
+
+/** What a stage can be told, as it declares it. */
+export interface Param {
+  /** Ends in its unit, if it has one. */
+  name: string;
+  value: ParamValue;
+  type: "number" | "integer" | "switch" | "choice";
+  unit?: string;
+  min?: number;
+  max?: number;
+  allowed?: string[];
+  /** A running stage takes a new value; else it is swapped for another. */
+  live: boolean;
+  about: string;
+}
+
+/** What a stage is set to. */
+export interface StageView {
+  name: string;
+  part: "input" | "mix" | "output";
+  enabled: boolean;
+  params: Param[];
+}
+
+/** `GET /api/v1/rooms/{room}/chain`, and of one participant. */
+export interface ChainView {
+  chain: string;
+  /** The chain that the stages before `mix` are of, where they are the participant's own. */
+  own?: string;
+  stages: StageView[];
+}
+
+/** What is to be another of a stage. */
+export interface StagePatch {
+  enabled?: boolean;
+  params?: Record<string, ParamValue>;
+}
+
+/** By stage. */
+export type StagePatches = Record<string, StagePatch>;
+
 /** By the names of W3C getStats. */
 export type Figures = Record<string, number | null | undefined>;
 
@@ -57,6 +99,8 @@ export interface Stats {
   packets_received: number;
   packets_lost: number;
   readings: Readings;
+  /** Mean for a block of 10 ms, by stage. */
+  stage_time_us: Record<string, number>;
   inbound: Figures;
   remoteInbound: Figures;
   foldback: Figures;
@@ -68,6 +112,8 @@ export interface Joined {
   participant: number;
   chain: Chain;
   participants: Person[];
+  /** Whether this socket may change sound. */
+  operator: boolean;
 }
 
 export interface ServerError {
@@ -83,9 +129,10 @@ export type ServerMessage =
   | { type: "answer"; sdp: string }
   | { type: "participant-joined"; participant: Person }
   | { type: "participant-left"; id: number; reason: string }
-  | { type: "participant-muted"; id: number; muted: boolean }
+  | { type: "participant-muted"; id: number; muted: boolean; by_operator?: boolean }
   | { type: "participant-hand"; id: number; hand: number | null }
   | { type: "chain-changed"; chain: Chain }
+  | { type: "operator" }
   | { type: "levels"; levels: Level[] };
 
 export type ClientMessage =
@@ -93,6 +140,8 @@ export type ClientMessage =
   | { type: "offer"; sdp: string }
   | { type: "candidate"; candidate: RTCIceCandidateInit | null }
   | { type: "mute"; muted: boolean }
+  | { type: "operator"; token: string }
+  | { type: "set-stages"; stages: StagePatches; participant?: number }
   | { type: "spare"; kinds: string[] }
   | { type: "hear"; participant: number; gain_db?: number; pan?: number; muted?: boolean }
   | { type: "hand"; raised: boolean }
@@ -100,6 +149,56 @@ export type ClientMessage =
 
 /** What comes on the data channel. */
 export type ChannelMessage = { type: "chat"; id: number; text: string } | ServerError;
+
+/** One of `GET /api/v1/rooms`. */
+export interface RoomOverview {
+  room: string;
+  worker: number;
+  chain: string;
+  participants: MemberOverview[];
+}
+
+export interface MemberOverview extends RoomMember {
+  muted_by_operator: boolean;
+  level_dbfs: number;
+  talking: boolean;
+  own_chain?: string;
+}
+
+/** One of `GET /api/v1/workers`. */
+export interface WorkerOverview {
+  worker: number;
+  running: boolean;
+  /** 0 to 1, and above 1 where it cannot keep up. */
+  busy: number;
+  shedding_level: number;
+  shedding: string;
+  rooms: number;
+  participants: number;
+  rooms_divided: number;
+  tick_lateness_ms: { mean: number; max: number };
+  ticks_skipped: number;
+}
+
+export type Origin = "start" | "signal" | "file" | "api" | "rollback";
+
+/** `GET /api/v1/config`. */
+export interface ConfigInfo {
+  version: number;
+  file: string | null;
+  chains: string[];
+  needsRestart: string[];
+  lastReload: { at: string; origin: Origin; refused: string | null } | null;
+}
+
+/** One of `GET /api/v1/config/versions`. */
+export interface ConfigVersion {
+  version: number;
+  since: string;
+  origin: Origin;
+  restores?: number;
+  running: boolean;
+}
 
 /** `GET /api/v1/rooms/{room}`. */
 export interface RoomInfo {

@@ -9,6 +9,8 @@ import type { Chain, ClientMessage, Joined, ServerMessage } from "./protocol";
 import { QualityOfOthers } from "./quality-of-others";
 import type { Tone } from "./status-line";
 
+const HOW_ONE_LEFT: Record<string, string> = { left: "left", kicked: "was taken out by who runs this server" };
+
 export class RoomView {
   readonly #say: (words: string, tone?: Tone) => void;
   readonly #view = byId("room-view", HTMLElement);
@@ -85,8 +87,7 @@ export class RoomView {
       case "participant-left": {
         const name = this.#people.remove(message.id);
         this.#countHeads();
-        const how = message.reason === "left" ? "left" : "is gone: the connection was lost";
-        if (name) this.#say(`${name} ${how}.`);
+        if (name) this.#say(`${name} ${HOW_ONE_LEFT[message.reason] ?? "is gone: the connection was lost"}.`);
         break;
       }
       case "participant-muted":

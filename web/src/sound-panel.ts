@@ -5,7 +5,15 @@ import { byId } from "./dom";
 import { type MemoryKey, recall, remember } from "./memory";
 import { Meter } from "./meter";
 import { Microphone } from "./microphone";
-import { decide, describe, TREATMENTS, type Treatment, type Wish, type Wishes } from "./processing";
+import {
+  decide,
+  describe,
+  differsInSwitchesOnly,
+  TREATMENTS,
+  type Treatment,
+  type Wish,
+  type Wishes,
+} from "./processing";
 import type { Chain } from "./protocol";
 import type { Tone } from "./status-line";
 import { playTestTone } from "./test-tone";
@@ -18,6 +26,9 @@ export interface SoundListener {
   level(levelDbfs: number): void;
   say(words: string, tone: Tone): void;
 }
+
+/** An operator who switches a stage off may be comparing: a browser that took its place at once would be compared too. */
+const SWITCHED_FOR_GOOD_MS = 10_000;
 
 const CHOICES: Record<Treatment, MemoryKey> = { ec: "echo-choice", ns: "noise-choice", agc: "gain-choice" };
 
@@ -37,6 +48,7 @@ export class SoundPanel {
   #wanted = false;
   #inRoom = false;
   #denoisesHere = false;
+  #following: ReturnType<typeof setTimeout> | undefined;
 
   constructor(listener: SoundListener, query: URLSearchParams) {
     this.#listener = listener;
@@ -102,6 +114,7 @@ export class SoundPanel {
   close(): void {
     this.#wanted = false;
     this.#inRoom = false;
+    clearTimeout(this.#following);
     this.#microphone.mute(false);
     this.#microphone.close();
     this.#show();
@@ -126,8 +139,17 @@ export class SoundPanel {
     if (permission?.state === "granted" && !this.#wanted) await this.#startTrial();
   }
 
-  /** The room's chain is another one. */
+  /** The room's chain is another one. In a room stages that are only switched off or on are followed after a while. */
   takeChain(chain: Chain | null): void {
+    clearTimeout(this.#following);
+    if (this.#inRoom && differsInSwitchesOnly(this.#chain, chain)) {
+      this.#following = setTimeout(() => this.#follow(chain), SWITCHED_FOR_GOOD_MS);
+    } else {
+      this.#follow(chain);
+    }
+  }
+
+  #follow(chain: Chain | null): void {
     this.#chain = chain;
     // What the browser should do may be another thing now. Some browsers do not change it for an open microphone, so it
     // is opened anew.

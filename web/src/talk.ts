@@ -17,6 +17,12 @@ export class Talk {
     return !this.#muted || this.#held;
   }
 
+  /** Muted or unmuted by somebody else; a key that is held does not outlast that. */
+  follow(muted: boolean): void {
+    this.#muted = muted;
+    this.#held = false;
+  }
+
   toggle(): void {
     this.#muted = !this.#muted;
   }

@@ -69,6 +69,12 @@ export function socketProblem(code: number, wasJoined: boolean): string {
 
 export const REMOVED_FOR_SILENCE = "The server heard nothing from this page for a while.";
 
+export const REMOVED_BY_OPERATOR = "Who runs this server took you out of the room.";
+
+export const MUTED_BY_OPERATOR = "Who runs this server muted you. Press Unmute to talk again.";
+
+export const UNMUTED_BY_OPERATOR = "Who runs this server unmuted you: the others hear you again.";
+
 export const NO_AUDIO_PATH =
   "No audio gets through: the page reaches the server, but UDP to its media port does not. " +
   "A firewall in between may block it, or the server may need --public-address. Then join again.";

@@ -9,6 +9,7 @@ use foldback_worker::Readings;
 use serde::Serialize;
 
 use crate::chain_info::ChainInfo;
+use crate::report::tenths;
 
 /// Means of readings by their names, which end in their units.
 pub type Means = BTreeMap<&'static str, f32>;
@@ -42,6 +43,9 @@ pub struct StageView {
     pub delay_ms: f32,
     /// In the order of their declaration, without text: it may be a path, and everybody may look.
     pub params: Vec<ParamView>,
+    /// Mean computing time for a block of 10 ms, of the last second; absent while it has nothing to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_us: Option<f32>,
     /// Of the last second; over the room's participants or mixes where they are several.
     pub readings: Means,
 }
@@ -118,10 +122,10 @@ impl ChainView {
         readings: &[Readings],
         is_input: impl Fn(Option<ParticipantId>) -> bool,
     ) -> Self {
-        let inputs = means(readings.iter().filter(|side| is_input(side.id)));
-        let outputs = means(readings.iter().filter(|side| side.id.is_none()));
-        let side = |stages: &[StageSpec], part, means: &BTreeMap<String, Means>| -> Vec<_> {
-            stages.iter().map(|spec| stage_view(spec, part, info, means)).collect()
+        let inputs = Read::of(readings.iter().filter(|side| is_input(side.id)));
+        let outputs = Read::of(readings.iter().filter(|side| side.id.is_none()));
+        let side = |stages: &[StageSpec], part, read: &Read| -> Vec<_> {
+            stages.iter().map(|spec| stage_view(spec, part, info, read)).collect()
         };
         let mut stages = side(&chain.input, "input", &inputs);
         stages.extend(chain.mix.map(mix_view));
@@ -144,12 +148,29 @@ pub(crate) fn means<'a>(sides: impl Iterator<Item = &'a Readings>) -> BTreeMap<S
     sums.into_iter().map(|(stage, sums)| (stage, sums.into_iter().map(mean).collect())).collect()
 }
 
-fn stage_view(
-    spec: &StageSpec,
-    part: &'static str,
-    info: &ChainInfo,
-    means: &BTreeMap<String, Means>,
-) -> StageView {
+/// Mean computing times for a block of 10 ms over chains, by stage, in µs with one decimal.
+pub(crate) fn times_us<'a>(sides: impl Iterator<Item = &'a Readings>) -> BTreeMap<String, f32> {
+    let mut sums: BTreeMap<String, (f32, f32)> = BTreeMap::new();
+    for (stage, time_us) in sides.flat_map(Readings::times_us) {
+        let (sum, count) = sums.entry(stage.to_owned()).or_default();
+        (*sum, *count) = (*sum + time_us, *count + 1.0);
+    }
+    sums.into_iter().map(|(stage, (sum, count))| (stage, tenths(sum / count))).collect()
+}
+
+/// What the stages of one side read and took.
+struct Read {
+    means: BTreeMap<String, Means>,
+    times_us: BTreeMap<String, f32>,
+}
+
+impl Read {
+    fn of<'a>(sides: impl Iterator<Item = &'a Readings> + Clone) -> Self {
+        Self { means: means(sides.clone()), times_us: times_us(sides) }
+    }
+}
+
+fn stage_view(spec: &StageSpec, part: &'static str, info: &ChainInfo, read: &Read) -> StageView {
     let known = info.stages.iter().find(|stage| stage.name == spec.name);
     StageView {
         name: spec.name.clone(),
@@ -158,7 +179,8 @@ fn stage_view(
         enabled: spec.enabled,
         delay_ms: known.map_or(0.0, |stage| stage.delay_ms),
         params: params_view(spec.kind.params, &spec.params),
-        readings: means.get(&spec.name).cloned().unwrap_or_default(),
+        time_us: read.times_us.get(&spec.name).copied(),
+        readings: read.means.get(&spec.name).cloned().unwrap_or_default(),
     }
 }
 
@@ -170,6 +192,7 @@ fn mix_view(mix: MixSpec) -> StageView {
         enabled: true,
         delay_ms: 0.0,
         params: params_view(MixSpec::PARAMS, &mix.params()),
+        time_us: None,
         readings: Means::new(),
     }
 }

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::chain_info::ChainInfo;
 use crate::chat::ROOM_BURST;
+use crate::control::not_here;
 use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason, Person, ServerMessage};
 use crate::report::ParticipantInfo;
@@ -68,7 +69,7 @@ impl Running {
 }
 
 /// Where callers who ask for no room are alone. A slash cannot be in a name that people ask for.
-const ECHO_ROOMS: &str = "echo/";
+pub(crate) const ECHO_ROOMS: &str = "echo/";
 
 /// What a room would be to somebody who joined it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -198,8 +199,48 @@ impl Conference {
         let mut state = self.state();
         let (_, room) = state.room_of(id)?;
         let member = room.people.get_mut(&id).ok_or_else(not_joined)?;
+        member.muted_by_operator = false;
+        self.set_muted(room, id, muted, false)
+    }
+
+    /// Mutes a person, or unmutes whom an operator muted; everybody in the room is told that an
+    /// operator did. Who is muted so may unmute themselves.
+    ///
+    /// # Errors
+    /// `not-found`, if they are not in that room; `muted-by-themselves`, if that is so and they are
+    /// to be unmuted; `bad-room` or `internal`.
+    pub fn mute_by_operator(
+        &self,
+        room: &str,
+        id: ParticipantId,
+        muted: bool,
+    ) -> Result<(), ErrorMessage> {
+        self.chain_of(room)?;
+        let mut state = self.state();
+        let open = state.rooms.get_mut(room).ok_or_else(|| not_here(room, Some(id)))?;
+        let member = open.people.get_mut(&id).ok_or_else(|| not_here(room, Some(id)))?;
+        if member.person.muted == muted {
+            return Ok(());
+        }
+        if !muted && !member.muted_by_operator {
+            let name = &member.person.name;
+            let sentence = format!("{name} muted themselves; only they can unmute.");
+            return Err(ErrorMessage::new(ErrorCode::MutedByThemselves, sentence));
+        }
+        member.muted_by_operator = muted;
+        self.set_muted(open, id, muted, true)
+    }
+
+    fn set_muted(
+        &self,
+        room: &mut RoomState,
+        id: ParticipantId,
+        muted: bool,
+        by_operator: bool,
+    ) -> Result<(), ErrorMessage> {
+        let member = room.people.get_mut(&id).ok_or_else(not_joined)?;
         member.person.muted = muted;
-        room.tell_all(&ServerMessage::ParticipantMuted { id: id.0, muted });
+        room.tell_all(&ServerMessage::ParticipantMuted { id: id.0, muted, by_operator });
         self.command(room.worker, Command::Mute(id, muted))
     }
 
@@ -219,6 +260,20 @@ impl Conference {
         person.hand = hand;
         room.hands += u64::from(raised);
         room.tell_all(&ServerMessage::ParticipantHand { id: id.0, hand });
+        Ok(())
+    }
+
+    /// Takes a person out of a room for an operator; they and the others are told so.
+    ///
+    /// # Errors
+    /// `not-found`, if they are not in that room; `bad-room`.
+    pub fn kick(&self, room: &str, id: ParticipantId) -> Result<(), ErrorMessage> {
+        self.chain_of(room)?;
+        let is_here = self.state().rooms.get(room).is_some_and(|it| it.people.contains_key(&id));
+        if !is_here {
+            return Err(not_here(room, Some(id)));
+        }
+        self.remove(id, LeftReason::Kicked, true);
         Ok(())
     }
 
@@ -280,13 +335,16 @@ impl Conference {
         let person = Person { id: id.0, name: person.to_owned(), muted: false, hand: None };
         room.tell_all(&ServerMessage::ParticipantJoined { participant: person.clone() });
         let hears = BTreeMap::new();
-        room.people.insert(id, Member { person, outbox, media: false, hears, report: None });
+        let member =
+            Member { person, muted_by_operator: false, outbox, media: false, hears, report: None };
+        room.people.insert(id, member);
         tracing::info!(%id, room = name, "joined");
         let joined = ServerMessage::Joined {
             room: name.to_owned(),
             participant: id.0,
             chain: room.info.clone(),
             participants: room.people.values().map(|member| member.person.clone()).collect(),
+            operator: false,
         };
         Ok((id, joined))
     }
@@ -325,6 +383,7 @@ impl Conference {
             turn: Arc::default(),
             answer: None,
             figures: None,
+            levels: None,
             people: BTreeMap::new(),
             hands: 0,
             chat: Allowance::new(ROOM_BURST),

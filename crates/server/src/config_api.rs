@@ -12,12 +12,13 @@ use axum::routing::{get, post};
 use crate::http::{App, HttpError};
 use crate::message::{ErrorCode, ErrorMessage};
 use crate::operator::AsOperator;
-use crate::reload::{Origin, ReloadError, Reloaded, Reloader, VersionInfo};
+use crate::reload::{ConfigInfo, Origin, ReloadError, Reloaded, Reloader, VersionInfo};
 
 /// What this module answers.
 pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/api/v1/reload", post(reload))
+        .route("/api/v1/config", get(info))
         .route("/api/v1/config/versions", get(versions))
         .route("/api/v1/config/versions/{version}", get(text))
         .route("/api/v1/config/versions/{version}/restore", post(restore))
@@ -34,6 +35,10 @@ async fn restore(
 ) -> Result<Json<Reloaded>, HttpError> {
     let version = version_of_path(version)?;
     aside(app, move |reloader| reloader.restore(version)).await
+}
+
+async fn info(_: AsOperator, State(app): State<App>) -> Json<ConfigInfo> {
+    Json(app.reloader.info())
 }
 
 async fn versions(State(app): State<App>) -> Json<Vec<VersionInfo>> {

@@ -73,21 +73,24 @@ impl Conference {
         })
     }
 
-    /// Changes a stage of a room, or one before `mix` for one participant.
+    /// Changes stages of a room, or some before `mix` for one participant: all of `changes`, in one
+    /// fade, or none.
     ///
     /// # Errors
     /// `bad-stage`, `bad-param`, `bad-room`, `not-found` or `internal`.
-    pub(crate) fn set_stage(
+    pub(crate) fn set_stages(
         &self,
         room: &str,
         id: Option<ParticipantId>,
-        change: &StageChange<'_>,
+        changes: &[StageChange<'_>],
     ) -> Result<(), ErrorMessage> {
-        let set = |chains: &mut RoomChains| match id {
+        let set = |chains: &mut RoomChains, change| match id {
             Some(id) => chains.set_own_stage(id, change),
             None => chains.set_stage(change),
         };
-        self.change(room, id, |chains| set(chains).map_err(refused))
+        self.change(room, id, |chains| {
+            changes.iter().try_for_each(|change| set(chains, change)).map_err(refused)
+        })
     }
 
     /// Gives a room the chain of its `[[room]]` again, as it is configured. What is a participant's
@@ -348,7 +351,7 @@ mod tests {
     fn set_gain_db(conference: &Conference, db: i64) -> Result<(), ErrorMessage> {
         let params = vec![("gain_db", RawValue::Int(db))];
         let change = StageChange { stage: "gain", enabled: None, params };
-        conference.set_stage("lobby", None, &change)
+        conference.set_stages("lobby", None, &[change])
     }
 
     fn shown(conference: &Conference) -> ChainView {

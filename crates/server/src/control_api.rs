@@ -29,14 +29,14 @@ pub(crate) fn routes() -> Router<App> {
 
 /// What a path names, beyond the room.
 #[derive(Debug, Deserialize)]
-struct Target {
+pub(crate) struct Target {
     room: String,
     participant: Option<String>,
     stage: Option<String>,
 }
 
-type PathOf = Result<Path<Target>, PathRejection>;
-type Body = Result<Bytes, BytesRejection>;
+pub(crate) type PathOf = Result<Path<Target>, PathRejection>;
+pub(crate) type Body = Result<Bytes, BytesRejection>;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,7 +83,7 @@ async fn set_stage(
     let Patch { enabled, params } = json(body, "{\"enabled\":true,\"params\":{}}")?;
     changed(app, move |app| {
         let patch = StagePatch { enabled, params };
-        app.conference.set_stage(&room, id, &patch.of(&stage)?)?;
+        app.conference.set_stages(&room, id, &[patch.of(&stage)?])?;
         app.conference.chain_view(&room, id)
     })
     .await
@@ -115,7 +115,9 @@ async fn changed(
     Ok(Json(done.unwrap_or_else(|_| Err(ErrorMessage::internal()))?))
 }
 
-fn target(path: PathOf) -> Result<(String, Option<ParticipantId>, String), ErrorMessage> {
+pub(crate) fn target(
+    path: PathOf,
+) -> Result<(String, Option<ParticipantId>, String), ErrorMessage> {
     let Path(Target { room, participant, stage }) = path.map_err(|rejection| {
         ErrorMessage::new(ErrorCode::NotFound, format!("{}.", rejection.body_text()))
     })?;
@@ -130,7 +132,7 @@ fn participant_of_path(id: &str) -> Result<ParticipantId, ErrorMessage> {
     })
 }
 
-fn json<T: DeserializeOwned>(body: Body, form: &str) -> Result<T, HttpError> {
+pub(crate) fn json<T: DeserializeOwned>(body: Body, form: &str) -> Result<T, HttpError> {
     serde_json::from_slice(&body_of(body)?).map_err(|error| {
         let code = if error.is_data() { ErrorCode::MissingField } else { ErrorCode::BadJson };
         ErrorMessage::new(code, format!("The body is not {form} in JSON: {error}.")).into()

@@ -6,10 +6,10 @@ use foldback_metrics::{RecentLatency, StageReading};
 use foldback_room::Level;
 use foldback_worker::{Event, Figures, LeaveReason, Load, Readings, Recycled, RoomKey};
 
-use crate::chain_view::means;
+use crate::chain_view::{means, times_us};
 use crate::conference::Conference;
 use crate::message::{LatencyInfo, LeftReason, LevelInfo, ServerMessage};
-use crate::report::{ParticipantReport, tenths, tenths_of_ms};
+use crate::report::{ParticipantReport, tenths_of_ms};
 use crate::roster::RoomState;
 
 impl Conference {
@@ -43,7 +43,7 @@ impl Conference {
                 drop(room);
             }
             Event::Load(load) => self.learn_load(load),
-            Event::Levels(key, levels) => self.tell_levels(key, &levels),
+            Event::Levels(key, levels) => self.tell_levels(key, levels),
             Event::Stats { room, server_latency, figures } => {
                 self.tell_stats(room, server_latency, figures);
             }
@@ -51,7 +51,7 @@ impl Conference {
     }
 
     fn learn_load(&self, load: Load) {
-        let Load { worker, busy, shedding } = load;
+        let Load { worker, busy, shedding, .. } = load;
         self.metrics.worker_load(worker, busy, shedding.level());
         let mut state = self.state();
         let people = state.people_on(worker);
@@ -67,15 +67,12 @@ impl Conference {
         }
     }
 
-    fn tell_levels(&self, key: RoomKey, levels: &[Level]) {
+    fn tell_levels(&self, key: RoomKey, levels: Recycled<Vec<Level>>) {
         let mut state = self.state();
         let Some(room) = state.room_by_key(key) else { return };
-        let levels = levels.iter().map(|level| LevelInfo {
-            id: level.id.0,
-            level_dbfs: tenths(level.level_dbfs.min(0.0)),
-            talking: level.talking,
-        });
-        room.tell_all(&ServerMessage::Levels { levels: levels.collect() });
+        let infos = levels.iter().map(|level| LevelInfo::new(*level)).collect();
+        room.tell_all(&ServerMessage::Levels { levels: infos });
+        room.levels = Some(levels);
     }
 
     fn tell_stats(&self, key: RoomKey, latency: Option<RecentLatency>, figures: Recycled<Figures>) {
@@ -86,6 +83,7 @@ impl Conference {
         for stats in &figures.participants {
             let Some(member) = room.people.get_mut(&stats.id) else { continue };
             let report = ParticipantReport::from(stats);
+            let own = figures.readings().iter().filter(|side| is_of(side, stats.id));
             member.report = Some(report);
             member.tell(&ServerMessage::Stats {
                 server_latency_ms,
@@ -93,7 +91,8 @@ impl Conference {
                 round_trip_ms: stats.round_trip.map(tenths_of_ms),
                 packets_received: report.inbound.packets_received,
                 packets_lost: report.inbound.packets_lost,
-                readings: means(figures.readings().iter().filter(|side| is_of(side, stats.id))),
+                readings: means(own.clone()),
+                stage_time_us: times_us(own),
                 report: Box::new(report),
             });
         }
@@ -145,7 +144,7 @@ mod tests {
     use foldback_config::Config;
     use foldback_metrics::Metrics;
     use foldback_room::{Economies, Shedding};
-    use foldback_worker::{MediaSocket, WorkerConfig, spawn};
+    use foldback_worker::{MediaSocket, Ticks, WorkerConfig, spawn};
     use tokio::sync::mpsc::channel;
 
     use super::*;
@@ -174,7 +173,8 @@ mod tests {
         let workers = vec![spawn(worker).expect("a thread")];
         let conference = Conference::new(config, workers, Economies::default(), metrics.clone());
         let tell = |shedding| {
-            conference.handle(Event::Load(Load { worker: 0, busy: 0.9, shedding }));
+            let ticks = Ticks::default();
+            conference.handle(Event::Load(Load { worker: 0, busy: 0.9, shedding, ticks }));
         };
         let (ann, _) = conference.join("lobby", "Ann", None).expect("there is room");
 

@@ -20,7 +20,7 @@ use crate::message::{ErrorCode, ErrorMessage, LeftReason};
 use crate::operator::Operator;
 use crate::reload::Reloader;
 use crate::report::ParticipantInfo;
-use crate::{config_api, control_api, names, websocket};
+use crate::{admin_api, config_api, control_api, names, websocket};
 
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
@@ -59,11 +59,13 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/rooms/{room}", get(room_info))
         .route("/api/v1/rooms/{room}/participants", get(participants))
         .merge(control_api::routes())
+        .merge(admin_api::routes())
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .merge(config_api::routes())
         .route("/r/{room}", get(room_page))
+        .route("/admin", get(admin_page))
         .fallback(page)
         .layer(DefaultBodyLimit::max(MAX_MESSAGE_BYTES))
         .layer(header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
@@ -196,6 +198,11 @@ async fn room_page(headers: HeaderMap) -> Response {
     file("index.html", &headers)
 }
 
+/// The operator's page; what it shows asks for the token.
+async fn admin_page(headers: HeaderMap) -> Response {
+    file("admin.html", &headers)
+}
+
 async fn page(uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
     file(if path.is_empty() { "index.html" } else { path }, &headers)
@@ -239,7 +246,7 @@ impl From<ErrorMessage> for HttpError {
             ErrorCode::NotFound => StatusCode::NOT_FOUND,
             ErrorCode::Forbidden => StatusCode::FORBIDDEN,
             ErrorCode::NoSuchVersion => StatusCode::NOT_FOUND,
-            ErrorCode::NoConfigFile => StatusCode::CONFLICT,
+            ErrorCode::NoConfigFile | ErrorCode::MutedByThemselves => StatusCode::CONFLICT,
             ErrorCode::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             ErrorCode::BadJson | ErrorCode::MissingField | ErrorCode::UnknownType => {

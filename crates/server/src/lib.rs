@@ -5,6 +5,7 @@
 //! and take milliseconds) and handed to the workers whole.
 
 pub mod addresses;
+mod admin_api;
 mod bench;
 mod capacity;
 pub mod chain_info;
@@ -28,6 +29,7 @@ pub mod names;
 mod new_stage;
 mod offline;
 pub mod operator;
+mod overview;
 mod placement;
 pub mod plugins;
 mod process;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use foldback_metrics::{LatencyParts, RecentLatency};
+use foldback_room::Level;
 use foldback_stage::RawValue;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use serde_json::Value;
 use crate::chain_info::ChainInfo;
 use crate::chain_view::Means;
 use crate::live::StageChange;
-use crate::report::{ParticipantReport, tenths_of_ms};
+use crate::report::{ParticipantReport, tenths, tenths_of_ms};
 
 /// What a client says.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -53,6 +54,8 @@ pub enum ClientMessage {
     },
     /// Changes a stage of the room, or of one participant.
     SetStage(SetStage),
+    /// Changes several at once, all or none.
+    SetStages(SetStages),
     /// Does itself what stages of these kinds do, and no others that it said so of before.
     Spare {
         /// The kinds' names.
@@ -85,6 +88,29 @@ pub struct SetStage {
     /// What.
     #[serde(flatten)]
     pub change: StagePatch,
+}
+
+/// What is to be another of several stages.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct SetStages {
+    /// What, by their names.
+    pub stages: BTreeMap<String, StagePatch>,
+    /// For whom; without one, for the room.
+    pub participant: Option<u64>,
+}
+
+impl SetStages {
+    /// What it says of each.
+    ///
+    /// # Errors
+    /// `missing-field`, if it says nothing of one, or names none.
+    pub(crate) fn changes(&self) -> Result<Vec<StageChange<'_>>, ErrorMessage> {
+        if self.stages.is_empty() {
+            let sentence = "Nothing is to change: `stages` holds no stage.";
+            return Err(ErrorMessage::new(ErrorCode::MissingField, sentence));
+        }
+        self.stages.iter().map(|(stage, patch)| patch.of(stage)).collect()
+    }
 }
 
 /// Other values for a stage; at least one of them.
@@ -143,6 +169,7 @@ impl ClientMessage {
         ("hand", &["raised"]),
         ("operator", &["token"]),
         ("set-stage", &["stage"]),
+        ("set-stages", &["stages"]),
         ("spare", &["kinds"]),
         ("leave", &[]),
     ];
@@ -209,7 +236,11 @@ pub enum ServerMessage {
         chain: ChainInfo,
         /// Everybody in the room, the client included.
         participants: Vec<Person>,
+        /// Whether this socket may change sound.
+        operator: bool,
     },
+    /// This socket may change sound from here on.
+    Operator {},
     /// The answer to an offer.
     Answer {
         /// SDP with all candidates inside.
@@ -233,6 +264,9 @@ pub enum ServerMessage {
         id: u64,
         /// Now muted or not.
         muted: bool,
+        /// An operator did it.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        by_operator: bool,
     },
     /// Somebody raised a hand or lowered it.
     ParticipantHand {
@@ -272,6 +306,8 @@ pub enum ServerMessage {
         packets_lost: u64,
         /// What the stages of the client's own voice and those after `mix` read, by stage.
         readings: BTreeMap<String, Means>,
+        /// What they took on average for a block of 10 ms, in µs.
+        stage_time_us: BTreeMap<String, f32>,
         /// All figures, by their usual names.
         #[serde(flatten)]
         report: Box<ParticipantReport>,
@@ -295,7 +331,7 @@ pub struct Person {
     pub id: u64,
     /// As they named themselves.
     pub name: String,
-    /// Whether they muted themselves.
+    /// Whether they are muted.
     pub muted: bool,
     /// `null` while their hand is down; else a number that is the higher, the later it was raised.
     pub hand: Option<u64>,
@@ -311,6 +347,8 @@ pub enum LeftReason {
     Timeout,
     /// Their connection ended.
     Closed,
+    /// An operator removed them.
+    Kicked,
 }
 
 /// How loud somebody is.
@@ -322,6 +360,14 @@ pub struct LevelInfo {
     pub level_dbfs: f32,
     /// Whether they are in the mix.
     pub talking: bool,
+}
+
+impl LevelInfo {
+    /// As a worker tells it.
+    #[must_use]
+    pub fn new(Level { id, level_dbfs, talking }: Level) -> Self {
+        Self { id: id.0, level_dbfs: tenths(level_dbfs.min(0.0)), talking }
+    }
 }
 
 /// How long sound takes through the server, in ms; `null` before anybody was heard.
@@ -412,6 +458,8 @@ pub enum ErrorCode {
     Unauthorized,
     /// Only this machine may.
     Forbidden,
+    /// Only the participant may.
+    MutedByThemselves,
     /// The configuration has mistakes.
     BadConfig,
     /// There is no configuration file to read again.
@@ -471,6 +519,27 @@ mod tests {
         assert_eq!((change.enabled, change.params), (None, vec![("gain_db", RawValue::Int(3))]));
         let nothing = StagePatch::default().of("gain").expect_err("nothing is to change");
         assert_eq!(nothing.code, ErrorCode::MissingField);
+    }
+
+    #[test]
+    fn a_change_of_several_stages_names_each_and_says_something_of_it() {
+        let parse = |text| match ClientMessage::parse(text) {
+            Ok(ClientMessage::SetStages(set)) => set,
+            other => panic!("not read: {other:?}"),
+        };
+        let set = parse(
+            r#"{"type":"set-stages","stages":{"gain":{"params":{"gain_db":3}},"gate":{"enabled":false}}}"#,
+        );
+        let changes = set.changes().expect("changes");
+        let told: Vec<_> = changes.iter().map(|it| (it.stage, it.enabled)).collect();
+        assert_eq!(told, [("gain", None), ("gate", Some(false))]);
+        for nothing in [
+            r#"{"type":"set-stages","stages":{}}"#,
+            r#"{"type":"set-stages","stages":{"gain":{}}}"#,
+        ] {
+            let error = parse(nothing).changes().expect_err(nothing);
+            assert_eq!(error.code, ErrorCode::MissingField, "{nothing}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Who may change what rooms sound like while the server runs: whoever holds the operator's token,
+//! Who may see all rooms, and change what they sound like and who is in them: whoever holds the operator's token,
 //! or, where none is set, this machine.
 
 use std::ffi::OsString;
@@ -77,8 +77,8 @@ impl Operator {
             return Err(ErrorMessage::new(
                 ErrorCode::Forbidden,
                 format!(
-                    "Without an operator token only this machine itself may change sound. Start \
-                     the server with {TOKEN_VARIABLE} or `operator_token_file`, and send the token."
+                    "Without an operator token only this machine itself may do this. Start the \
+                     server with {TOKEN_VARIABLE} or `operator_token_file`, and send the token."
                 ),
             ));
         };
@@ -87,8 +87,8 @@ impl Operator {
         }
         Err(ErrorMessage::new(
             ErrorCode::Unauthorized,
-            "Who changes sound must show the operator token: send `Authorization: Bearer \
-             TOKEN`, or over the WebSocket a message of type `operator`.",
+            "This is the operator's alone, who shows a token: send `Authorization: Bearer TOKEN`, \
+             or over the WebSocket a message of type `operator`.",
         ))
     }
 }
@@ -99,7 +99,7 @@ impl fmt::Debug for Operator {
     }
 }
 
-/// Extracted by handlers that change sound: refuses requests that are not an operator's.
+/// Extracted by handlers of what is the operator's: refuses requests that are not an operator's.
 #[derive(Clone, Copy, Debug)]
 pub struct AsOperator;
 

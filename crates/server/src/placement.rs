@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use foldback_room::Shedding;
-use foldback_worker::Load;
+use foldback_worker::{Load, Ticks};
 
 /// What a person is taken to add to a worker's load until something was measured.
 const LOAD_OF_A_PERSON: f32 = 0.01;
@@ -15,9 +15,10 @@ pub(crate) struct Placement {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Told {
-    busy: f32,
-    shedding: Shedding,
+pub(crate) struct Told {
+    pub(crate) busy: f32,
+    pub(crate) shedding: Shedding,
+    pub(crate) ticks: Ticks,
     /// Who was on it then.
     people: usize,
 }
@@ -25,8 +26,8 @@ struct Told {
 impl Placement {
     /// A worker with so many people on it told its load. Returns what it shed before.
     pub(crate) fn tell(&mut self, load: Load, people: usize) -> Shedding {
-        let Load { worker, busy, shedding } = load;
-        let before = self.workers.insert(worker, Told { busy, shedding, people });
+        let Load { worker, busy, shedding, ticks } = load;
+        let before = self.workers.insert(worker, Told { busy, shedding, ticks, people });
         before.unwrap_or_default().shedding
     }
 
@@ -57,7 +58,8 @@ impl Placement {
             .map(|(worker, _)| worker)
     }
 
-    fn of(&self, worker: usize) -> Told {
+    /// What a worker told last.
+    pub(crate) fn of(&self, worker: usize) -> Told {
         self.workers.get(&worker).copied().unwrap_or_default()
     }
 }
@@ -66,10 +68,14 @@ impl Placement {
 mod tests {
     use super::*;
 
+    fn load(worker: usize, busy: f32, shedding: Shedding) -> Load {
+        Load { worker, busy, shedding, ticks: Ticks::default() }
+    }
+
     fn placement(told: &[(f32, usize)]) -> Placement {
         let mut placement = Placement::default();
         for (worker, (busy, people)) in told.iter().enumerate() {
-            placement.tell(Load { worker, busy: *busy, shedding: Shedding::NONE }, *people);
+            placement.tell(load(worker, *busy, Shedding::NONE), *people);
         }
         placement
     }
@@ -102,12 +108,11 @@ mod tests {
     #[test]
     fn workers_that_shed_load_take_nobody_until_they_do_no_more() {
         let mut placement = placement(&[(0.1, 1), (0.5, 5)]);
-        let load = |worker, shedding| Load { worker, busy: 0.1, shedding };
-        placement.tell(load(0, Shedding::NONE.more()), 1);
+        placement.tell(load(0, 0.1, Shedding::NONE.more()), 1);
         assert_eq!(placement.place(2, |_| 1), Some(1));
-        placement.tell(load(1, Shedding::MOST), 5);
+        placement.tell(load(1, 0.1, Shedding::MOST), 5);
         assert_eq!(placement.place(2, |_| 1), None);
-        assert_eq!(placement.tell(load(0, Shedding::NONE), 1), Shedding::NONE.more());
+        assert_eq!(placement.tell(load(0, 0.1, Shedding::NONE), 1), Shedding::NONE.more());
         assert_eq!(placement.place(2, |_| 1), Some(0));
     }
 }

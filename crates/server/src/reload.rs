@@ -72,6 +72,33 @@ pub struct Reloaded {
     pub needs_restart: Vec<String>,
 }
 
+/// What runs, and what came of the last attempt at another configuration.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigInfo {
+    /// The version that runs.
+    pub version: u32,
+    /// The file that is read, if there is one.
+    pub file: Option<String>,
+    /// The names of the chains that rooms can be given.
+    pub chains: Vec<String>,
+    /// Settings, as `section.key`, that differ from those the server started with, which it keeps.
+    pub needs_restart: Vec<String>,
+    /// `null` before the first.
+    pub last_reload: Option<LastReload>,
+}
+
+/// An attempt at another configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LastReload {
+    /// When: RFC 3339, UTC.
+    pub at: String,
+    /// What asked for it.
+    pub origin: Origin,
+    /// Why it was not taken; `null` if it was.
+    pub refused: Option<String>,
+}
+
 /// Why everything stayed as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReloadError {
@@ -108,6 +135,7 @@ pub struct Reloader {
     /// Whose settings of `[server]`, `[opus]` and `[latency]` count.
     started: Config,
     history: Mutex<History>,
+    last: Mutex<Option<LastReload>>,
     /// What was last read from the file; nothing, after a mistake in it. Held by whoever changes the
     /// configuration.
     on_file: Mutex<Option<Arc<str>>>,
@@ -125,7 +153,22 @@ impl Reloader {
         let started = loaded.config.clone();
         let on_file = Mutex::new(Some(Arc::clone(&loaded.text)));
         let history = Mutex::new(History::new(loaded));
-        Arc::new(Self { source, conference, metrics, started, history, on_file })
+        let last = Mutex::default();
+        Arc::new(Self { source, conference, metrics, started, history, last, on_file })
+    }
+
+    /// What runs, and what came of the last attempt at something else.
+    #[must_use]
+    pub fn info(&self) -> ConfigInfo {
+        let last_reload = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let history = self.history();
+        ConfigInfo {
+            version: history.running().info.version,
+            file: self.source.file().map(|file| file.display().to_string()),
+            chains: history.config.chains.iter().map(|chain| chain.name.clone()).collect(),
+            needs_restart: self.started.needs_restart_for(&history.config),
+            last_reload,
+        }
     }
 
     /// Reads the file again. Builds stages and reads files: takes milliseconds and more.
@@ -201,6 +244,9 @@ impl Reloader {
                 needs_restart,
             }
         });
+        let refused = taken.as_ref().err().map(ToString::to_string);
+        let last = LastReload { at: clock::now(), origin, refused };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
         match &taken {
             Ok(reloaded) => tell(origin, restores, reloaded),
             Err(error @ ReloadError::Mistakes(_)) => tracing::error!(?origin, "{error}"),

@@ -232,13 +232,14 @@ mod tests {
             packets_received: 1,
             packets_lost: 2,
             readings: [("gate".to_owned(), Means::from([("gain_db", -1.5)]))].into(),
+            stage_time_us: [("gate".to_owned(), 1.5)].into(),
             report: Box::new((&stats()).into()),
         };
         let text = serde_json::to_string(&message).expect("serialises");
         let flat = concat!(
             r#""type":"stats","server_latency_ms":{"p50":24.0,"p95":null,"parts":null},"#,
             r#""jitter_buffer_ms":40.0,"round_trip_ms":1.5,"packets_received":1,"packets_lost":2,"#,
-            r#""readings":{"gate":{"gain_db":-1.5}}"#,
+            r#""readings":{"gate":{"gain_db":-1.5}},"stage_time_us":{"gate":1.5}"#,
         );
         assert_eq!(text, format!("{{{flat},{REPORT}}}"));
     }

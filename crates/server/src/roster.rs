@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use axum::extract::ws::Utf8Bytes;
-use foldback_room::{HeardAs, ParticipantId};
+use foldback_room::{HeardAs, Level, ParticipantId};
 use foldback_worker::{Allowance, Figures, Readings, Recycled, RoomKey};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::Sender;
@@ -47,6 +47,8 @@ pub(crate) struct RoomState {
     pub(crate) own: BTreeMap<ParticipantId, ChainInfo>,
     /// Of the last second, once there was one.
     pub(crate) figures: Option<Recycled<Figures>>,
+    /// Of those who are not silent now, once it was told.
+    pub(crate) levels: Option<Recycled<Vec<Level>>>,
     pub(crate) people: BTreeMap<ParticipantId, Member>,
     /// How many hands were raised so far.
     pub(crate) hands: u64,
@@ -57,6 +59,8 @@ pub(crate) struct RoomState {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) person: Person,
+    /// An operator muted them.
+    pub(crate) muted_by_operator: bool,
     pub(crate) outbox: Option<Outbox>,
     pub(crate) media: bool,
     /// Whom they hear otherwise than those come.

@@ -12,7 +12,9 @@ use tokio::sync::watch;
 
 use crate::conference::{Conference, encoded};
 use crate::http::{App, MAX_MESSAGE_BYTES};
-use crate::message::{ClientMessage, ErrorCode, ErrorMessage, LeftReason, ServerMessage, SetStage};
+use crate::message::{
+    ClientMessage, ErrorCode, ErrorMessage, LeftReason, ServerMessage, SetStage, SetStages,
+};
 use crate::names;
 
 /// Messages that may wait for a client: levels of some 20 s.
@@ -150,10 +152,15 @@ impl Session {
             ClientMessage::Operator { token } => {
                 self.app.operator.check_token(&token)?;
                 self.operator = Ok(());
+                Ok(Reply::Say(ServerMessage::Operator {}))
+            }
+            ClientMessage::SetStage(SetStage { stage, participant, change }) => {
+                let stages = [(stage, change)].into();
+                self.set_stages(SetStages { stages, participant }).await?;
                 Ok(Reply::Nothing)
             }
-            ClientMessage::SetStage(wanted) => {
-                self.set_stage(wanted).await?;
+            ClientMessage::SetStages(wanted) => {
+                self.set_stages(wanted).await?;
                 Ok(Reply::Nothing)
             }
             ClientMessage::Spare { kinds } => {
@@ -180,20 +187,23 @@ impl Session {
             ));
         }
         let outbox = self.outbox.clone();
-        let (id, joined) = self.conference().join(&room, &name, outbox)?;
+        let (id, mut joined) = self.conference().join(&room, &name, outbox)?;
+        if let ServerMessage::Joined { operator, .. } = &mut joined {
+            *operator = self.operator.is_ok();
+        }
         self.id = Some(id);
         self.outbox = None;
         Ok(Reply::Say(joined))
     }
 
-    async fn set_stage(&self, wanted: SetStage) -> Result<(), ErrorMessage> {
+    async fn set_stages(&self, wanted: SetStages) -> Result<(), ErrorMessage> {
         self.operator.clone()?;
         let (id, app) = (self.joined()?, self.app.clone());
         // Building stages takes some milliseconds of computing.
         let done = tokio::task::spawn_blocking(move || {
             let room = app.conference.room_with(id)?;
             let of = wanted.participant.map(ParticipantId);
-            app.conference.set_stage(&room, of, &wanted.change.of(&wanted.stage)?)
+            app.conference.set_stages(&room, of, &wanted.changes()?)
         });
         done.await.unwrap_or_else(|_| Err(ErrorMessage::internal()))
     }

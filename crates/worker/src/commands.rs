@@ -2,13 +2,12 @@
 
 use std::time::Instant;
 
-use foldback_chain::{ChainSpec, StageSpec};
-use foldback_metrics::{ChainHandle, WorkerMetrics};
 use foldback_room::{ChainChange, ParticipantId, Room};
 
 use crate::control::{Command, Event, Join, LeaveReason, Remains, RoomKey};
 use crate::media::{OpenRoom, Worker};
 use crate::member::Member;
+use crate::stage_times::TimedStages;
 
 impl Worker {
     pub(crate) fn take_commands(&mut self) {
@@ -57,7 +56,7 @@ impl Worker {
     fn open(&mut self, key: RoomKey, mut room: Box<Room>) {
         room.shed(self.load.level());
         let chain = &room.spec().chain;
-        let output = resolve(&mut self.metrics, chain, &chain.output);
+        let output = TimedStages::of(&mut self.metrics, chain, &chain.output);
         self.rooms.insert(key, OpenRoom::new(room, output));
     }
 
@@ -73,10 +72,10 @@ impl Worker {
         });
         if let Some(open) = self.rooms.get_mut(&key).filter(|_| result.is_ok()) {
             let chain = &open.room.spec().chain;
-            open.output = resolve(&mut self.metrics, chain, &chain.output);
+            open.output.change_to(&mut self.metrics, chain, &chain.output);
             for (id, member) in self.members.iter_mut().filter(|(_, member)| member.room == key) {
                 if let Some(chain) = open.room.chain_of(*id) {
-                    member.input = resolve(&mut self.metrics, chain, &chain.input);
+                    member.input.change_to(&mut self.metrics, chain, &chain.input);
                 }
             }
         }
@@ -117,7 +116,7 @@ impl Worker {
             return;
         };
         let chain = admission.chain();
-        let input = resolve(&mut self.metrics, chain, &chain.input);
+        let input = TimedStages::of(&mut self.metrics, chain, &chain.input);
         let spare = open.room.join(id, admission);
         open.room.set_muted(id, muted);
         open.room.set_dtx(id, peer.wants_dtx());
@@ -130,9 +129,4 @@ impl Worker {
         let now = Instant::now();
         self.with_member(id, |member, outputs| member.peer.handle_timeout(now, outputs));
     }
-}
-
-/// The series that these stages of a chain are recorded in.
-fn resolve(metrics: &mut WorkerMetrics, chain: &ChainSpec, stages: &[StageSpec]) -> ChainHandle {
-    metrics.chain(&chain.name, stages.iter().map(|stage| stage.name.as_str()))
 }

@@ -17,6 +17,7 @@ use foldback_room::{
 use foldback_stage::{Reading, StageReport};
 
 use crate::recycle::Recycled;
+use crate::stage_times::Took;
 
 /// Names a room within the server for as long as it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,6 +125,21 @@ pub struct Load {
     pub busy: f32,
     /// What its rooms do without.
     pub shedding: Shedding,
+    /// How its ticks went.
+    pub ticks: Ticks,
+}
+
+/// How the ticks of a worker went, since it told that last where nothing else is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticks {
+    /// From when one was due until it began, on average.
+    pub mean_lateness: Duration,
+    /// The latest one.
+    pub max_lateness: Duration,
+    /// Left out since the start, because the worker was held up.
+    pub skipped: u64,
+    /// Rooms that are divided among threads now.
+    pub divided: usize,
 }
 
 /// Figures of a room.
@@ -145,7 +161,7 @@ impl Figures {
     }
 }
 
-/// The live values of the stages of one side of a chain.
+/// The live values of the stages of one side of a chain, and what they took.
 #[derive(Clone, Debug)]
 pub struct Readings {
     /// Whose stages before `mix`; `None` for those after it, of one distinct mix.
@@ -154,27 +170,41 @@ pub struct Readings {
     pub chain: Arc<ChainSpec>,
     /// One for each stage of that side, in order.
     pub reports: Vec<StageReport>,
+    /// Likewise; of those after `mix` over all distinct mixes.
+    pub took: Vec<Took>,
 }
 
 impl Readings {
-    pub(crate) fn of(side: &ChainReadings<'_>) -> Self {
-        Self { id: side.id, chain: Arc::clone(side.chain), reports: side.reports().collect() }
+    pub(crate) fn of(side: &ChainReadings<'_>, took: &[Took]) -> Self {
+        let (chain, reports) = (Arc::clone(side.chain), side.reports().collect());
+        Self { id: side.id, chain, reports, took: took.to_vec() }
     }
 
     /// As [`Self::of`], in the memory that is there.
-    pub(crate) fn set(&mut self, side: &ChainReadings<'_>) {
+    pub(crate) fn set(&mut self, side: &ChainReadings<'_>, took: &[Took]) {
         self.id = side.id;
         self.chain = Arc::clone(side.chain);
         self.reports.clear();
         self.reports.extend(side.reports());
+        self.took.clear();
+        self.took.extend_from_slice(took);
     }
 
     /// The live values by the names of their stages.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Reading)> {
+        self.names()
+            .zip(&self.reports)
+            .flat_map(|(stage, report)| report.readings().map(move |reading| (stage, reading)))
+    }
+
+    /// Mean computing times for a block of 10 ms, in µs, by the names of the stages that had one.
+    pub fn times_us(&self) -> impl Iterator<Item = (&str, f32)> {
+        self.names().zip(&self.took).filter_map(|(stage, took)| Some((stage, took.mean_us()?)))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
         let stages = if self.id.is_some() { &self.chain.input } else { &self.chain.output };
-        stages.iter().zip(&self.reports).flat_map(|(stage, report)| {
-            report.readings().map(move |reading| (stage.name.as_str(), reading))
-        })
+        stages.iter().map(|stage| stage.name.as_str())
     }
 }
 

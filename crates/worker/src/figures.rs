@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use foldback_metrics::Gauges;
-use foldback_room::{ChainReadings, Level};
+use foldback_room::{ChainReadings, Level, ParticipantId};
 
-use crate::control::{Event, Figures, Load, ParticipantStats, Readings};
+use crate::control::{Event, Figures, Load, ParticipantStats, Readings, Ticks};
 use crate::media::Worker;
 use crate::recycle::Recycler;
+use crate::stage_times::Took;
 
 /// Reports kept for use again: a room has a handful of them under way, if the control side is slow.
 const KEPT: usize = 1024;
@@ -57,12 +58,16 @@ impl Worker {
     pub(crate) fn follow_load(&mut self, busy: Duration) {
         if let Some(level) = self.load.tick(busy) {
             self.rooms.values_mut().for_each(|open| open.room.shed(level));
-            self.tell_surely(Event::Load(self.load()));
+            let load = self.load();
+            self.tell_surely(Event::Load(load));
         }
     }
 
-    fn load(&self) -> Load {
-        Load { worker: self.index, busy: self.load.load(), shedding: self.load.level() }
+    fn load(&mut self) -> Load {
+        let (mean_lateness, max_lateness) = self.lateness.take();
+        let divided = self.rooms.values().filter(|open| open.division.is_needed()).count();
+        let ticks = Ticks { mean_lateness, max_lateness, skipped: self.skipped, divided };
+        Load { worker: self.index, busy: self.load.load(), shedding: self.load.level(), ticks }
     }
 
     pub(crate) fn tell_stats(&mut self) {
@@ -73,9 +78,17 @@ impl Worker {
         };
         for (key, open) in &mut self.rooms {
             let figures = self.reports.figures.fill(|figures| {
+                let (members, output) = (&self.members, &open.output);
+                let took = |side: Option<ParticipantId>| match side {
+                    Some(id) => members.get(&id).map_or(&[][..], |member| member.input.took()),
+                    None => output.took(),
+                };
+                figures.read(open.room.readings(), took);
+                open.output.begin();
                 figures.participants.clear();
                 for (id, receiver) in open.room.receivers() {
                     let Some(member) = self.members.get_mut(&id) else { continue };
+                    member.input.begin();
                     let stats = receiver.stats();
                     member.count(stats, &mut self.metrics);
                     let jitter_buffer_ms = receiver.jitter_buffer_ms();
@@ -92,7 +105,6 @@ impl Worker {
                         fraction_lost: member.report.loss,
                     });
                 }
-                figures.read(open.room.readings());
             });
             for stats in &figures.participants {
                 let member = self.members.get_mut(&stats.id);
@@ -107,7 +119,8 @@ impl Worker {
             let event = Event::Stats { room: *key, server_latency, figures };
             let _ = self.events.try_send(event);
         }
-        let _ = self.events.try_send(Event::Load(self.load()));
+        let load = self.load();
+        let _ = self.events.try_send(Event::Load(load));
         self.metrics.flush(now);
     }
 
@@ -129,14 +142,18 @@ impl Worker {
 }
 
 impl Figures {
-    /// Takes down what the stages read, in the memory of what they read before.
-    fn read<'a>(&mut self, sides: impl Iterator<Item = ChainReadings<'a>>) {
+    /// Takes down what the stages read and `took`, in the memory of what they did before.
+    fn read<'a, 't>(
+        &mut self,
+        sides: impl Iterator<Item = ChainReadings<'a>>,
+        took: impl Fn(Option<ParticipantId>) -> &'t [Took],
+    ) {
         self.sides = 0;
         for side in sides {
             if self.readings.len() == self.sides {
-                self.readings.push(Readings::of(&side));
+                self.readings.push(Readings::of(&side, took(side.id)));
             } else {
-                self.readings[self.sides].set(&side);
+                self.readings[self.sides].set(&side, took(side.id));
             }
             self.sides += 1;
         }

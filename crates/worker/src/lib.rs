@@ -25,6 +25,7 @@ mod outbox;
 mod recycle;
 mod sessions;
 mod socket;
+mod stage_times;
 #[cfg(test)]
 mod steady;
 mod timers;
@@ -32,7 +33,7 @@ mod timers;
 pub use allowance::Allowance;
 pub use control::{
     Command, Event, Figures, Join, LeaveReason, Load, MessageRefused, ParticipantStats, QueueFull,
-    Readings, Remains, RoomKey, WorkerHandle,
+    Readings, Remains, RoomKey, Ticks, WorkerHandle,
 };
 pub use crew::Crew;
 pub use frames::{Fanout, encoded};
@@ -40,6 +41,7 @@ pub use media::{WorkerConfig, spawn};
 pub use outbox::Outbox;
 pub use recycle::Recycled;
 pub use socket::{BindError, MediaSocket, Read, ReceiveBuffers};
+pub use stage_times::Took;
 
 #[cfg(test)]
 #[global_allocator]

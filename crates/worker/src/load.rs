@@ -126,6 +126,29 @@ impl LoadControl {
     }
 }
 
+/// How late ticks began.
+#[derive(Debug, Default)]
+pub(crate) struct Lateness {
+    sum: Duration,
+    max: Duration,
+    ticks: u32,
+}
+
+impl Lateness {
+    /// A tick began so long after it was due.
+    pub(crate) fn add(&mut self, late: Duration) {
+        self.sum += late;
+        self.max = self.max.max(late);
+        self.ticks += 1;
+    }
+
+    /// The mean and the most since the last call; zero without a tick.
+    pub(crate) fn take(&mut self) -> (Duration, Duration) {
+        let Self { sum, max, ticks } = std::mem::take(self);
+        (sum.checked_div(ticks).unwrap_or_default(), max)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +227,17 @@ mod tests {
         run(&mut control, speech, 5);
         let levels = run(&mut control, speech, 60);
         assert!(changes(&levels) <= 4, "{} changes in a minute", changes(&levels));
+    }
+
+    #[test]
+    fn lateness_is_that_of_the_ticks_since_it_was_told() {
+        let mut lateness = Lateness::default();
+        let ms = Duration::from_millis;
+        assert_eq!(lateness.take(), (ms(0), ms(0)));
+        [1, 2, 6].into_iter().for_each(|late| lateness.add(ms(late)));
+        assert_eq!(lateness.take(), (ms(3), ms(6)));
+        lateness.add(ms(1));
+        assert_eq!(lateness.take(), (ms(1), ms(1)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use foldback_metrics::{ChainHandle, Gauges, WorkerMetrics};
+use foldback_metrics::{Gauges, WorkerMetrics};
 use foldback_peer::Peer;
 use foldback_room::{Clock, ParticipantId, Room, RoomProbe, Sequential, StageTime, TICK};
 use tokio::sync::mpsc::Sender;
@@ -16,10 +16,11 @@ use crate::crew::{Crew, Division};
 use crate::demux::Demux;
 use crate::figures::Reports;
 use crate::frames::Fanout;
-use crate::load::LoadControl;
+use crate::load::{Lateness, LoadControl};
 use crate::member::Member;
 use crate::outbox::Outbox;
 use crate::socket::{MediaSocket, ReceiveBuffers};
+use crate::stage_times::TimedStages;
 use crate::timers::Timers;
 
 /// Commands that may wait.
@@ -107,6 +108,9 @@ pub(crate) struct Worker {
     /// Departures that did not fit into the queue.
     pub(crate) unsent: VecDeque<Event>,
     pub(crate) load: LoadControl,
+    pub(crate) lateness: Lateness,
+    /// Ticks left out since the start.
+    pub(crate) skipped: u64,
     /// For rooms that are divided.
     crew: Crew,
     pub(crate) index: usize,
@@ -118,8 +122,8 @@ pub(crate) struct Worker {
 
 pub(crate) struct OpenRoom {
     pub(crate) room: Box<Room>,
-    /// Where the times of its stages after `mix` are recorded.
-    pub(crate) output: ChainHandle,
+    /// Its stages after `mix`, over all of its mixes.
+    pub(crate) output: TimedStages,
     pub(crate) faults: u64,
     /// The levels told last were none: everybody is silent.
     pub(crate) silence_told: bool,
@@ -128,7 +132,7 @@ pub(crate) struct OpenRoom {
 }
 
 impl OpenRoom {
-    pub(crate) fn new(room: Box<Room>, output: ChainHandle) -> Self {
+    pub(crate) fn new(room: Box<Room>, output: TimedStages) -> Self {
         let division = Division::default();
         Self { room, output, faults: 0, silence_told: false, division }
     }
@@ -159,6 +163,8 @@ impl Worker {
             texts: VecDeque::new(),
             unsent: VecDeque::new(),
             load: LoadControl::new(config.max_load),
+            lateness: Lateness::default(),
+            skipped: 0,
             crew: Crew::new(config.index, config.threads),
             index: config.index,
             ticks: 0,
@@ -212,8 +218,8 @@ impl Worker {
         let epoch = Epoch(begun);
         let mut before = begun;
         for open in self.rooms.values_mut() {
-            let (metrics, members) = (&mut self.metrics, &self.members);
-            let mut probe = StageProbe { epoch, metrics, members, output: open.output };
+            let (metrics, members) = (&mut self.metrics, &mut self.members);
+            let mut probe = StageProbe { epoch, metrics, members, output: &mut open.output };
             match open.division.is_needed() {
                 true => open.room.tick(deadline, &mut probe, &self.crew),
                 false => open.room.tick(deadline, &mut probe, &Sequential),
@@ -224,7 +230,9 @@ impl Worker {
         }
         self.send_packets(deadline, begun);
         let now = Instant::now();
-        self.metrics.tick(begun.saturating_duration_since(deadline), now - begun);
+        let late = begun.saturating_duration_since(deadline);
+        self.lateness.add(late);
+        self.metrics.tick(late, now - begun);
         self.timeouts(now);
         self.send_unsent();
         if self.levels.is_due(self.ticks) {
@@ -238,6 +246,7 @@ impl Worker {
 
     fn skip(&mut self, ticks: u64) {
         self.ticks += ticks;
+        self.skipped += ticks;
         self.metrics.count().ticks_skipped += ticks;
         self.rooms.values_mut().for_each(|open| open.room.skip(ticks));
     }
@@ -246,9 +255,9 @@ impl Worker {
 struct StageProbe<'a> {
     epoch: Epoch,
     metrics: &'a mut WorkerMetrics,
-    members: &'a HashMap<ParticipantId, Member>,
+    members: &'a mut HashMap<ParticipantId, Member>,
     /// The room's stages after `mix`.
-    output: ChainHandle,
+    output: &'a mut TimedStages,
 }
 
 impl RoomProbe for StageProbe<'_> {
@@ -259,11 +268,9 @@ impl RoomProbe for StageProbe<'_> {
     }
 
     fn stages_took(&mut self, side: Option<ParticipantId>, took: &[StageTime]) {
-        let member = side.and_then(|id| self.members.get(&id));
-        let chain = member.map_or(self.output, |member| member.input);
-        for time in took {
-            self.metrics.stage_took(chain, time.stage, time.ns);
-        }
+        let member = side.and_then(|id| self.members.get_mut(&id));
+        let stages = member.map_or(&mut *self.output, |member| &mut member.input);
+        stages.record(self.metrics, took);
     }
 }
 

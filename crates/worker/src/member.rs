@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use foldback_metrics::{ChainHandle, WorkerMetrics};
+use foldback_metrics::WorkerMetrics;
 use foldback_peer::{Closed, NetworkReport, Peer, ReceivedFrame, Sink};
 use foldback_room::{ParticipantId, ReceiverStats, Room};
 
@@ -12,6 +12,7 @@ use crate::control::RoomKey;
 use crate::frames::encoded;
 use crate::messages::BURST;
 use crate::outbox::Outbox;
+use crate::stage_times::TimedStages;
 
 /// ICE consent alone takes 30 s to notice that a browser is gone; somebody who talks sends 50
 /// packets a second, somebody who only listens a few each second.
@@ -21,8 +22,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Member {
     pub(crate) room: RoomKey,
-    /// Where the times of its stages before `mix` are recorded.
-    pub(crate) input: ChainHandle,
+    /// Its stages before `mix`.
+    pub(crate) input: TimedStages,
     pub(crate) peer: Box<Peer>,
     pub(crate) counted: ReceiverStats,
     pub(crate) report: NetworkReport,
@@ -34,7 +35,7 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(crate) fn new(room: RoomKey, input: ChainHandle, peer: Peer) -> Self {
+    pub(crate) fn new(room: RoomKey, input: TimedStages, peer: Peer) -> Self {
         Self {
             room,
             input,

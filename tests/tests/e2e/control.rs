@@ -298,6 +298,7 @@ async fn where_there_is_a_token_it_is_asked_for_over_http_and_over_the_websocket
     let key = format!("workers = 1\noperator_token_file = {:?}", file.display().to_string());
     let server = Server::start(&CHAINS.replace("workers = 1", &key)).await;
     let mut ann = Client::join(&server, "Ann").await;
+    assert_eq!(ann.joined["operator"], false, "{}", ann.joined);
     let (status, answer) = ask(&server, Method::PUT, ROOM, Some(json!({ "chain": "quiet" }))).await;
     assert_eq!((status, &answer["code"]), (StatusCode::UNAUTHORIZED, &json!("unauthorized")));
     let request = reqwest::Client::new().patch(server.url(&at("/stages/gain"))).bearer_auth(TOKEN);
@@ -311,9 +312,40 @@ async fn where_there_is_a_token_it_is_asked_for_over_http_and_over_the_websocket
     ann.say(&json!({ "type": "operator", "token": "0123456789abcdef0124" })).await;
     assert_eq!(ann.next("error").await["code"], "unauthorized");
     ann.say(&json!({ "type": "operator", "token": TOKEN })).await;
+    ann.next("operator").await;
     ann.say(&set).await;
     let told = ann.next("chain-changed").await;
     assert_eq!(stage(&told["chain"], "gain")["enabled"], false, "{told}");
+}
+
+#[tokio::test]
+async fn several_stages_are_changed_in_one_step_or_none_of_them() {
+    let server = Server::start(CHAINS).await;
+    let mut ann = Client::join(&server, "Ann").await;
+    assert_eq!(ann.joined["operator"], true, "{}", ann.joined);
+    let (_, before) = ask(&server, Method::GET, ROOM, None).await;
+    let set = |ceiling_dbfs: f64| {
+        let limiter = json!({ "params": { "ceiling_dbfs": ceiling_dbfs } });
+        let stages = json!({ "gain": { "enabled": false }, "limiter": limiter });
+        json!({ "type": "set-stages", "stages": stages })
+    };
+    ann.say(&set(99.0)).await;
+    let refused = ann.next("error").await;
+    assert_eq!(refused["code"], "bad-param", "{refused}");
+    assert_eq!(ask(&server, Method::GET, ROOM, None).await.1, before);
+
+    ann.say(&set(-6.0)).await;
+    let told = ann.next("chain-changed").await;
+    assert_eq!(stage(&told["chain"], "gain")["enabled"], false, "{told}");
+    let (_, chain) = ask(&server, Method::GET, ROOM, None).await;
+    let params = stage(&chain, "limiter")["params"].as_array().expect("parameters").clone();
+    let ceiling = params.iter().find(|it| it["name"] == "ceiling_dbfs").expect("it has one");
+    assert_eq!(ceiling["value"], -6.0, "{chain}");
+
+    let own = json!({ "gain": { "enabled": true }, "limiter": { "enabled": false } });
+    let own = json!({ "type": "set-stages", "participant": ann.id(), "stages": own });
+    ann.say(&own).await;
+    assert_eq!(ann.next("error").await["code"], "bad-stage", "the limiter is the room's");
 }
 
 fn at(path: &str) -> String {
@@ -325,7 +357,7 @@ fn stage<'c>(chain: &'c Value, name: &str) -> &'c Value {
     stages.iter().find(|stage| stage["name"] == name).unwrap_or_else(|| panic!("{name}: {chain}"))
 }
 
-async fn ask(
+pub(crate) async fn ask(
     server: &Server,
     method: Method,
     path: &str,
@@ -336,17 +368,19 @@ async fn ask(
         request = request.json(&body);
     }
     let response = request.send().await.expect("the server answers");
-    (response.status(), response.json().await.expect("JSON"))
+    let (status, body) = (response.status(), response.text().await.expect("text"));
+    let nothing = status == StatusCode::NO_CONTENT && body.is_empty();
+    (status, if nothing { Value::Null } else { serde_json::from_str(&body).expect("JSON") })
 }
 
 /// Somebody in the room `lobby`, without audio.
-struct Client {
+pub(crate) struct Client {
     socket: WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>,
     joined: Value,
 }
 
 impl Client {
-    async fn join(server: &Server, name: &str) -> Self {
+    pub(crate) async fn join(server: &Server, name: &str) -> Self {
         let connected = tokio_tungstenite::connect_async(server.websocket_url()).await;
         let (socket, _) = connected.expect("the server takes sockets");
         let mut client = Self { socket, joined: Value::Null };
@@ -355,16 +389,26 @@ impl Client {
         client
     }
 
-    fn id(&self) -> &Value {
+    pub(crate) fn id(&self) -> &Value {
         &self.joined["participant"]
     }
 
-    async fn say(&mut self, message: &Value) {
+    pub(crate) async fn say(&mut self, message: &Value) {
         self.socket.send(Message::text(message.to_string())).await.expect("sends");
     }
 
+    /// The code that the server closes with, after whatever it still says.
+    pub(crate) async fn close_code(&mut self) -> Option<u16> {
+        loop {
+            match self.socket.next().await?.ok()? {
+                Message::Close(frame) => return frame.map(|frame| frame.code.into()),
+                _ => continue,
+            }
+        }
+    }
+
     /// The next message of that type; others are left out.
-    async fn next(&mut self, kind: &str) -> Value {
+    pub(crate) async fn next(&mut self, kind: &str) -> Value {
         loop {
             let message = self.socket.next().await.expect("a message").expect("a message");
             let message: Value =

@@ -2,6 +2,7 @@
 //!
 //! What needs a browser is in the module `browser`, whose tests run one at a time.
 
+mod admin;
 mod browser;
 mod config;
 mod control;

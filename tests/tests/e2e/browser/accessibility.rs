@@ -81,6 +81,58 @@ async fn open_everything(page: &Browser) {
     page.wait_until("it is there", "return !!document.querySelector('.chat-line')").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_operators_see_does_not_violate_wcag_either() {
+    const TOKEN: &str = "0123456789abcdef0123";
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("token");
+    std::fs::write(&file, TOKEN).expect("a file");
+    let path = file.display().to_string();
+    let server = Server::start(&format!(
+        "[server]\nworkers = 1\noperator_token_file = {path:?}\n[chain.talk]\nstages = [\
+         {{ kind = \"high-pass\" }}, {{ kind = \"webrtc-apm\" }}, {{ kind = \"mix\" }}, \
+         {{ kind = \"limiter\" }}]\n"
+    ))
+    .await;
+    let page = Browser::with_microphone(vec![0.0; 48_000]).await;
+    page.join(&server, "lobby", "Ann").await;
+    load_axe(&page).await;
+    let known = "return document.querySelectorAll('#chain [data-param]').length > 5";
+    page.wait_until("the settings are known", known).await;
+    page.script("document.querySelectorAll('details').forEach(it => { it.open = true; })", vec![])
+        .await;
+    check(&page, "the room of one who looks on").await;
+    page.fill("#operator-token", TOKEN).await;
+    page.click("#operator-form button").await;
+    let may = "return !document.querySelector('#compare').hidden";
+    page.wait_until("the settings may be changed", may).await;
+    check(&page, "the room of an operator").await;
+
+    let admin = Browser::start().await;
+    admin.open(&server.url("/admin")).await;
+    load_axe(&admin).await;
+    let asks = "return document.activeElement.id === 'token'";
+    admin.wait_until("the token is asked for", asks).await;
+    check(&admin, "the operator's page that asks for a token").await;
+    admin.fill("#token", "wrong").await;
+    admin.click("#token-form button").await;
+    let refused = "return document.querySelector('#status').dataset.tone === 'bad' \
+        && document.querySelector('#rooms-view').hidden";
+    admin.wait_until("a wrong one is refused", refused).await;
+    check(&admin, "the operator's page that refused a token").await;
+    admin.fill("#token", TOKEN).await;
+    admin.click("#token-form button").await;
+    let shown = "return document.querySelector('#rooms li[data-id]') !== null \
+        && document.querySelector('#status').textContent === ''";
+    admin.wait_until("the rooms are shown", shown).await;
+    admin.click("#config-details summary").await;
+    let text = "return document.querySelector('#config-text').textContent !== ''";
+    admin.wait_until("the configuration is shown", text).await;
+    check(&admin, "the operator's page").await;
+    admin.click("[data-action=kick]").await;
+    check(&admin, "the question before somebody is taken out").await;
+}
+
 async fn load_axe(page: &Browser) {
     let axe = std::fs::read_to_string(AXE)
         .unwrap_or_else(|error| panic!("{AXE}: {error}; `make setup` installs it"));

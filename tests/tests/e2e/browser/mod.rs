@@ -1,9 +1,11 @@
 mod accessibility;
+mod admin;
 mod chat;
 mod control;
 mod departures;
 mod disturbances;
 mod hearing;
+mod live_chain;
 mod networks;
 mod offers;
 mod plugins;

@@ -1,5 +1,7 @@
 //! Who treats the microphone: the browser, or the room's chain.
 
+use std::time::Duration;
+
 use foldback_tests::{Browser, Server};
 use serde_json::json;
 
@@ -30,6 +32,26 @@ async fn the_browser_cancels_echo_only_while_the_chain_does_not() {
     assert!(said.as_str().is_some_and(|said| said.contains("webrtc-apm")), "{said}");
     let view = page.script("return window.foldback.pc.connectionState", vec![]).await;
     assert_eq!(view, json!("connected"), "it is the same call all the while");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_does_not_take_the_place_of_a_stage_that_is_switched_off_to_compare() {
+    let server = Server::start(&chain("{ kind = \"echo-cancel\" }, { kind = \"mix\" }")).await;
+    let page = Browser::with_microphone(vec![0.0; 48_000]).await;
+    page.open(&server.url("/?ns=off&agc=off")).await;
+    page.enter("room", "Ann").await;
+    expect_canceller(&page, false).await;
+    page.script("window.trackBefore = window.foldback.pc.getSenders()[0].track", vec![]).await;
+    let switch = "document.querySelector('#chain [data-name=echo-cancel] .runs')";
+    page.wait_until("the switch is there", &format!("return {switch}?.disabled === false")).await;
+    for _ in 0..4 {
+        page.script(&format!("{switch}.click()"), vec![]).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let same = "return window.foldback.pc.getSenders()[0].track === window.trackBefore";
+        assert_eq!(page.script(same, vec![]).await, json!(true));
+    }
+    page.script(&format!("{switch}.click()"), vec![]).await;
+    expect_canceller(&page, true).await;
 }
 
 /// Waits until the track that is sent was asked for with, or without, the browser's canceller.

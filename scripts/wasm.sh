@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly TARGET=wasm32-unknown-unknown
 readonly RUST_MINIMUM=1.90
-# In use on this machine by nobody else: Debian's packages of the compiler take the place of a rustc that is installed.
+# A folder of its own: installed, Debian's packages of the compiler would take the place of whatever rustc there is.
 readonly DEBIAN=${XDG_DATA_HOME:-$HOME/.local/share}/foldback/rust-wasm
 
 main() {

@@ -1,7 +1,7 @@
 // The one open microphone of the page, and its level.
 
 import { LevelMeter } from "./level-meter";
-import { type Actual, actualProcessing, openMicrophone, same, type Wanted } from "./processing";
+import { type Actual, actualProcessing, follows, openMicrophone, same, type Wanted } from "./processing";
 
 export interface MicrophoneListener {
   /** Another track is the microphone from now on; the one before ends once this is done. */
@@ -53,7 +53,7 @@ export class Microphone {
   open(deviceId: string, wanted: Wanted): Promise<MediaStreamTrack> {
     const last = this.#request;
     if (last?.deviceId === deviceId && same(last.wanted, wanted)) return last.track;
-    const request: Request = { deviceId, wanted, track: openTrack(deviceId, wanted) };
+    const request: Request = { deviceId, wanted, track: this.#openAsWanted(deviceId, wanted) };
     this.#request = request;
     request.track = request.track.then(
       (track) => {
@@ -88,6 +88,17 @@ export class Microphone {
     this.#measured = measured;
     if (measured && this.#track) this.#meter.start(this.#track);
     else this.#meter.stop();
+  }
+
+  async #openAsWanted(deviceId: string, wanted: Wanted): Promise<MediaStreamTrack> {
+    const track = await openTrack(deviceId, wanted);
+    if (!this.#track || follows(track, wanted)) return track;
+    // Chromium treats a device as it did before for as long as anything of it is open.
+    track.stop();
+    this.#meter.stop();
+    this.#track.stop();
+    this.#track = null;
+    return openTrack(deviceId, wanted);
   }
 
   #openedSince(): Promise<MediaStreamTrack> {

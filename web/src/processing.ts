@@ -86,6 +86,12 @@ export function actualProcessing(track: MediaStreamTrack): Actual {
   };
 }
 
+/** Whether the browser does to `track` what was asked, as far as it says. */
+export function follows(track: MediaStreamTrack, wanted: Wanted): boolean {
+  const actual = actualProcessing(track);
+  return TREATMENTS.every((what) => actual[what] === undefined || actual[what] === wanted[what]);
+}
+
 /** Says in plain words what the browser is asked to do, why, and where it does otherwise. */
 export function describe(wishes: Wishes, chain: Chain | null, actual: Actual | null, denoisesHere = false): string {
   if (!chain) return "Automatic leaves to the server what the room's chain does; the room is not known yet.";

@@ -2,6 +2,7 @@ mod accessibility;
 mod control;
 mod departures;
 mod disturbances;
+mod firefox;
 mod networks;
 mod offers;
 mod plugins;

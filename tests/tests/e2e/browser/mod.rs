@@ -3,6 +3,7 @@ mod control;
 mod departures;
 mod disturbances;
 mod firefox;
+mod joining;
 mod networks;
 mod offers;
 mod plugins;

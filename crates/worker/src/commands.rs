@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use foldback_chain::{ChainSpec, StageSpec};
 use foldback_metrics::{ChainHandle, WorkerMetrics};
-use foldback_room::{ChainChange, Room};
+use foldback_peer::IceRestart;
+use foldback_room::{ChainChange, ParticipantId, Room};
 
-use crate::control::{Command, Event, Join, LeaveReason, Remains, RoomKey};
+use crate::control::{Answer, Command, Event, Join, LeaveReason, Remains, RoomKey};
 use crate::media::{OpenRoom, Worker};
 use crate::member::Member;
 
@@ -38,8 +39,23 @@ impl Worker {
                         }
                     });
                 }
+                Command::RestartIce(id, restart, answer) => self.restart_ice(id, *restart, answer),
                 Command::Shutdown => self.shutdown = true,
             }
+        }
+    }
+
+    fn restart_ice(&mut self, id: ParticipantId, restart: IceRestart, answer: Answer) {
+        let now = Instant::now();
+        let mut ufrag = None;
+        self.with_member(id, |member, outputs| {
+            let restarted = member.peer.restart_ice(restart, now, outputs);
+            ufrag = Some(member.peer.local_ufrag().to_owned());
+            // Nobody waits for it if the participant left meanwhile.
+            let _ = answer.send(restarted);
+        });
+        if let Some(ufrag) = ufrag {
+            self.demux.rename(id, &ufrag);
         }
     }
 

@@ -28,8 +28,8 @@ mod steady;
 mod timers;
 
 pub use control::{
-    Command, Event, Figures, Join, LeaveReason, Load, ParticipantStats, QueueFull, Readings,
-    Remains, RoomKey, WorkerHandle,
+    Answer, Command, Event, Figures, Join, LeaveReason, Load, ParticipantStats, QueueFull,
+    Readings, Remains, RoomKey, WorkerHandle,
 };
 pub use crew::Crew;
 pub use frames::{Fanout, encoded};

@@ -4,6 +4,7 @@ mod departures;
 mod disturbances;
 mod firefox;
 mod joining;
+mod mixed;
 mod networks;
 mod offers;
 mod plugins;

@@ -2,8 +2,8 @@
 # Installs what foldback needs on Debian 12 and 13 and Ubuntu 24.04, from a machine with Rust and git.
 #
 #   scripts/setup.sh build    what `cargo build` needs, and, where that can be had, what building the chain for browsers does
-#   scripts/setup.sh test     all of that, and what the tests need: Chromium, espeak-ng, valgrind, cargo-nextest, Node with
-#                             the packages of web/ (default)
+#   scripts/setup.sh test     all of that, and what the tests need: Chromium, Firefox ESR with geckodriver (not on Ubuntu,
+#                             which has none), espeak-ng, valgrind, cargo-nextest, Node with the packages of web/ (default)
 #   scripts/setup.sh web      what building the page needs: Node
 #   scripts/setup.sh compare  what the build needs, and Janus to compare with
 #
@@ -18,6 +18,7 @@ readonly RUST_MINIMUM=1.90
 readonly MESON_MINIMUM=1.1
 # The newest one that still builds with RUST_MINIMUM.
 readonly NEXTEST_VERSION=0.9.125
+readonly GECKODRIVER_VERSION=0.37.1
 
 main() {
     local scope=${1:-test} packages
@@ -47,6 +48,7 @@ main() {
         require_rust_component fmt rustfmt
         require_rust_component clippy clippy
         install_nextest
+        install_geckodriver
         scripts/web.sh install
     fi
 }
@@ -81,6 +83,15 @@ build_packages() {
 }
 
 browser_packages() {
+    chromium_packages
+    case $(release) in
+        # There is none but the snap of another Firefox: the tests that need it say so.
+        ubuntu-*) ;;
+        *) command -v firefox-esr >/dev/null || echo firefox-esr ;;
+    esac
+}
+
+chromium_packages() {
     local browser
     for browser in chromium chromium-browser google-chrome; do
         if command -v "$browser" >/dev/null && command -v chromedriver >/dev/null; then
@@ -163,16 +174,26 @@ link_into_path() {
     fi
 }
 
+# Another version of either is left alone: it is the developer's own.
 install_nextest() {
-    # Another version is left alone: it is the developer's own.
-    if cargo nextest --version >/dev/null 2>&1; then
-        return
-    fi
-    say "installing cargo-nextest $NEXTEST_VERSION (some minutes)"
-    # Its release profile optimises for a published binary; a runner needs no such thing.
+    cargo nextest --version >/dev/null 2>&1 ||
+        install_tool cargo-nextest "$NEXTEST_VERSION" --no-default-features --features default-no-update
+}
+
+# Debian has the browser, but not what drives it.
+install_geckodriver() {
+    ! command -v firefox-esr >/dev/null || command -v geckodriver >/dev/null ||
+        install_tool geckodriver "$GECKODRIVER_VERSION"
+}
+
+# install_tool NAME VERSION [OPTION...], from crates.io
+install_tool() {
+    local name=$1 version=$2
+    shift 2
+    say "installing $name $version (some minutes)"
+    # Release profiles optimise for a published binary; tools of tests need no such thing.
     CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-        cargo install --locked cargo-nextest --version "$NEXTEST_VERSION" \
-        --no-default-features --features default-no-update
+        cargo install --locked "$name" --version "$version" "$@"
 }
 
 may_be_root() {

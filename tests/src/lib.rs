@@ -18,6 +18,8 @@
 mod binary;
 mod browser;
 mod child;
+mod chromium;
+mod firefox;
 mod page;
 mod recording;
 mod relay;

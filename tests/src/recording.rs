@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 
 use crate::Browser;
 
-/// Chromium's own tap on a track (mediacapture-transform) rather than WebAudio: it drops nothing
-/// when the machine is busy, and needs no script that the page's security policy forbids.
+/// Finds the track that a connection receives.
 const RECEIVER: &str = include_str!("recording/receiver.js");
+/// By the browsers' own taps on a track rather than WebAudio: they drop nothing when the machine is
+/// busy, and need no script that the page's security policy forbids.
 const START: &str = include_str!("recording/start.js");
-const STOP: &str = include_str!("recording/stop.js");
+/// Hands out what was recorded, and ends the recording if its argument is true.
+const TAKE: &str = include_str!("recording/take.js");
 
 /// A browser takes a few out now and then, as its clock is not the server's.
 const MOST_MENDED: u64 = 600;
@@ -56,6 +58,16 @@ impl Browser {
         self.stop_recording().await
     }
 
+    /// Returns what was recorded since the start or the last call, and goes on; of stereo the left
+    /// side. What Firefox returns begins with some of what it returned before. Between calls should be
+    /// seconds, but not minutes: the page keeps it all until then.
+    ///
+    /// # Panics
+    /// As [`Self::stop_recording`].
+    pub async fn take_recording(&self) -> Vec<f32> {
+        self.take(false).await.channels.swap_remove(0)
+    }
+
     /// Stops, and returns what was recorded; of stereo the left side.
     ///
     /// # Panics
@@ -70,7 +82,7 @@ impl Browser {
     /// # Panics
     /// As [`Self::stop_recording`].
     pub async fn stop_undisturbed_recording(&self) -> Option<Vec<f32>> {
-        let Recorded { mut channels, mended_samples } = self.stop().await;
+        let Recorded { mut channels, mended_samples } = self.take(true).await;
         (mended_samples <= MOST_MENDED).then(|| channels.swap_remove(0))
     }
 
@@ -79,18 +91,20 @@ impl Browser {
     /// # Panics
     /// As [`Self::stop_recording`].
     pub async fn stop_recording_channels(&self) -> Vec<Vec<f32>> {
-        self.stop().await.channels
+        self.take(true).await.channels
     }
 
-    async fn stop(&self) -> Recorded {
-        let recorded = self.async_script(STOP, vec![]).await;
+    async fn take(&self, end: bool) -> Recorded {
+        let recorded = self.async_script(TAKE, vec![json!(end)]).await;
         assert_eq!(recorded["sampleRate"], json!(48_000), "the recorded track's sample rate");
         let channels = recorded["channels"].as_array().expect("the script returns a list");
         let channels: Vec<_> = channels.iter().map(from_base64).collect();
         let seconds = channels[0].len() as f64 / 48_000.0;
-        let played = recorded["playedSeconds"].as_f64().expect("the script returns seconds");
         // A busy browser plays its last block some ms late; a recorder that drops loses far more.
-        assert!((seconds - played).abs() < 0.2, "recorded {seconds} s of {played} s");
+        // Firefox does not tell.
+        if let Some(played) = recorded["playedSeconds"].as_f64() {
+            assert!((seconds - played).abs() < 0.2, "recorded {seconds} s of {played} s");
+        }
         let mended_samples = recorded["mendedSamples"].as_u64().expect("the script counts them");
         Recorded { channels, mended_samples }
     }

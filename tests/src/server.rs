@@ -1,4 +1,4 @@
-use std::net::{TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -10,14 +10,22 @@ use crate::binary;
 use crate::child::TestChild;
 use crate::scrape::Scrape;
 
-/// A running `foldback serve`, on ports of its own of the loopback interface. Dropped, it is
-/// killed; its log is printed if the test is failing.
+/// A running `foldback serve`, on ports of its own. Its page is served on the loopback interface, and
+/// its media reached there too unless it says otherwise. Dropped, it is killed; its log is printed
+/// if the test is failing.
 #[derive(Debug)]
 pub struct Server {
     child: TestChild,
     config_file: PathBuf,
+    at: Place,
+}
+
+/// Where a server is reached.
+#[derive(Clone, Copy, Debug)]
+struct Place {
     http_port: u16,
     media_port: u16,
+    media_address: IpAddr,
 }
 
 impl Server {
@@ -27,6 +35,17 @@ impl Server {
     /// If it is not ready within 30 s.
     pub async fn start(config: &str) -> Self {
         Self::start_in(tempfile::tempdir().expect("a temporary folder"), Some(config), 0).await
+    }
+
+    /// As [`Self::start_with_file`], with its media at an address of this machine that is no loopback
+    /// one: Firefox has none to send to those from.
+    ///
+    /// # Panics
+    /// As [`Self::start_with_file`], or if the machine has no other address.
+    pub async fn start_for_firefox(name: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = Place { media_address: own_address(), ..Place::free() };
+        Self::start_on(at, folder, Some(&config_file(name)), 0).await
     }
 
     /// Serves this configuration, and sheds load where a media thread is busy for more than that
@@ -53,20 +72,19 @@ impl Server {
     /// # Panics
     /// As [`Self::start`].
     pub async fn restart(self, downtime: Duration) -> Self {
-        let (config, ports) = (self.config(), (self.http_port, self.media_port));
+        let (config, at) = (self.config(), self.at);
         drop(self);
         tokio::time::sleep(downtime).await;
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self::start_on(ports, folder, Some(&config), 0).await
+        Self::start_on(at, folder, Some(&config), 0).await
     }
 
     async fn start_in(folder: TempDir, config: Option<&str>, max_load_percent: u8) -> Self {
-        let ports = (free_http_port(), free_media_port());
-        Self::start_on(ports, folder, config, max_load_percent).await
+        Self::start_on(Place::free(), folder, config, max_load_percent).await
     }
 
     async fn start_on(
-        (http_port, media_port): (u16, u16),
+        at: Place,
         folder: TempDir,
         config: Option<&str>,
         max_load_percent: u8,
@@ -79,11 +97,11 @@ impl Server {
             command.arg("--config").arg(&config_file);
         }
         command
-            .args(["--listen", &format!("127.0.0.1:{http_port}")])
-            .args(["--media-port", &media_port.to_string()])
-            .args(["--public-address", "127.0.0.1"]);
+            .args(["--listen", &format!("127.0.0.1:{}", at.http_port)])
+            .args(["--media-port", &at.media_port.to_string()])
+            .args(["--public-address", &at.media_address.to_string()]);
         let child = TestChild::start(&mut command, folder);
-        let mut server = Self { child, config_file, http_port, media_port };
+        let mut server = Self { child, config_file, at };
         let ready = server.url("/readyz");
         server
             .child
@@ -100,28 +118,25 @@ impl Server {
     /// # Panics
     /// As [`Self::start`], or if there is no such file.
     pub async fn start_with_file(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(name);
-        let config = std::fs::read_to_string(&path)
-            .unwrap_or_else(|error| panic!("reading {}: {error}", path.display()));
-        Self::start(&config).await
+        Self::start(&config_file(name)).await
     }
 
     /// The address of a path that starts with a slash.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.http_port)
+        format!("http://127.0.0.1:{}{path}", self.at.http_port)
     }
 
     /// The address of the signalling socket.
     #[must_use]
     pub fn websocket_url(&self) -> String {
-        format!("ws://127.0.0.1:{}/ws", self.http_port)
+        format!("ws://127.0.0.1:{}/ws", self.at.http_port)
     }
 
     /// The UDP port of the first worker.
     #[must_use]
     pub fn media_port(&self) -> u16 {
-        self.media_port
+        self.at.media_port
     }
 
     /// Its process.
@@ -194,6 +209,28 @@ impl Server {
         let text = response.text().await.expect("/metrics is text");
         Scrape::parse(&text).unwrap_or_else(|error| panic!("/metrics: {error}"))
     }
+}
+
+impl Place {
+    /// Free ports of the loopback interface.
+    fn free() -> Self {
+        let media_address = Ipv4Addr::LOCALHOST.into();
+        Self { http_port: free_http_port(), media_port: free_media_port(), media_address }
+    }
+}
+
+/// A file of the repository's `config/`.
+fn config_file(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(name);
+    std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("reading {}: {error}", path.display()))
+}
+
+/// What this machine would send from to others; nothing is sent.
+fn own_address() -> IpAddr {
+    let socket = UdpSocket::bind("0.0.0.0:0").expect("a UDP port is free");
+    socket.connect("198.51.100.1:9").expect("the machine has an address of its own");
+    socket.local_addr().expect("a bound socket has an address").ip()
 }
 
 fn free_http_port() -> u16 {

@@ -20,6 +20,8 @@ const INTERRUPTION_TIMEOUT_MS = 4_000;
 const OVERLOADED_RETRY_AFTER_S = 5;
 // Refusals that leave nothing to go on with until audio flows; the others are said and the call goes on.
 const FATAL_CODES = new Set(["bad-json", "bad-room", "bad-name", "bad-sdp", "too-large", "internal"]);
+// What an offer is refused by.
+const OFFER_CODES = new Set(["bad-sdp", "already-connected", "internal"]);
 // After these a server takes the same client again.
 const PASSING_CLOSE_CODES = new Set([1001, 1005, 1006, 1011, 1012, 1013]);
 
@@ -67,6 +69,8 @@ export class Call {
   #stereo = false;
   #ended = false;
   #everConnected = false;
+  /** An offer that restarts ICE was sent, and the connection did not come back yet. */
+  #isRestarting = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Joins. The microphone stays the caller's. */
@@ -134,7 +138,7 @@ export class Call {
         });
         return;
       case "answer":
-        this.#expect(CONNECT_TIMEOUT_MS, NO_AUDIO_PATH);
+        if (!this.#everConnected) this.#expect(CONNECT_TIMEOUT_MS, NO_AUDIO_PATH);
         this.pc?.setRemoteDescription({ type: "answer", sdp: message.sdp }).catch((error: unknown) => {
           this.#end({ kind: "refused", words: `The browser did not accept the server's answer (${String(error)}).` });
         });
@@ -156,7 +160,9 @@ export class Call {
   }
 
   #refused(error: ServerError): void {
-    if (error.code === "overloaded") this.#end({ kind: "busy", retryAfterS: OVERLOADED_RETRY_AFTER_S });
+    // Not of this offer: the next one is on a new socket.
+    if (this.#isRestarting && OFFER_CODES.has(error.code)) this.#end({ kind: "lost", words: AUDIO_PATH_LOST });
+    else if (error.code === "overloaded") this.#end({ kind: "busy", retryAfterS: OVERLOADED_RETRY_AFTER_S });
     else if (this.participantId === null || (FATAL_CODES.has(error.code) && !this.#everConnected)) {
       this.#end({ kind: "refused", words: serverProblem(error) });
     } else {
@@ -181,12 +187,25 @@ export class Call {
     this.#channel = new RoomChannel(pc, this.#listener);
     pc.ontrack = ({ track, streams }) => this.#listener.heard(streams[0] ?? new MediaStream([track]));
     pc.onconnectionstatechange = () => this.#connectionChanged(pc.connectionState);
-    const { type, sdp = "" } = await pc.createOffer();
-    // Browsers take from their own description whether to decode stereo.
-    await pc.setLocalDescription({ type, sdp: this.#stereo ? withOpusParameter(sdp, "stereo=1") : sdp });
+    await this.#sendOffer(pc);
     // Candidates found until here stand in the description; set with the sending in one go, so none is told twice or lost.
     pc.onicecandidate = ({ candidate }) =>
       this.#send({ type: "candidate", candidate: candidate?.candidate ? candidate.toJSON() : null });
+  }
+
+  /** The network changed, maybe: has ICE look for another way to the server while all else goes on. */
+  async #restartIce(): Promise<void> {
+    const { pc } = this;
+    if (!pc || this.#isRestarting) return;
+    this.#isRestarting = true;
+    pc.restartIce();
+    await this.#sendOffer(pc);
+  }
+
+  async #sendOffer(pc: RTCPeerConnection): Promise<void> {
+    const { type, sdp = "" } = await pc.createOffer();
+    // Browsers take from their own description whether to decode stereo.
+    await pc.setLocalDescription({ type, sdp: this.#stereo ? withOpusParameter(sdp, "stereo=1") : sdp });
     // In SDP a receiver says how it wants to be sent to: this asks for no packets while there is nothing to hear (RFC 7587). What
     // the browser itself sends is as before, since it takes that from the answer.
     this.#send({ type: "offer", sdp: withOpusParameter(pc.localDescription?.sdp ?? "", "usedtx=1") });
@@ -197,10 +216,13 @@ export class Call {
       clearTimeout(this.#timer);
       this.#everConnected = true;
       this.#channel?.expect();
+      this.#isRestarting = false;
       this.#listener.connected();
-    } else if (state === "disconnected") {
-      this.#listener.notice("The network is interrupted; waiting for it to come back.");
+    } else if (state === "disconnected" || (state === "failed" && this.#everConnected && !this.#isRestarting)) {
+      this.#listener.notice("The network is interrupted; looking for another way to the server.");
       this.#expect(INTERRUPTION_TIMEOUT_MS, AUDIO_PATH_LOST);
+      // Where it cannot be offered, joining anew will help.
+      this.#restartIce().catch(() => undefined);
     } else if (state === "failed") {
       this.#end({ kind: "lost", words: this.#everConnected ? AUDIO_PATH_LOST : NO_AUDIO_PATH });
     }

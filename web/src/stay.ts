@@ -4,7 +4,10 @@ import { retryDelayMs } from "./backoff";
 import { Call, type Ending } from "./call";
 import type { ClientMessage, ServerMessage } from "./protocol";
 import type { ChannelListener } from "./room-channel";
-import { busy, comingBack } from "./words";
+import { Busy, lookUpRoom } from "./room-lookup";
+import { busy, comingBack, SERVER_AWAY } from "./words";
+
+const ANSWER_TIMEOUT_MS = 10_000;
 
 export interface StayListener extends ChannelListener {
   message(message: ServerMessage): void;
@@ -33,8 +36,10 @@ export class Stay {
   #everConnected = false;
   #attempts = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
+  /** How often it was asked whether the server is there; an older answer does not count. */
+  #asked = 0;
   readonly #retryNow = () => {
-    if (!this.#call) this.#join();
+    if (!this.#call) void this.#joinOnceItAnswers();
   };
 
   /** Joins; the microphone stays the caller's. */
@@ -85,8 +90,22 @@ export class Stay {
     else this.#end(null);
   }
 
-  #join(): void {
+  // Not by sockets that fail: after each of them Firefox lets the page wait longer for the next one, up to a minute.
+  async #joinOnceItAnswers(): Promise<void> {
     clearTimeout(this.#retry);
+    this.#asked += 1;
+    const asked = this.#asked;
+    const problem = await lookUpRoom(this.#options.room, AbortSignal.timeout(ANSWER_TIMEOUT_MS)).then(
+      () => null,
+      (error: unknown) => error,
+    );
+    if (asked !== this.#asked) return;
+    if (!problem) this.#join();
+    else if (problem instanceof Busy) this.#busy(problem.retryAfterS);
+    else this.#lost(SERVER_AWAY);
+  }
+
+  #join(): void {
     this.#call = new Call(
       { ...this.#options, muted: this.#muted },
       {
@@ -107,23 +126,30 @@ export class Stay {
 
   #callEnded(ending: Ending): void {
     this.#call = null;
-    if (ending.kind === "busy") {
-      this.#waitFor(ending.retryAfterS * 1000, busy(ending.retryAfterS));
-    } else if (ending.kind === "lost" && this.#everConnected) {
+    if (ending.kind === "busy") this.#busy(ending.retryAfterS);
+    else if (ending.kind === "lost") this.#lost(ending.words);
+    else this.#end(ending.kind === "left" ? null : ending.words);
+  }
+
+  #busy(retryAfterS: number): void {
+    this.#waitFor(retryAfterS * 1000, busy(retryAfterS));
+  }
+
+  #lost(words: string): void {
+    if (this.#everConnected) {
       this.#attempts += 1;
-      this.#waitFor(retryDelayMs(this.#attempts, Math.random()), comingBack(ending.words, this.#attempts));
-    } else {
-      this.#end(ending.kind === "left" ? null : ending.words);
-    }
+      this.#waitFor(retryDelayMs(this.#attempts, Math.random()), comingBack(words, this.#attempts));
+    } else this.#end(words);
   }
 
   #waitFor(delayMs: number, words: string): void {
     this.#listener.waiting(words);
-    this.#retry = setTimeout(() => this.#join(), delayMs);
+    this.#retry = setTimeout(this.#retryNow, delayMs);
   }
 
   #end(words: string | null): void {
     clearTimeout(this.#retry);
+    this.#asked += 1;
     window.removeEventListener("online", this.#retryNow);
     this.#listener.ended(words);
   }

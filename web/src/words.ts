@@ -67,6 +67,9 @@ export function socketProblem(code: number, wasJoined: boolean): string {
   }
 }
 
+/** While the page waits for it. */
+export const SERVER_AWAY = "The server does not answer.";
+
 export const REMOVED_FOR_SILENCE = "The server heard nothing from this page for a while.";
 
 export const REMOVED_BY_OPERATOR = "Who runs this server took you out of the room.";

@@ -19,7 +19,7 @@ mod payloads;
 mod peer;
 mod red;
 
-pub use offer::{CandidateError, OfferError, PeerOptions, stun_ufrag};
+pub use offer::{CandidateError, IceRestart, OfferError, PeerOptions, stun_ufrag};
 pub use outgoing::{Contributor, MixedPacket, OutgoingFrame};
 pub use payloads::Payloads;
 pub use peer::{Captured, Closed, EchoStrings, NetworkReport, Peer, ReceivedFrame, Sink};

@@ -1,6 +1,7 @@
 //! From an SDP offer to a session and its answer.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -57,7 +58,7 @@ pub(crate) fn accept(
     offer: &str,
     options: &PeerOptions,
     now: Instant,
-) -> Result<(Rtc, String, Option<AudioLine>), OfferError> {
+) -> Result<(Rtc, String, Option<AudioLine>, Marks), OfferError> {
     let offer = SdpOffer::from_sdp_string(offer).map_err(|e| OfferError::new(&e.to_string()))?;
     let text = offer.to_sdp_string();
     let nack = opus_has_nack(&text);
@@ -89,7 +90,78 @@ pub(crate) fn accept(
     let answer = rtc.sdp_api().accept_offer(offer).map_err(|e| OfferError::new(&e.to_string()))?;
     let audio = mids.into_iter().find_map(|mid| audio_line(&mut rtc, mid));
     let answer = answer::finish(&answer.to_sdp_string(), options);
-    Ok((rtc, answer, audio.map(|line| AudioLine { nack, wants_dtx, wants_stereo, ..line })))
+    let audio = audio.map(|line| AudioLine { nack, wants_dtx, wants_stereo, ..line });
+    Ok((rtc, answer, audio, Marks::of(&text)))
+}
+
+/// A further offer of the browser of a running session, which has ICE start anew while the rest
+/// goes on (RFC 8839, section 4.4.1.1.1): after a change of its network.
+#[derive(Debug)]
+pub struct IceRestart {
+    offer: SdpOffer,
+    options: PeerOptions,
+    marks: Marks,
+}
+
+impl IceRestart {
+    /// Reads the offer; `options` as for the session's first one. Allocates.
+    ///
+    /// # Errors
+    /// When the text is no SDP offer.
+    pub fn read(offer: &str, options: PeerOptions) -> Result<Self, OfferError> {
+        let offer =
+            SdpOffer::from_sdp_string(offer).map_err(|e| OfferError::new(&e.to_string()))?;
+        let marks = Marks::of(&offer.to_sdp_string());
+        Ok(Self { offer, options, marks })
+    }
+
+    /// Has `rtc`, whose last offer had those `marks`, take it; returns the answer. `None` if it has
+    /// the credentials that ICE runs with already.
+    pub(crate) fn apply(
+        self,
+        rtc: &mut Rtc,
+        marks: &mut Marks,
+    ) -> Result<Option<String>, OfferError> {
+        if self.marks.session != marks.session {
+            return Err(OfferError(
+                "only ICE can be restarted; it has other media lines or another certificate than \
+                 the first one"
+                    .to_owned(),
+            ));
+        }
+        if self.marks.ice == marks.ice {
+            return Ok(None);
+        }
+        let answer = rtc.sdp_api().accept_offer(self.offer);
+        let answer = answer.map_err(|e| OfferError::new(&e.to_string()))?;
+        *marks = self.marks;
+        Ok(Some(answer::finish(&answer.to_sdp_string(), &self.options)))
+    }
+}
+
+/// By which two offers are told to be of the same session, and of the same start of ICE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Marks {
+    session: u64,
+    ice: u64,
+}
+
+impl Marks {
+    fn of(text: &str) -> Self {
+        let hash_of = |beginnings: [&str; 2]| {
+            let mut hasher = DefaultHasher::new();
+            for line in text.lines().map(str::trim_end) {
+                if beginnings.iter().any(|beginning| line.starts_with(beginning)) {
+                    line.hash(&mut hasher);
+                }
+            }
+            hasher.finish()
+        };
+        Self {
+            session: hash_of(["a=mid:", "a=fingerprint:"]),
+            ice: hash_of(["a=ice-ufrag:", "a=ice-pwd:"]),
+        }
+    }
 }
 
 /// The mids of the offer in order. They are read from its text since str0m tells of new media

@@ -12,7 +12,7 @@ use str0m::rtp::{RedDecoder, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 
 use crate::extensions::{captured_in, header_extensions};
-use crate::offer::{AudioLine, CandidateError, OfferError, PeerOptions, accept};
+use crate::offer::{AudioLine, CandidateError, IceRestart, Marks, OfferError, PeerOptions, accept};
 use crate::outgoing::OutgoingFrame;
 use crate::payloads::Payloads;
 use crate::red::Received;
@@ -135,6 +135,7 @@ pub struct Peer {
     timeout: Instant,
     last_received: Instant,
     local_ufrag: String,
+    offer: Marks,
 }
 
 impl Peer {
@@ -153,7 +154,8 @@ impl Peer {
     ) -> Result<(Self, String), OfferError> {
         // str0m panics on some offers that no browser makes (one number for two codecs).
         let accepted = catch_unwind(AssertUnwindSafe(|| accept(offer, options, now)));
-        let (mut rtc, answer, audio) = accepted.unwrap_or_else(|_| Err(OfferError::unusable()))?;
+        let (mut rtc, answer, audio, offer) =
+            accepted.unwrap_or_else(|_| Err(OfferError::unusable()))?;
         let local_ufrag = rtc.direct_api().local_ice_credentials().ufrag;
         let peer = Self {
             rtc,
@@ -171,8 +173,28 @@ impl Peer {
             timeout: now,
             last_received: now,
             local_ufrag,
+            offer,
         };
         Ok((peer, answer))
+    }
+
+    /// Has ICE start anew, by a further offer of the same browser; returns the answer, candidates
+    /// inside. [`Self::local_ufrag`] is another one from then on. Audio goes on, both ways as before
+    /// until the browser has found another one. `None` if the offer has the credentials that ICE runs
+    /// with. Allocates.
+    ///
+    /// # Errors
+    /// When the offer is not of the same session, or cannot be answered; the session goes on.
+    pub fn restart_ice(
+        &mut self,
+        restart: IceRestart,
+        now: Instant,
+        sink: &mut impl Sink,
+    ) -> Result<Option<String>, OfferError> {
+        let answer = restart.apply(&mut self.rtc, &mut self.offer);
+        self.local_ufrag = self.rtc.direct_api().local_ice_credentials().ufrag;
+        self.handle_timeout(now, sink);
+        answer
     }
 
     /// Whether `candidate` can be read, in its SDP form (`candidate:...`).

@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use foldback_peer::{EchoStrings, Peer, PeerOptions, install_crypto, stun_ufrag};
+use foldback_peer::{
+    Closed, EchoStrings, IceRestart, NetworkReport, OfferError, Peer, PeerOptions, ReceivedFrame,
+    Sink, install_crypto, stun_ufrag,
+};
 use str0m::Rtc;
 use str0m::media::{Direction, MediaKind};
 
@@ -91,6 +94,42 @@ fn what_is_no_offer_is_refused_in_one_sentence_without_addresses_in_memory() {
 }
 
 #[test]
+fn a_further_offer_has_ice_start_anew_and_changes_nothing_else() {
+    let offer = offer(|api| {
+        api.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
+    });
+    let (mut peer, first) = accept(&offer).expect("the offer is good");
+    let mut restart = |offer: &str| {
+        let restart = IceRestart::read(offer, options()).expect("an offer");
+        peer.restart_ice(restart, now(), &mut Nothing)
+            .map(|answer| (answer, peer.local_ufrag().to_owned()))
+    };
+    let line = |text: &str, beginning: &str| -> String {
+        let line = text.lines().find(|line| line.starts_with(beginning));
+        line.unwrap_or_else(|| panic!("no {beginning} in {text}")).to_owned()
+    };
+    let (nothing, ufrag) = restart(&offer).expect("the same offer again");
+    assert_eq!((nothing, format!("a=ice-ufrag:{ufrag}")), (None, line(&first, "a=ice-ufrag:")));
+
+    let anew = offer.replace(&line(&offer, "a=ice-ufrag:"), "a=ice-ufrag:anew");
+    let (answer, ufrag) = restart(&anew).expect("ICE may start anew");
+    let answer = answer.expect("it does");
+    assert_eq!(line(&answer, "a=ice-ufrag:"), format!("a=ice-ufrag:{ufrag}"));
+    assert_ne!(line(&answer, "a=ice-ufrag:"), line(&first, "a=ice-ufrag:"));
+    assert!(answer.contains("192.0.2.7 8000 typ host"), "{answer}");
+    let kept = ["a=fingerprint:", "a=setup:", "a=ice-lite", "a=fmtp:", "m=audio"];
+    assert_eq!(kept.map(|it| line(&answer, it)), kept.map(|it| line(&first, it)));
+
+    let certificate = line(&anew, "a=fingerprint:");
+    let (beginning, end) = certificate.split_at(certificate.len() - 2);
+    let another = format!("{beginning}{}", if end == "00" { "01" } else { "00" });
+    let error = restart(&anew.replace(&certificate, &another)).expect_err("not the same");
+    let error = error.to_string();
+    assert!(error.contains("certificate"), "{error}");
+    assert!(restart(&anew).expect("the session goes on").0.is_none());
+}
+
+#[test]
 fn candidates_are_checked_and_names_of_mdns_let_pass() {
     assert!(Peer::check_candidate("candidate:1 1 udp 1 192.0.2.9 5000 typ host").is_ok());
     let mdns = "candidate:1 1 udp 1 0f1c.local 5000 typ host";
@@ -105,11 +144,26 @@ fn what_is_no_stun_request_names_no_session() {
     }
 }
 
-fn accept(offer: &str) -> Result<(Peer, String), foldback_peer::OfferError> {
+struct Nothing;
+
+impl Sink for Nothing {
+    fn transmit(&mut self, _: SocketAddr, _: SocketAddr, _: &[u8]) {}
+    fn frame(&mut self, _: ReceivedFrame) {}
+    fn connected(&mut self) {}
+    fn closed(&mut self, why: Closed) {
+        panic!("closed: {why:?}");
+    }
+    fn report(&mut self, _: NetworkReport) {}
+}
+
+fn accept(offer: &str) -> Result<(Peer, String), OfferError> {
     let now = now();
     install_crypto(now);
-    let candidates = vec![SocketAddr::from(([192, 0, 2, 7], 8000))];
-    Peer::accept(offer, &PeerOptions::at(candidates), EchoStrings::No, now)
+    Peer::accept(offer, &options(), EchoStrings::No, now)
+}
+
+fn options() -> PeerOptions {
+    PeerOptions::at(vec![SocketAddr::from(([192, 0, 2, 7], 8000))])
 }
 
 fn offer(add: impl FnOnce(&mut str0m::change::SdpApi<'_>)) -> String {

@@ -3,44 +3,42 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use foldback_peer::{EchoStrings, OfferError, Peer, PeerOptions};
+use foldback_peer::{EchoStrings, IceRestart, OfferError, Peer, PeerOptions};
 use foldback_room::{Admission, LatencyProfile, ParticipantId, RoomSpec};
 use foldback_worker::{Command, Join};
+use tokio::sync::oneshot;
 
 use crate::conference::{Conference, capitalised};
 use crate::message::{ErrorCode, ErrorMessage};
 use crate::roster::not_joined;
 
 impl Conference {
-    /// Answers the SDP offer of a person who joined.
+    /// Answers the SDP offer of a person who joined: the first one with a session, another one by
+    /// having ICE start anew.
     ///
     /// # Errors
     /// `bad-sdp`, `already-connected`, `not-joined` or `internal`.
     pub async fn connect(&self, id: ParticipantId, offer: String) -> Result<String, ErrorMessage> {
-        let (worker, spec, echo) = {
+        let (worker, spec, echo, is_first) = {
             let mut state = self.state();
             let (_, room) = state.room_of(id)?;
             let member = room.people.get_mut(&id).ok_or_else(not_joined)?;
-            if member.media {
-                return Err(ErrorMessage::new(
-                    ErrorCode::AlreadyConnected,
-                    "There is a connection already; leave and join again for a new one.",
-                ));
-            }
-            member.media = true;
+            let is_first = !std::mem::replace(&mut member.media, true);
             let chain = Arc::clone(room.chains.chain_of(id));
             let echo = if chain.mix.is_none() { EchoStrings::Yes } else { EchoStrings::No };
-            (room.worker, self.spec(chain), echo)
+            (room.worker, self.spec(chain), echo, is_first)
         };
-        let candidates = self.workers[worker].candidates().to_vec();
+        let options = PeerOptions {
+            candidates: self.workers[worker].candidates().to_vec(),
+            packet_ms: (spec.latency == LatencyProfile::Low).then_some(10),
+            stereo_bps: spec.stereo_bps(),
+            wall_clock: Some((Instant::now(), SystemTime::now())),
+        };
+        if !is_first {
+            return Box::pin(self.restart_ice(id, worker, offer, options)).await;
+        }
         // Making a session and its stages takes some milliseconds of computing.
         let build = move || -> Result<_, BuildError> {
-            let options = PeerOptions {
-                candidates,
-                packet_ms: (spec.latency == LatencyProfile::Low).then_some(10),
-                stereo_bps: spec.stereo_bps(),
-                wall_clock: Some((Instant::now(), SystemTime::now())),
-            };
             let (peer, answer) = Peer::accept(&offer, &options, echo, Instant::now())?;
             let admission = Admission::build(&spec)?;
             Ok((answer, Box::new(Built { peer, admission, spec })))
@@ -48,9 +46,7 @@ impl Conference {
         let built = tokio::task::spawn_blocking(build).await;
         let result = match built {
             Ok(Ok((answer, built))) => self.hand_over(id, built).await.map(|()| answer),
-            Ok(Err(BuildError::Offer(error))) => {
-                Err(ErrorMessage::new(ErrorCode::BadSdp, capitalised(&error.to_string())))
-            }
+            Ok(Err(BuildError::Offer(error))) => Err(bad_sdp(&error)),
             Ok(Err(BuildError::Admission(error))) => Err(could_not_be_built(id, &error)),
             Err(error) => Err(could_not_be_built(id, &error)),
         };
@@ -61,6 +57,22 @@ impl Conference {
             member.media = false;
         }
         result
+    }
+
+    async fn restart_ice(
+        &self,
+        id: ParticipantId,
+        worker: usize,
+        offer: String,
+        options: PeerOptions,
+    ) -> Result<String, ErrorMessage> {
+        let read = tokio::task::spawn_blocking(move || IceRestart::read(&offer, options)).await;
+        let restart = read.map_err(|_| ErrorMessage::internal())?.map_err(|e| bad_sdp(&e))?;
+        let (sender, answer) = oneshot::channel();
+        self.command(worker, Command::RestartIce(id, Box::new(restart), sender))?;
+        // None where the session is gone meanwhile, or not there yet.
+        let answer = answer.await.map_err(|_| already_connected())?.map_err(|e| bad_sdp(&e))?;
+        answer.ok_or_else(already_connected)
     }
 
     /// Gives a built participant to its worker, if the person has not left meanwhile.
@@ -92,6 +104,18 @@ impl Conference {
         self.tell_hearing(room, id);
         Ok(())
     }
+}
+
+fn bad_sdp(error: &OfferError) -> ErrorMessage {
+    ErrorMessage::new(ErrorCode::BadSdp, capitalised(&error.to_string()))
+}
+
+fn already_connected() -> ErrorMessage {
+    ErrorMessage::new(
+        ErrorCode::AlreadyConnected,
+        "There is a connection already, and this offer has no new ICE credentials to restart it with; leave \
+         and join again for a new one.",
+    )
 }
 
 fn could_not_be_built(id: ParticipantId, error: &dyn std::error::Error) -> ErrorMessage {

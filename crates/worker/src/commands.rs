@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
+use foldback_peer::IceRestart;
 use foldback_room::{ChainChange, ParticipantId, Room};
 
-use crate::control::{Command, Event, Join, LeaveReason, Remains, RoomKey};
+use crate::control::{Answer, Command, Event, Join, LeaveReason, Remains, RoomKey};
 use crate::media::{OpenRoom, Worker};
 use crate::member::Member;
 use crate::stage_times::TimedStages;
@@ -43,6 +44,7 @@ impl Worker {
                         }
                     });
                 }
+                Command::RestartIce(id, restart, answer) => self.restart_ice(id, *restart, answer),
                 Command::Shutdown => self.shutdown = true,
             }
         }
@@ -51,6 +53,20 @@ impl Worker {
     fn room_of(&mut self, id: ParticipantId) -> Option<&mut Room> {
         let key = self.members.get(&id)?.room;
         self.rooms.get_mut(&key).map(|open| &mut *open.room)
+    }
+
+    fn restart_ice(&mut self, id: ParticipantId, restart: IceRestart, answer: Answer) {
+        let now = Instant::now();
+        let mut ufrag = None;
+        self.with_member(id, |member, outputs| {
+            let restarted = member.peer.restart_ice(restart, now, outputs);
+            ufrag = Some(member.peer.local_ufrag().to_owned());
+            // Nobody waits for it if the participant left meanwhile.
+            let _ = answer.send(restarted);
+        });
+        if let Some(ufrag) = ufrag {
+            self.demux.rename(id, &ufrag);
+        }
     }
 
     fn open(&mut self, key: RoomKey, mut room: Box<Room>) {

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use foldback_chain::{ChainSpec, Change};
 use foldback_metrics::RecentLatency;
-use foldback_peer::Peer;
+use foldback_peer::{IceRestart, OfferError, Peer};
 use foldback_room::{
     Admission, ChainChange, ChainReadings, Departed, HeardAs, Level, ParticipantId, ReceiverStats,
     Room, Shedding, Spare,
 };
 use foldback_stage::{Reading, StageReport};
+use tokio::sync::oneshot;
 
 use crate::recycle::Recycled;
 use crate::stage_times::Took;
@@ -46,9 +47,15 @@ pub enum Command {
     Tell(ParticipantId, Arc<str>),
     /// A candidate that the browser trickled, in SDP form.
     RemoteCandidate(ParticipantId, String),
+    /// Has ICE start anew for a participant.
+    RestartIce(ParticipantId, Box<IceRestart>, Answer),
     /// Says goodbye to everybody and ends the thread.
     Shutdown,
 }
+
+/// Where the answer to a further offer goes, as [`Peer::restart_ice`] gives it; nothing goes there if
+/// the participant is gone.
+pub type Answer = oneshot::Sender<Result<Option<String>, OfferError>>;
 
 /// A participant to bring in.
 #[derive(Debug)]

@@ -32,6 +32,14 @@ impl Demux {
         self.sessions.insert(id, Session { ufrag: ufrag.to_owned(), addresses });
     }
 
+    /// Another ICE user name is that of a session from now on.
+    pub(crate) fn rename(&mut self, id: ParticipantId, ufrag: &str) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        self.by_ufrag.remove(&session.ufrag);
+        ufrag.clone_into(&mut session.ufrag);
+        self.by_ufrag.insert(ufrag.to_owned(), id);
+    }
+
     /// Forgets a session and the addresses that were its own.
     pub(crate) fn remove(&mut self, id: ParticipantId) {
         let Some(session) = self.sessions.remove(&id) else { return };
@@ -131,6 +139,19 @@ mod tests {
         assert_eq!(demux.find(address(8), &stun_request("first")), Some(ParticipantId(1)));
         assert_eq!(demux.find(address(8), &stun_request("nobody")), None);
         assert_eq!(demux.find(address(8), VOICE), None);
+    }
+
+    #[test]
+    fn a_session_whose_ice_started_anew_is_found_by_its_new_name_and_its_old_addresses() {
+        let mut demux = Demux::default();
+        demux.add(ParticipantId(1), "first");
+        demux.learn(address(7), ParticipantId(1));
+        demux.rename(ParticipantId(1), "anew");
+        assert_eq!(demux.find(address(8), &stun_request("anew")), Some(ParticipantId(1)));
+        assert_eq!(demux.find(address(8), &stun_request("first")), None);
+        assert_eq!(demux.find(address(7), VOICE), Some(ParticipantId(1)));
+        demux.remove(ParticipantId(1));
+        assert!(demux.by_address.is_empty() && demux.by_ufrag.is_empty());
     }
 
     #[test]

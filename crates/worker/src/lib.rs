@@ -32,8 +32,8 @@ mod timers;
 
 pub use allowance::Allowance;
 pub use control::{
-    Command, Event, Figures, Join, LeaveReason, Load, MessageRefused, ParticipantStats, QueueFull,
-    Readings, Remains, RoomKey, Ticks, WorkerHandle,
+    Answer, Command, Event, Figures, Join, LeaveReason, Load, MessageRefused, ParticipantStats,
+    QueueFull, Readings, Remains, RoomKey, Ticks, WorkerHandle,
 };
 pub use crew::Crew;
 pub use frames::{Fanout, encoded};

@@ -1,15 +1,15 @@
 //! What is heard through networks that lose packets and deliver them unevenly.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use foldback_testkit::measure::{gaps, rms_dbfs};
+use foldback_testkit::measure::{gaps, median_tone_dbfs, rms_dbfs};
 use foldback_testkit::net::{Jitter, LinkSpec, Loss};
 use foldback_testkit::signal::{speech_like, to_rms};
-use foldback_tests::{Browser, Relay, Server};
+use foldback_tests::{Browser, Relay, SETTLING, Server};
 use serde_json::json;
 use tokio::join;
 
-use super::MICROPHONE_SECONDS;
+use super::{MICROPHONE_SECONDS, TONE_DBFS, microphone_tone};
 
 /// One worker: there is one media port, whatever room is used.
 const CONFIG: &str = "
@@ -176,6 +176,37 @@ async fn a_page_that_sends_copies_is_mended_from_them_and_asked_for_nothing() {
     assert_eq!(counts[1], json!(0), "sent again beside copies");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_whose_way_to_the_server_is_gone_takes_another_one_in_the_same_call() {
+    let server = Server::start(CONFIG).await;
+    let as_is = LinkSpec::default;
+    let first = Relay::start(server.media_port(), 4, as_is(), as_is()).await;
+    let second = Relay::start(server.media_port(), 5, as_is(), as_is()).await;
+    let (far, near) = join!(
+        Browser::with_microphone(microphone_tone(440.0)),
+        Browser::with_microphone(vec![0.0; 48_000]),
+    );
+    join!(join_through(&far, &first, &server, "room", "Far"), near.join(&server, "room", "Near"));
+    let id = far.script("return window.foldback.participantId", vec![]).await;
+    far.script("window.firstCall = window.foldback.pc", vec![]).await;
+
+    far.script("[window.relayPort] = arguments", vec![json!(second.port())]).await;
+    drop(first);
+    let gone = Instant::now();
+    let back = "const { pc } = window.foldback;
+        return pc?.remoteDescription.sdp.includes(` 127.0.0.1 ${window.relayPort} `)
+          && pc.connectionState === 'connected'";
+    far.wait_until("Far is back", back).await;
+    println!("back after {:?}", gone.elapsed());
+    let same = "return window.foldback.pc === window.firstCall";
+    assert_eq!(far.script(same, vec![]).await, json!(true), "the same connection");
+    assert_eq!(far.script("return window.foldback.participantId", vec![]).await, id);
+    assert_eq!(near.participants().await, ["Far", "Near"]);
+    tokio::time::sleep(SETTLING).await;
+    let heard_dbfs = median_tone_dbfs(&near.record(1.0).await, 440.0);
+    assert!((heard_dbfs - TONE_DBFS).abs() < 3.0, "Near hears Far at {heard_dbfs} dBFS");
+}
+
 /// Speech without its pauses: every gap in what is heard of it comes from the way.
 fn continuous_voice(seed: u64) -> Vec<f32> {
     let speech = speech_like(seed, VOICE_DBFS, MICROPHONE_SECONDS);
@@ -200,11 +231,11 @@ async fn join_through(page: &Browser, relay: &Relay, server: &Server, room: &str
 /// Opens the page, with `relay` in the place of the server's media port.
 async fn open_through(page: &Browser, relay: &Relay, server: &Server) {
     const PATCH: &str = "
-        const [port] = arguments;
+        [window.relayPort] = arguments;
         const original = RTCPeerConnection.prototype.setRemoteDescription;
         RTCPeerConnection.prototype.setRemoteDescription = async function ({ type, sdp }) {
           const candidate = /^(a=candidate:\\S+ \\d+ udp \\d+) \\S+ \\d+ /gmi;
-          const changed = sdp.replace(candidate, `$1 127.0.0.1 ${port} `);
+          const changed = sdp.replace(candidate, `$1 127.0.0.1 ${window.relayPort} `);
           if (changed === sdp) throw new Error('the answer holds no UDP candidate');
           return original.call(this, { type, sdp: changed });
         };

@@ -21,7 +21,7 @@ const OVERLOADED_RETRY_AFTER_S = 5;
 // Refusals that leave nothing to go on with until audio flows; the others are said and the call goes on.
 const FATAL_CODES = new Set(["bad-json", "bad-room", "bad-name", "bad-sdp", "too-large", "internal"]);
 // What an offer is refused by.
-const OFFER_CODES = new Set(["bad-sdp", "already-connected", "internal"]);
+const OFFER_CODES = new Set(["bad-sdp", "already-connected", "too-fast", "internal"]);
 // After these a server takes the same client again.
 const PASSING_CLOSE_CODES = new Set([1001, 1005, 1006, 1011, 1012, 1013]);
 

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::chain_info::ChainInfo;
 use crate::chat::ROOM_BURST;
+use crate::connect::RESTARTS_BURST;
 use crate::control::not_here;
 use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason, Person, ServerMessage};
@@ -335,8 +336,9 @@ impl Conference {
         let person = Person { id: id.0, name: person.to_owned(), muted: false, hand: None };
         room.tell_all(&ServerMessage::ParticipantJoined { participant: person.clone() });
         let hears = BTreeMap::new();
-        let member =
-            Member { person, muted_by_operator: false, outbox, media: false, hears, report: None };
+        let restarts = Allowance::new(RESTARTS_BURST);
+        let (muted_by_operator, media, report) = (false, false, None);
+        let member = Member { person, muted_by_operator, outbox, media, restarts, hears, report };
         room.people.insert(id, member);
         tracing::info!(%id, room = name, "joined");
         let joined = ServerMessage::Joined {

@@ -1,7 +1,7 @@
 //! Answering the offer of somebody who joined, and bringing what was built for them to a worker.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use foldback_peer::{EchoStrings, IceRestart, OfferError, Peer, PeerOptions};
 use foldback_room::{Admission, LatencyProfile, ParticipantId, RoomSpec};
@@ -12,18 +12,25 @@ use crate::conference::{Conference, capitalised};
 use crate::message::{ErrorCode, ErrorMessage};
 use crate::roster::not_joined;
 
+/// ICE may start anew five times at once, and once more in each 2 s.
+pub(crate) const RESTARTS_BURST: Duration = Duration::from_secs(10);
+const RESTART_COST: Duration = Duration::from_secs(2);
+
 impl Conference {
     /// Answers the SDP offer of a person who joined: the first one with a session, another one by
     /// having ICE start anew.
     ///
     /// # Errors
-    /// `bad-sdp`, `already-connected`, `not-joined` or `internal`.
+    /// `bad-sdp`, `already-connected`, `too-fast`, `not-joined` or `internal`.
     pub async fn connect(&self, id: ParticipantId, offer: String) -> Result<String, ErrorMessage> {
         let (worker, spec, echo, is_first) = {
             let mut state = self.state();
             let (_, room) = state.room_of(id)?;
             let member = room.people.get_mut(&id).ok_or_else(not_joined)?;
             let is_first = !std::mem::replace(&mut member.media, true);
+            if !is_first && !member.restarts.take(Instant::now(), RESTART_COST) {
+                return Err(too_fast());
+            }
             let chain = Arc::clone(room.chains.chain_of(id));
             let echo = if chain.mix.is_none() { EchoStrings::Yes } else { EchoStrings::No };
             (room.worker, self.spec(chain), echo, is_first)
@@ -108,6 +115,11 @@ impl Conference {
 
 fn bad_sdp(error: &OfferError) -> ErrorMessage {
     ErrorMessage::new(ErrorCode::BadSdp, capitalised(&error.to_string()))
+}
+
+fn too_fast() -> ErrorMessage {
+    let message = "So many offers came in a short time that this one is left out; wait 2 s.";
+    ErrorMessage::new(ErrorCode::TooFast, message)
 }
 
 fn already_connected() -> ErrorMessage {

@@ -63,6 +63,8 @@ pub(crate) struct Member {
     pub(crate) muted_by_operator: bool,
     pub(crate) outbox: Option<Outbox>,
     pub(crate) media: bool,
+    /// What is left of having ICE start anew, which takes time of the media thread.
+    pub(crate) restarts: Allowance,
     /// Whom they hear otherwise than those come.
     pub(crate) hears: BTreeMap<ParticipantId, HeardAs>,
     /// Of the last second, once there was one with media.

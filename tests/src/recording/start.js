@@ -29,7 +29,8 @@ function processor() {
       value.close();
     }
   })();
-  return async (isEnd) => {
+  const samples = () => (recorded.channels[0] ?? []).reduce((sum, { length }) => sum + length, 0);
+  const take = async (isEnd) => {
     if (isEnd) {
       await reader.cancel();
       await finished;
@@ -38,6 +39,7 @@ function processor() {
     recorded = { channels: [] };
     return { channels: channels.map(inOne), sampleRate, playedSeconds: (end - start) / 1e6 };
   };
+  return { take, samples };
 }
 
 // Firefox has no such processor, and without a sound card no running AudioContext. Its recorder runs beside the page, and at
@@ -54,7 +56,7 @@ function recorder() {
     recorder.start();
     return { recorder, parts };
   }
-  return async (isEnd) => {
+  const take = async (isEnd) => {
     const { recorder, parts } = running;
     if (!isEnd) {
       running = begin();
@@ -70,7 +72,8 @@ function recorder() {
     const channels = Array.from({ length: sound.numberOfChannels }, (_, channel) => sound.getChannelData(channel));
     return { channels, sampleRate: sound.sampleRate, playedSeconds: null };
   };
+  return { take };
 }
 
-const take = 'MediaStreamTrackProcessor' in window ? processor() : recorder();
-window.foldbackRecording = { take, mended, mendedBefore: await mended() };
+const tap = 'MediaStreamTrackProcessor' in window ? processor() : recorder();
+window.foldbackRecording = { ...tap, mended, mendedBefore: await mended() };

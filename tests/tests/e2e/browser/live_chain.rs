@@ -80,8 +80,7 @@ fn bends_dbfs(sound: &[f32]) -> f64 {
 
 /// By its switch in the page; returns how many samples had been played then.
 async fn switch_denoise(page: &Browser) -> usize {
-    let switch = "const played = window.foldbackRecording?.channels[0]
-          .reduce((sum, chunk) => sum + chunk.length, 0) ?? 0;
+    let switch = "const played = window.foldbackRecording?.samples() ?? 0;
         document.querySelector('#chain [data-name=denoise] .runs').click();
         return played;";
     let played = page.script(switch, vec![]).await;

@@ -82,3 +82,42 @@ async fn an_offer_with_only_a_data_channel_connects_and_echoes() {
     let strings = browser.async_script(&script, vec![]).await;
     assert_eq!(strings, json!(["hello", "foldback \u{1F3A7}", "x".repeat(20_000)]));
 }
+
+/// Has ICE start anew until the server takes no more offers: how many it answered, and why not the next.
+const RESTART_ON_AND_ON: &str = "
+    const socket = new WebSocket(location.origin.replace('http', 'ws') + '/ws');
+    await new Promise(resolve => { socket.onopen = resolve; });
+    const said = [];
+    let wake = () => {};
+    socket.onmessage = ({ data }) => { said.push(JSON.parse(data)); wake(); };
+    const next = async (types) => {
+      for (;;) {
+        const at = said.findIndex(({ type }) => types.includes(type));
+        if (at >= 0) return said.splice(at, 1)[0];
+        await new Promise(resolve => { wake = resolve; });
+      }
+    };
+    const say = (message) => socket.send(JSON.stringify(message));
+    say({ type: 'join', room: 'restarts', name: 'Ann' });
+    await next(['joined']);
+    const connection = new RTCPeerConnection();
+    connection.addTransceiver('audio');
+    for (let answers = 0; answers < 20; answers++) {
+      await connection.setLocalDescription(await connection.createOffer({ iceRestart: true }));
+      say({ type: 'offer', sdp: connection.localDescription.sdp });
+      const answer = await next(['answer', 'error']);
+      if (answer.type === 'error') return [answers, answer.code];
+      await connection.setRemoteDescription(answer);
+    }
+    return [20, null];
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_restarts_ice_on_and_on_is_told_to_wait() {
+    let server = Server::start_with_file("clean.toml").await;
+    let browser = Browser::start().await;
+    browser.open(&server.url("/")).await;
+    let told = browser.async_script(RESTART_ON_AND_ON, vec![]).await;
+    // The first offer, five restarts, and one more if the machine is slow.
+    assert!(told == json!([6, "too-fast"]) || told == json!([7, "too-fast"]), "{told}");
+}

@@ -61,9 +61,14 @@ async fn a_file_that_changes_20_times_leaves_no_click_and_a_mistake_in_it_change
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_conference_chain_and_another_swapped_100_times_are_as_smooth_as_ideal_fades() {
     let shipped = Config::BUILT_IN_TEXT;
-    let other = shipped
-        .replace("{ kind = \"denoise\" }", "{ kind = \"high-pass\", name = \"second\" }")
-        .replace("{ kind = \"mix\"", "{ kind = \"gain\", gain_db = -9 }, { kind = \"mix\"");
+    let replaced = |text: &str, from: &str, to: &str| {
+        assert!(text.contains(from), "`{from}` is not in conference.toml any more");
+        text.replace(from, to)
+    };
+    let denoise = "{ kind = \"denoise\", optional = true }";
+    let other = replaced(shipped, denoise, "{ kind = \"high-pass\", name = \"second\" }");
+    let other =
+        replaced(&other, "{ kind = \"mix\"", "{ kind = \"gain\", gain_db = -9 }, { kind = \"mix\"");
     let server = Server::start(shipped).await;
     let (speaker, listener) =
         join!(Browser::with_microphone(syllables()), Browser::with_microphone(vec![0.0; 48_000]),);

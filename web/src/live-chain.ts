@@ -5,6 +5,7 @@ import type { ChainPanel } from "./chain-panel";
 import { byId, setText } from "./dom";
 import { OperatorField } from "./operator-field";
 import type { ChainView, ClientMessage, Joined, ServerError, StagePatch, StagePatches } from "./protocol";
+import { readChain } from "./room-chain";
 import { StageSets } from "./stage-sets";
 
 /** What is turned goes out at once, and again no sooner than this. */
@@ -139,7 +140,8 @@ export class LiveChain {
     const place = this.#place;
     if (!place) return;
     const changes = this.#changes;
-    const view = await viewOf(place.room, place.participant);
+    // Where the server does not answer, the call itself says so.
+    const view = await readChain(place.room, place.participant);
     if (!view || this.#place !== place || this.#changes !== changes) return;
     if (this.#view) this.#sets.take(view);
     else this.#sets.begin(view);
@@ -186,14 +188,4 @@ function patched(view: ChainView, patches: StagePatches): ChainView {
     return { ...stage, enabled, params };
   });
   return { ...view, stages };
-}
-
-/** Null where the server does not answer; then the call itself says so. */
-async function viewOf(room: string, participant: number): Promise<ChainView | null> {
-  try {
-    const response = await fetch(`/api/v1/rooms/${encodeURIComponent(room)}/participants/${participant}/chain`);
-    return response.ok ? ((await response.json()) as ChainView) : null;
-  } catch {
-    return null;
-  }
 }

@@ -3,8 +3,8 @@
 import { ChainNode, canRunStages, stageContext } from "./chain-node";
 import { byId } from "./dom";
 import { recall, remember } from "./memory";
-import type { Chain } from "./protocol";
-import { type ChainStage, denoiseStages, readRoomChain } from "./room-chain";
+import type { Chain, StageView } from "./protocol";
+import { denoiseStages, readChain } from "./room-chain";
 import { ownDenoiseProblem } from "./words";
 
 export interface OwnDenoiseListener {
@@ -28,7 +28,7 @@ export class OwnDenoise {
   readonly #choice = byId("denoise-here", HTMLInputElement);
   readonly #available = canRunStages();
   #canRun = false;
-  #stages: ChainStage[] = [];
+  #stages: StageView[] = [];
   #way: Promise<Way> | null = null;
   #ran = false;
   #reading = new AbortController();
@@ -62,7 +62,7 @@ export class OwnDenoise {
     this.#reading = new AbortController();
     const { signal } = this.#reading;
     // Rooms in stereo are for music.
-    const stages = chain?.channels === 1 ? await readRoomChain(room, signal) : [];
+    const stages = chain?.channels === 1 ? (await readChain(room, undefined, signal))?.stages : [];
     if (signal.aborted || !stages) return;
     this.#stages = denoiseStages(stages);
     await this.#available;

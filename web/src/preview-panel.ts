@@ -4,8 +4,8 @@ import { ChainNode, type ChainReport, canRunStages, stageContext } from "./chain
 import { canChooseSpeaker } from "./devices";
 import { byId, make, setText } from "./dom";
 import { Meter } from "./meter";
-import type { Chain } from "./protocol";
-import { type ChainStage, readRoomChain } from "./room-chain";
+import type { Chain, StageView } from "./protocol";
+import { readChain } from "./room-chain";
 import { reading } from "./stage-item";
 import type { Tone } from "./status-line";
 import { previewProblem } from "./words";
@@ -41,7 +41,7 @@ export class PreviewPanel {
   readonly #available = canRunStages();
   #shown = true;
   #channels = 1;
-  #stages: ChainStage[] = [];
+  #stages: StageView[] = [];
   #listening: Listening | null = null;
   /** Ends the attempt to start that is under way. */
   #starting = new AbortController();
@@ -65,7 +65,7 @@ export class PreviewPanel {
     this.#reading = new AbortController();
     const { signal } = this.#reading;
     if (!chain || !(await this.#available)) return;
-    const stages = await readRoomChain(room, signal);
+    const stages = (await readChain(room, undefined, signal))?.stages;
     if (signal.aborted || !stages) return;
     if (chain.channels !== this.#channels) this.end();
     this.#channels = chain.channels;
@@ -196,7 +196,7 @@ function connect(listening: Listening, microphone: MediaStreamTrack): void {
   listening.source.connect(listening.chain.node);
 }
 
-function stageItem(stage: ChainStage, here: boolean): HTMLLIElement {
+function stageItem(stage: StageView, here: boolean): HTMLLIElement {
   const item = document.createElement("li");
   item.dataset.name = stage.name;
   item.dataset.runs = here && stage.enabled ? "browser" : here ? "off" : "server";

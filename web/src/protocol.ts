@@ -55,9 +55,10 @@ export interface Param {
   about: string;
 }
 
-/** What a stage is set to. */
+/** What a stage is set to; also what crates/wasm takes. */
 export interface StageView {
   name: string;
+  kind: string;
   part: "input" | "mix" | "output";
   enabled: boolean;
   params: Param[];

@@ -10,8 +10,8 @@ function view(gainDb: number, denoise: boolean): ChainView {
   return {
     chain: "talk",
     stages: [
-      { name: "denoise", part: "input", enabled: denoise, params: [] },
-      { name: "gain", part: "input", enabled: true, params: [param("gain_db", gainDb)] },
+      { name: "denoise", kind: "denoise", part: "input", enabled: denoise, params: [] },
+      { name: "gain", kind: "gain", part: "input", enabled: true, params: [param("gain_db", gainDb)] },
     ],
   };
 }
@@ -46,7 +46,9 @@ test("of a chain that became another one nothing is asked that it does not have"
   sets.begin(view(0, true));
   sets.change({ denoise: { enabled: false } });
   const other = view(0, true);
-  other.stages = [{ name: "gain", part: "input", enabled: true, params: [param("gain_db", 2), param("ramp_ms", 5)] }];
+  other.stages = [
+    { name: "gain", kind: "gain", part: "input", enabled: true, params: [param("gain_db", 2), param("ramp_ms", 5)] },
+  ];
   sets.take(other);
   expect(sets.swap()).toEqual({ gain: { params: { gain_db: 0 } } });
 });

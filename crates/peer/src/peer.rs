@@ -184,21 +184,18 @@ impl Peer {
     /// with. Allocates.
     ///
     /// # Errors
-    /// When the offer is not of the same session, or cannot be answered; the session goes on. Where
-    /// str0m panics on it, the session has failed.
+    /// When the offer is not of the same session, or cannot be answered; the session goes on.
+    ///
+    /// # Panics
+    /// Where str0m does on an offer that no browser makes; then the session is in no state that is
+    /// known, and nobody else's is concerned.
     pub fn restart_ice(
         &mut self,
         restart: IceRestart,
         now: Instant,
         sink: &mut impl Sink,
     ) -> Result<Option<String>, OfferError> {
-        // As in `accept`; here nobody else's session is to end with it, and this one is in no state that
-        // is known.
-        let apply = AssertUnwindSafe(|| restart.apply(&mut self.rtc, &mut self.offer));
-        let Ok(answer) = catch_unwind(apply) else {
-            self.fail(sink);
-            return Err(OfferError::unusable());
-        };
+        let answer = restart.apply(&mut self.rtc, &mut self.offer);
         self.local_ufrag = self.rtc.direct_api().local_ice_credentials().ufrag;
         self.handle_timeout(now, sink);
         answer

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use foldback_config::Config;
 use foldback_room::{
@@ -203,5 +204,39 @@ fn in_a_crowd_everybody_who_may_hears_a_talker_as_loud_as_they_chose() {
     let level = |id: ParticipantId| tone_dbfs(last_second(&studio, id), LOW_HZ);
     for id in listeners {
         assert!((level(*id) - level(rest[0]) + 12.0).abs() < 1.5, "{} dBFS", level(*id));
+    }
+}
+
+#[test]
+fn who_measures_hears_themselves_and_nobody_else_does_muted_or_not() {
+    for muted in [false, true] {
+        let mut studio = studio(1);
+        let [measuring, talker, listener] = [(); 3].map(|()| studio.join(false));
+        studio.room_mut().set_muted(measuring, muted);
+        let talkers = [(measuring, LOW_HZ), (talker, HIGH_HZ)];
+        tones(&mut studio, &talkers, 4 * SETTLED, |packet, studio| {
+            if packet == 2 * SETTLED {
+                studio.room_mut().loop_back(measuring, Duration::from_millis(990));
+            }
+        });
+        let level = |id, second: usize, hz| {
+            // The fades of its beginning and end are left out.
+            let from = (second * SETTLED + 5) * PACKET;
+            tone_dbfs(&studio.heard(id).sound[from..from + 40 * PACKET], hz)
+        };
+        let seconds = |id, hz| [1, 2, 3].map(|second| level(id, second, hz));
+        let [own, others] = [measuring, listener].map(|id| seconds(id, LOW_HZ));
+        println!("muted {muted}: to themselves {own:.1?}, to others {others:.1?} dBFS");
+        assert!(own[0] < -70.0 && (own[1] + 26.0).abs() < 1.0 && own[2] < -70.0, "{own:?}");
+        let heard = if muted { -70.0 } else { -27.0 };
+        assert_eq!(others.map(|level| level > heard), [!muted, false, !muted], "{others:?}");
+        assert!(others[1] < -70.0, "{others:?}");
+        for level in seconds(measuring, HIGH_HZ) {
+            assert!((level + 26.0).abs() < 1.0, "the others are heard on: {level} dBFS");
+        }
+        for id in [measuring, listener] {
+            let sound = &studio.heard(id).sound[SETTLED * PACKET..];
+            assert!(clicks(sound).is_empty(), "{id}: {:?}", clicks(sound));
+        }
     }
 }

@@ -46,6 +46,12 @@ export class ConnectionPanel {
     this.#timer = setInterval(() => void this.#read(pc, watch), PERIOD_MS);
   }
 
+  /** What the microphone and the speaker delay; null where the browser does not tell of both. */
+  get devicesMs(): number | null {
+    const { microphoneMs, speakerMs } = this.#watch?.devices ?? {};
+    return typeof microphoneMs === "number" && typeof speakerMs === "number" ? microphoneMs + speakerMs : null;
+  }
+
   stop(): void {
     clearInterval(this.#timer);
     this.#watch = null;
@@ -67,6 +73,7 @@ export class ConnectionPanel {
     if (!read) return;
     const network = await watch.network.read(read);
     if (this.#watch !== watch) return;
+    watch.devices = network;
     this.#figures.show("browser", network.figures);
     if (network.rttMs !== null) setText(this.#rtt, formatMs(network.rttMs));
     if (network.jitterBufferMs !== null) setText(this.#jitterBuffer, formatMs(network.jitterBufferMs));
@@ -87,6 +94,7 @@ export class ConnectionPanel {
 /** What was counted of one connection. */
 class Watch {
   readonly network = new NetworkWatch();
+  devices: { microphoneMs: number | null; speakerMs: number | null } | null = null;
   readonly counts: { lostComing?: number; lostGoing?: number } = {};
   readonly shares: { lostComing: number | null; lostGoing: number | null } = { lostComing: null, lostGoing: null };
   /** What the server told last of the time in it. */

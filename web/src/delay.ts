@@ -9,6 +9,7 @@ const LOOK_AHEAD_MS = 6.5;
 
 /** Where sound waits, in the order of its way. */
 export const PARTS = [
+  { id: "microphone", name: "Microphone", about: "as yours, where your browser tells" },
   { id: "packet", name: "Packet and codec", about: "a packet of 20 ms fills up; two encoders look 6.5 ms ahead" },
   { id: "there", name: "Network, to the server", about: "half of there and back" },
   { id: "server-buffer", name: "Server: jitter buffer", about: "until packets that come late are in time" },
@@ -17,7 +18,11 @@ export const PARTS = [
   { id: "server-encode", name: "Server: encoder", about: "encoding, encrypting, sending" },
   { id: "back", name: "Network, to you", about: "half of there and back" },
   { id: "browser-buffer", name: "Your browser: jitter buffer", about: "until packets that come late are in time" },
+  { id: "speaker", name: "Your speaker", about: "as your browser tells; Bluetooth may add to it" },
 ] as const;
+
+/** What not every browser tells, and nothing of foldback changes. */
+const DEVICES = new Set<string>(["microphone", "speaker"]);
 
 export type PartId = (typeof PARTS)[number]["id"];
 
@@ -27,13 +32,16 @@ export type DelayParts = Record<PartId, number | null>;
 export interface Measured {
   rttMs: number | null;
   jitterBufferMs: number | null;
+  microphoneMs: number | null;
+  speakerMs: number | null;
   /** Of those who talked in the last second. */
   server: LatencyParts | null;
 }
 
-export function delayParts({ rttMs, jitterBufferMs, server }: Measured): DelayParts {
+export function delayParts({ rttMs, jitterBufferMs, microphoneMs, speakerMs, server }: Measured): DelayParts {
   const oneWay = rttMs === null ? null : rttMs / 2;
   return {
+    microphone: microphoneMs,
     packet: PACKET_MS + 2 * LOOK_AHEAD_MS,
     there: oneWay,
     "server-buffer": server?.jitter_buffer ?? null,
@@ -42,13 +50,14 @@ export function delayParts({ rttMs, jitterBufferMs, server }: Measured): DelayPa
     "server-encode": server?.encode ?? null,
     back: oneWay,
     "browser-buffer": jitterBufferMs,
+    speaker: speakerMs,
   };
 }
 
-/** All of it; null while a part is not known. */
+/** All of it, without devices that nothing is known of; null while another part is not known. */
 export function total(parts: DelayParts): number | null {
   return PARTS.reduce<number | null>((sum, { id }) => {
-    const part = parts[id];
+    const part = parts[id] ?? (DEVICES.has(id) ? 0 : null);
     return sum === null || part === null ? null : sum + part;
   }, 0);
 }

@@ -9,6 +9,7 @@ import { byId } from "./dom";
 import { Hand } from "./hand";
 import { JoinForm } from "./join-form";
 import { LiveChain } from "./live-chain";
+import { MouthToEar } from "./mouth-to-ear";
 import { OwnDenoise } from "./own-denoise";
 import { PreviewPanel } from "./preview-panel";
 import type { Chain, ServerMessage } from "./protocol";
@@ -71,6 +72,14 @@ const denoise = new OwnDenoise({
   problem: (words) => say(words, "bad"),
 });
 
+const mouthToEar = new MouthToEar({
+  pc: () => stay?.pc ?? null,
+  ask: (message) => stay?.ask(message),
+  send: async (track) => stay?.replaceMicrophone(track),
+  restore: () => void sendMicrophone(),
+  devicesMs: () => roomView.devicesMs,
+});
+
 const joinForm = new JoinForm({
   chain(chain, why) {
     chainPanel.show(chain, why);
@@ -131,6 +140,7 @@ async function join(room: string, name: string): Promise<void> {
         connected: () => say("You are in the room, and audio flows.", "good"),
         notice: (words) => say(words, "bad"),
         waiting(words) {
+          mouthToEar.clear();
           roomView.wait();
           say(words, "bad");
         },
@@ -152,7 +162,7 @@ let sent: Promise<void> = Promise.resolve();
 /** Sends what is the microphone now, by the way that its voice is to go; one change after the other. */
 function sendMicrophone(): Promise<void> {
   const change = async () => {
-    if (stay && sound.track) await stay.replaceMicrophone(await denoise.treat(sound.track));
+    if (stay && sound.track && !mouthToEar.isRunning) await stay.replaceMicrophone(await denoise.treat(sound.track));
   };
   sent = sent.then(change, change);
   return sent;
@@ -232,6 +242,7 @@ function showJoinForm(words: string | null): void {
   denoise.close();
   controls.leave();
   liveChain.leave();
+  mouthToEar.clear();
   roomView.leave();
   chat.clear();
   hand.lower();

@@ -6,6 +6,9 @@ export interface Network {
   /** Null until it is known, as all others. */
   rttMs: number | null;
   jitterBufferMs: number | null;
+  /** From the air to the page, and from the page to the air, as far as the browser tells. */
+  microphoneMs: number | null;
+  speakerMs: number | null;
   /** Packets since the start. */
   lost: number | null;
   received: number | null;
@@ -17,32 +20,59 @@ export interface Network {
 type Entry = Record<string, unknown>;
 
 export class NetworkWatch {
-  #before = { delayS: 0, count: 0 };
+  readonly #jitterBuffer = new Mean();
+  readonly #speaker = new Mean();
+  #microphoneMs: number | null = null;
 
   async read(pc: RTCPeerConnection): Promise<Network> {
     const entries: Entry[] = [];
     (await pc.getStats()).forEach((entry: Entry) => void entries.push(entry));
     const audio = (type: string) => entries.find((entry) => entry.type === type && entry.kind === "audio");
     const inbound = audio("inbound-rtp");
+    const playout = audio("media-playout");
+    // What is sent in the place of a microphone for a while has none.
+    this.#microphoneMs = microphoneMs(pc.getSenders()[0]?.track) ?? this.#microphoneMs;
     const rttS = numberOf(selectedPair(entries), "currentRoundTripTime");
     return {
       rttMs: rttS === null ? null : rttS * 1000,
-      jitterBufferMs: this.#jitterBufferMs(inbound),
+      jitterBufferMs: this.#jitterBuffer.ms(
+        numberOf(inbound, "jitterBufferDelay"),
+        numberOf(inbound, "jitterBufferEmittedCount"),
+      ),
+      microphoneMs: this.#microphoneMs,
+      speakerMs: this.#speaker.ms(numberOf(playout, "totalPlayoutDelay"), numberOf(playout, "totalSamplesCount")),
       lost: numberOf(inbound, "packetsLost"),
       received: numberOf(inbound, "packetsReceived"),
       figures: { ...numbersOf(inbound), roundTripTime: numberOf(audio("remote-inbound-rtp"), "roundTripTime") },
     };
   }
+}
 
-  // The browser counts from the start of the call; the difference to a second ago is what holds now.
-  #jitterBufferMs(inbound: Entry | undefined): number | null {
-    const delayS = numberOf(inbound, "jitterBufferDelay");
-    const count = numberOf(inbound, "jitterBufferEmittedCount");
-    if (delayS === null || count === null) return null;
+/** Of a sum over samples, which the browser counts from the start of the call: the difference to a second ago is what holds now. */
+class Mean {
+  #before = { sumS: 0, count: 0 };
+
+  ms(sumS: number | null, count: number | null): number | null {
+    if (sumS === null || count === null) return null;
     const before = this.#before;
-    this.#before = { delayS, count };
-    return count > before.count ? ((delayS - before.delayS) / (count - before.count)) * 1000 : null;
+    this.#before = { sumS, count };
+    return count > before.count ? ((sumS - before.sumS) / (count - before.count)) * 1000 : null;
   }
+}
+
+/** Not in TypeScript's library yet, and not in every browser. */
+interface MeasuresLatency {
+  readonly stats?: { readonly latency: number };
+  getSettings(): MediaTrackSettings;
+}
+
+function microphoneMs(track: MeasuresLatency | null | undefined): number | null {
+  const latencyMs = track?.stats?.latency;
+  if (!track || !latencyMs) return null;
+  // It is that of the first sample of a piece from the device. What the pieces are late by on average is half of their length, and
+  // by how much that varies the server's jitter buffer has to make up for, where it is counted.
+  const { latency: pieceS = 0 } = track.getSettings() as { latency?: number };
+  return Math.max(0, latencyMs - (pieceS * 1000) / 2);
 }
 
 function selectedPair(entries: Entry[]): Entry | undefined {

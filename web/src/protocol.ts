@@ -145,6 +145,7 @@ export type ClientMessage =
   | { type: "set-stages"; stages: StagePatches; participant?: number }
   | { type: "spare"; kinds: string[] }
   | { type: "hear"; participant: number; gain_db?: number; pan?: number; muted?: boolean }
+  | { type: "loopback"; seconds: number }
   | { type: "hand"; raised: boolean }
   | { type: "leave" };
 

@@ -69,6 +69,11 @@ export class RoomView {
     return this.#people.nameOf(id) ?? "Somebody who left";
   }
 
+  /** Of one's own microphone and speaker; null where the browser does not tell. */
+  get devicesMs(): number | null {
+    return this.#connection.devicesMs;
+  }
+
   takeChain(chain: Chain): void {
     this.#hearing.takeChain(chain);
   }

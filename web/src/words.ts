@@ -101,6 +101,20 @@ export function ownDenoiseProblem(why: string): string {
   return `This browser cannot run denoise: ${sentence(why)} The server does it from now on.`;
 }
 
+/** For a delay to the server and back of `loopMs`, the median of those `found`, in ascending order. */
+export function measuredDelay(loopMs: number, found: number[], devicesMs: number | null): string {
+  const [least, most] = [found[0] ?? loopMs, found[found.length - 1] ?? loopMs];
+  const loop = `${formatMs(Math.round(loopMs))} to the server and back (between ${Math.round(least)} and ${Math.round(most)})`;
+  return devicesMs === null
+    ? `Measured: ${loop}, without microphone and speaker, which this browser tells nothing about.`
+    : `Measured: ${formatMs(Math.round(loopMs + devicesMs))} from mouth to ear, of which ${loop}; the rest your microphone and speaker, as your browser tells.`;
+}
+
+/** Where the delay could not be measured. */
+export function markerProblem(why: string): string {
+  return `The delay could not be measured: ${sentence(why)} Try again once the connection is steady.`;
+}
+
 /** While the server takes nobody new. */
 export function busy(seconds: number): string {
   return `The server has as much to do as it can do well. Those who are in go on; you are let in as soon as there is room. Trying again in ${seconds} s…`;

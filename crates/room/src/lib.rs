@@ -19,6 +19,7 @@ mod delay;
 mod fifo;
 mod fork_join;
 mod hearing;
+mod loopback;
 mod mix;
 mod mixes;
 mod outbox;

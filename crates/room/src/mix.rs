@@ -28,7 +28,8 @@ pub(crate) enum Recipe {
     Everyone,
     /// All talkers but this one: what a talker hears.
     Without(ParticipantId),
-    /// All talkers but this one, each as loud and where this one wants them.
+    /// All talkers but this one, each as loud and where this one wants them, or this one too, whom
+    /// nobody else hears meanwhile.
     For(ParticipantId),
     /// Only this participant: a chain without `mix`.
     Only(ParticipantId),

@@ -10,6 +10,7 @@ use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext};
 use crate::MAX_PACKET_SAMPLES_OUT;
 use crate::codec::CodecError;
 use crate::hearing::Hearing;
+use crate::loopback::Loopback;
 use crate::mix::Mix;
 use crate::mixes::FarEnd;
 use crate::output_class::Downlink;
@@ -182,6 +183,8 @@ pub(crate) struct Participant {
     pub(crate) contributes: bool,
     /// How it hears the others.
     pub(crate) hearing: Hearing,
+    /// Whether it hears itself, and nobody else does.
+    pub(crate) loopback: Loopback,
     /// In this packet no mix of others is right for it: its own voice is in them, or that of somebody
     /// whom it hears otherwise.
     pub(crate) needs_own_mix: bool,
@@ -218,6 +221,7 @@ impl Participant {
             in_mix: false,
             contributes: false,
             hearing: Hearing::default(),
+            loopback: Loopback::default(),
             needs_own_mix: false,
             own_mix_hold: 0,
             downlink: Downlink::default(),
@@ -236,7 +240,7 @@ impl Participant {
                 timeline: self.receiver.timeline(),
                 voice_probability: None,
             };
-            let silent = pulled == Pulled::Idle || (self.muted && self.silenced);
+            let silent = pulled == Pulled::Idle || (self.is_mute() && self.silenced);
             self.follow_mute(sound);
             if silent && self.held_back == 0 && cx.skips_silence {
                 self.input.idle(&mut cx_of_block);
@@ -276,16 +280,22 @@ impl Participant {
     /// Carries a mute or unmute out on a block of the microphone: faded over its length, before the
     /// chain, whose delay would take the fade apart from the sound.
     fn follow_mute(&mut self, microphone: &mut AudioBuffer) {
-        if !self.silenced && !self.muted {
+        let mute = self.is_mute();
+        if !self.silenced && !mute {
             return;
         }
-        let (from, to) = (f32::from(!self.silenced), f32::from(!self.muted));
+        let (from, to) = (f32::from(!self.silenced), f32::from(!mute));
         for plane in microphone.block().planes_mut() {
             for (i, sample) in plane.iter_mut().enumerate() {
                 *sample *= from + (to - from) * (i + 1) as f32 / BLOCK_SAMPLES as f32;
             }
         }
-        self.silenced = self.muted;
+        self.silenced = mute;
+    }
+
+    /// Whether its microphone is silenced: who is muted may still hear themselves.
+    fn is_mute(&self) -> bool {
+        self.muted && !self.loopback.is_on()
     }
 
     /// Lets the optional stages of its chain rest, or run.

@@ -276,6 +276,18 @@ impl Room {
         }
     }
 
+    /// Gives a participant its own voice back for `duration` from the next packet on, as it comes out of
+    /// its chain and beside all that it hears otherwise; nobody else hears that voice meanwhile, muted or
+    /// not. Zero ends it. It counts as one of the [`MOST_OWN_MIXES`](crate::MOST_OWN_MIXES). In a
+    /// chain without `mix`, where everybody hears themselves, nothing happens. Allocates nothing.
+    pub fn loop_back(&mut self, id: ParticipantId, duration: Duration) {
+        let packet = TICK * self.blocks() as u32;
+        if let (Some(index), true) = (self.find(id), self.spec.chain.mix.is_some()) {
+            let packets = duration.as_nanos().div_ceil(packet.as_nanos());
+            self.participants[index].loopback.last(u32::try_from(packets).unwrap_or(u32::MAX));
+        }
+    }
+
     /// Whether a participant asked for packets to stop while there is nothing to hear but noise
     /// that does not change (DTX, `usedtx` in RFC 7587, section 6.1). Without `dtx` in the settings
     /// of the room nobody gets that.
@@ -526,8 +538,8 @@ impl Room {
     }
 
     fn choose_talkers(&mut self) {
-        let candidates = self.participants.iter().map(|p| (p.id, p.activity, p.in_mix));
-        self.talkers.choose(candidates);
+        let candidates = self.participants.iter().filter(|p| !p.loopback.keeps_voice());
+        self.talkers.choose(candidates.map(|p| (p.id, p.activity, p.in_mix)));
         let mixes = self.spec.chain.mix.is_some();
         let samples = self.packet_samples();
         for p in &mut self.participants {
@@ -555,7 +567,8 @@ impl Room {
     fn follow_hearing(&mut self) {
         for index in 0..self.participants.len() {
             let p = &mut self.participants[index];
-            p.needs_own_mix = p.contributes;
+            p.loopback.advance(p.contributes);
+            p.needs_own_mix = p.contributes || p.loopback.sounds();
             if p.hearing.is_plain() {
                 continue;
             }
@@ -580,7 +593,8 @@ impl Room {
             let may_return = !anyone && p.own_mix_hold + OWN_MIX_SURE_BLOCKS <= OWN_MIX_BLOCKS;
             p.own_mix_hold = if may_return { 0 } else { p.own_mix_hold.saturating_sub(blocks) };
         }
-        let (id, hears, own, plain) = (p.id, p.hears, p.own_mix_hold > 0, p.hearing.is_plain());
+        let plain = p.hearing.is_plain() && !p.loopback.sounds();
+        let (id, hears, own) = (p.id, p.hears, p.own_mix_hold > 0);
         let class = p.downlink.class();
         let wanted = self.recipe(id, own, plain);
         let now = self.mixes.get(hears);
@@ -632,13 +646,18 @@ impl Room {
                 let hearing = &listener.hearing;
                 let own = part(id);
                 let silenced = contributing().filter(|p| hearing.silences(p.id)).count();
-                mix.fill(voices == usize::from(own.is_some()) + silenced, |sum| {
+                let loopback = &listener.loopback;
+                let nobody = voices == usize::from(own.is_some()) + silenced;
+                mix.fill(nobody && !loopback.sounds(), |sum| {
                     match own {
                         Some(own) => buses.without(&own.audio, sum),
                         None => buses.all(sum),
                     }
                     contributing().for_each(|p| hearing.correct(p.id, &p.audio, sum));
                     hearing.correct_farewell(sum);
+                    if loopback.sounds() {
+                        loopback.add(&listener.audio, sum);
+                    }
                 });
             }
             Some(Recipe::Only(id)) => {

@@ -335,10 +335,16 @@ impl Conference {
         let Some(room) = state.rooms.get_mut(name) else { return Err(ErrorMessage::internal()) };
         let person = Person { id: id.0, name: person.to_owned(), muted: false, hand: None };
         room.tell_all(&ServerMessage::ParticipantJoined { participant: person.clone() });
-        let hears = BTreeMap::new();
-        let restarts = Allowance::new(RESTARTS_BURST);
-        let (muted_by_operator, media, report) = (false, false, None);
-        let member = Member { person, muted_by_operator, outbox, media, restarts, hears, report };
+        let member = Member {
+            person,
+            muted_by_operator: false,
+            outbox,
+            media: false,
+            restarts: Allowance::new(RESTARTS_BURST),
+            hears: BTreeMap::new(),
+            loops_back_until: None,
+            report: None,
+        };
         room.people.insert(id, member);
         tracing::info!(%id, room = name, "joined");
         let joined = ServerMessage::Joined {

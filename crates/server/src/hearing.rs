@@ -1,6 +1,7 @@
 //! How loud, and where, each person hears each of the others.
 
 use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
 
 use foldback_room::{HeardAs, MOST_OWN_MIXES, ParticipantId};
 use foldback_stage::StageFormat;
@@ -10,6 +11,9 @@ use crate::conference::Conference;
 use crate::control::not_here;
 use crate::message::{ErrorCode, ErrorMessage, Hear};
 use crate::roster::{RoomState, not_joined};
+
+/// For so many seconds one may hear oneself before one asks again.
+const MOST_LOOPBACK_S: f32 = 10.0;
 
 impl Conference {
     /// Lets a person hear another one otherwise than that one comes; what `wanted` does not name stays.
@@ -44,7 +48,7 @@ impl Conference {
                            anybody to. Leave `pan` out.";
             return Err(ErrorMessage::new(ErrorCode::BadValue, message));
         }
-        let own_mixes = room.people.values().filter(|member| !member.hears.is_empty()).count();
+        let all_taken = own_mixes(room) >= MOST_OWN_MIXES;
         let listener = room.people.get_mut(&id).ok_or_else(not_joined)?;
         let before = listener.hears.get(&other).copied().unwrap_or(HeardAs::PLAIN);
         let heard = HeardAs {
@@ -54,16 +58,31 @@ impl Conference {
         };
         if heard == HeardAs::PLAIN {
             listener.hears.remove(&other);
-        } else if listener.hears.is_empty() && own_mixes >= MOST_OWN_MIXES {
-            let message = format!(
-                "{MOST_OWN_MIXES} people in this room hear others louder or softer than they come, which \
-                 is as many as can: each of them takes an encoder of the server."
-            );
-            return Err(ErrorMessage::new(ErrorCode::TooMany, message));
+        } else if all_taken && !listener.has_own_mix() {
+            return Err(too_many());
         } else {
             listener.hears.insert(other, heard);
         }
         self.command(room.worker, Command::HearAs(id, other, heard))
+    }
+
+    /// Gives a person their own voice back for so many seconds, beside all that they hear, while nobody else
+    /// hears it, muted or not. Where the chain does not mix they hear themselves anyway.
+    ///
+    /// # Errors
+    /// `bad-value`, `not-joined`, `too-many` or `internal`.
+    pub fn loop_back(&self, id: ParticipantId, seconds: f64) -> Result<(), ErrorMessage> {
+        let seconds = within("seconds", seconds, " s", &(0.0..=MOST_LOOPBACK_S))?;
+        let duration = Duration::from_secs_f32(seconds);
+        let mut state = self.state();
+        let (_, room) = state.room_of(id)?;
+        let all_taken = own_mixes(room) >= MOST_OWN_MIXES;
+        let listener = room.people.get_mut(&id).ok_or_else(not_joined)?;
+        if all_taken && !listener.has_own_mix() && !duration.is_zero() {
+            return Err(too_many());
+        }
+        listener.loops_back_until = Some(Instant::now() + duration);
+        self.command(room.worker, Command::LoopBack(id, duration))
     }
 
     /// Tells the worker how a person hears the others, and they that person, once it has them.
@@ -76,6 +95,18 @@ impl Conference {
             }
         }
     }
+}
+
+fn own_mixes(room: &RoomState) -> usize {
+    room.people.values().filter(|member| member.has_own_mix()).count()
+}
+
+fn too_many() -> ErrorMessage {
+    let message = format!(
+        "{MOST_OWN_MIXES} people in this room hear others louder or softer than they come, or \
+         themselves, which is as many as can: each of them takes an encoder of the server."
+    );
+    ErrorMessage::new(ErrorCode::TooMany, message)
 }
 
 fn within(

@@ -42,6 +42,11 @@ pub enum ClientMessage {
     },
     /// Hears somebody louder, softer or elsewhere than they come.
     Hear(Hear),
+    /// Hears oneself for a while, and nobody else does.
+    Loopback {
+        /// For how long, in seconds; 0 ends it.
+        seconds: f64,
+    },
     /// Raises one's hand, or lowers it.
     Hand {
         /// Whether it is up.
@@ -166,6 +171,7 @@ impl ClientMessage {
         ("candidate", &["candidate"]),
         ("mute", &["muted"]),
         ("hear", &["participant"]),
+        ("loopback", &["seconds"]),
         ("hand", &["raised"]),
         ("operator", &["token"]),
         ("set-stage", &["stage"]),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::time::Instant;
 
 use axum::extract::ws::Utf8Bytes;
 use foldback_room::{HeardAs, Level, ParticipantId};
@@ -67,6 +68,8 @@ pub(crate) struct Member {
     pub(crate) restarts: Allowance,
     /// Whom they hear otherwise than those come.
     pub(crate) hears: BTreeMap<ParticipantId, HeardAs>,
+    /// Until when they hear themselves, or did.
+    pub(crate) loops_back_until: Option<Instant>,
     /// Of the last second, once there was one with media.
     pub(crate) report: Option<ParticipantReport>,
 }
@@ -119,6 +122,12 @@ impl RoomState {
 }
 
 impl Member {
+    /// Whether what they hear may be like nobody else's even while they are silent.
+    pub(crate) fn has_own_mix(&self) -> bool {
+        let loops_back = self.loops_back_until.is_some_and(|until| until > Instant::now());
+        loops_back || !self.hears.is_empty()
+    }
+
     pub(crate) fn tell(&mut self, message: &ServerMessage) {
         if self.outbox.is_some() {
             self.tell_text(&encoded(message), message.is_passing());

@@ -145,6 +145,10 @@ impl Session {
                 self.conference().hear(self.joined()?, &wanted)?;
                 Ok(Reply::Nothing)
             }
+            ClientMessage::Loopback { seconds } => {
+                self.conference().loop_back(self.joined()?, seconds)?;
+                Ok(Reply::Nothing)
+            }
             ClientMessage::Hand { raised } => {
                 self.conference().raise_hand(self.joined()?, raised)?;
                 Ok(Reply::Nothing)

@@ -32,6 +32,11 @@ impl Worker {
                         room.set_heard_as(listener, other, heard);
                     }
                 }
+                Command::LoopBack(id, duration) => {
+                    if let Some(room) = self.room_of(id) {
+                        room.loop_back(id, duration);
+                    }
+                }
                 Command::TellRoom(key, text) => self.tell_room(key, &text),
                 Command::Tell(id, text) => self.texts.push_back((id, text)),
                 Command::RemoteCandidate(id, candidate) => {

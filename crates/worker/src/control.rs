@@ -41,6 +41,8 @@ pub enum Command {
     Mute(ParticipantId, bool),
     /// Lets the first participant hear the second one so; nothing happens unless the worker has both.
     HearAs(ParticipantId, ParticipantId, HeardAs),
+    /// A participant hears itself for so long, and nobody else does.
+    LoopBack(ParticipantId, Duration),
     /// Sends a text to everybody in a room who has a data channel for it.
     TellRoom(RoomKey, Arc<str>),
     /// Sends a text to one participant.

@@ -2,6 +2,7 @@ mod accessibility;
 mod admin;
 mod chat;
 mod control;
+mod delay;
 mod departures;
 mod disturbances;
 mod firefox;

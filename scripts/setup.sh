@@ -2,8 +2,9 @@
 # Installs what foldback needs on Debian 12 and 13 and Ubuntu 24.04, from a machine with Rust and git.
 #
 #   scripts/setup.sh build    what `cargo build` needs, and, where that can be had, what building the chain for browsers does
-#   scripts/setup.sh test     all of that, and what the tests need: Chromium, Firefox ESR with geckodriver (not on Ubuntu,
-#                             which has none), espeak-ng, valgrind, cargo-nextest, Node with the packages of web/ (default)
+#   scripts/setup.sh test     all of that, and what the tests need: Chromium, Firefox ESR with geckodriver and PulseAudio
+#                             (not on Ubuntu, which has no Firefox ESR), espeak-ng, valgrind, cargo-nextest, Node with
+#                             the packages of web/ (default)
 #   scripts/setup.sh web      what building the page needs: Node
 #   scripts/setup.sh compare  what the build needs, and Janus to compare with
 #
@@ -87,7 +88,11 @@ browser_packages() {
     case $(release) in
         # There is none but the snap of another Firefox: the tests that need it say so.
         ubuntu-*) ;;
-        *) command -v firefox-esr >/dev/null || echo firefox-esr ;;
+        *)
+            command -v firefox-esr >/dev/null || echo firefox-esr
+            # A sound card for it. Not beside PipeWire, whose place on a developer's desktop it would take.
+            command -v pulseaudio >/dev/null || command -v pipewire-pulse >/dev/null || echo pulseaudio
+            ;;
     esac
 }
 

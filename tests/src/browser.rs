@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use crate::child::TestChild;
+use crate::sound_card::SoundCard;
 
 /// How long a script of a test may take in the page.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(60);
@@ -18,6 +19,7 @@ const SCRIPT_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Browser {
     driver: TestChild,
+    _sound_card: Option<SoundCard>,
     pub(crate) driver_port: u16,
     pub(crate) client: Client,
 }
@@ -50,7 +52,12 @@ impl Browser {
         .await
         .unwrap_or_else(|_| panic!("{name} did not start within 60 s:\n{}", driver.log()))
         .unwrap_or_else(|error| panic!("{name} does not start: {error}\n{}", driver.log()));
-        Self { driver, driver_port: port, client }
+        Self { driver, _sound_card: None, driver_port: port, client }
+    }
+
+    /// Lets the sound card that it was started with go no sooner than it does.
+    pub(crate) fn holding(self, sound_card: Option<SoundCard>) -> Self {
+        Self { _sound_card: sound_card, ..self }
     }
 
     /// Kills the browser with SIGKILL, network process and all: to others it vanishes without a

@@ -25,6 +25,7 @@ mod recording;
 mod relay;
 mod scrape;
 mod server;
+mod sound_card;
 
 pub use binary::foldback;
 pub use browser::Browser;

@@ -72,6 +72,29 @@ impl Browser {
             .await;
     }
 
+    /// Looks at another tab for so long, with the page behind it.
+    ///
+    /// # Panics
+    /// If the browser has no tabs, or the page was to be seen all the while.
+    pub async fn look_elsewhere(&self, time: Duration) {
+        const WATCH: &str =
+            "window.hiddenAt = []; document.addEventListener('visibilitychange', () =>
+            window.hiddenAt.push([document.visibilityState, performance.now()]));";
+        const HIDDEN_MS: &str = "const [from, until] = window.hiddenAt;
+            return from?.[0] === 'hidden' ? (until?.[1] ?? performance.now()) - from[1] : 0;";
+        self.script(WATCH, vec![]).await;
+        let page = self.client.window().await.expect("the page has a tab");
+        let other = self.client.new_window(true).await.expect("another tab opens");
+        let other = other.handle;
+        self.client.switch_to_window(other).await.expect("the other tab is there");
+        tokio::time::sleep(time).await;
+        self.client.close_window().await.expect("the other tab closes");
+        self.client.switch_to_window(page).await.expect("the page is there");
+        let hidden_ms = self.script(HIDDEN_MS, vec![]).await.as_f64().unwrap_or(0.0);
+        let seen = time.as_secs_f64() - hidden_ms / 1000.0;
+        assert!(seen < 1.0, "the page was hidden for {hidden_ms} ms of {time:?}");
+    }
+
     /// Presses a key and lets it go, wherever the focus is.
     ///
     /// # Panics

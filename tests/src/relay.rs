@@ -16,7 +16,7 @@ use tokio::time::sleep_until;
 /// The largest datagram that UDP carries.
 const MAX_DATAGRAM_BYTES: usize = 65_535;
 
-/// A UDP relay on the loopback interface, with a simulated link in each direction that the real
+/// A UDP relay on this machine, with a simulated link in each direction that the real
 /// clock drives: what a browser sends to [`Self::port`] reaches the server's media port as the one
 /// link lets it, and the answers come back as the other does.
 ///
@@ -41,15 +41,14 @@ pub struct RelayStats {
 }
 
 impl Relay {
-    /// A relay to UDP `server_port` of this machine: `up` is the way there, `down` the way back.
+    /// A relay to `server`, an address of this machine: `up` is the way there, `down` the way back.
     /// It runs on the tokio runtime that this is called on.
     ///
     /// # Panics
     /// If no UDP port is free, or a probability of a link is not within 0 to 1.
-    pub async fn start(server_port: u16, seed: u64, up: LinkSpec, down: LinkSpec) -> Self {
+    pub async fn start(server: SocketAddr, seed: u64, up: LinkSpec, down: LinkSpec) -> Self {
         let towards_browsers = local_socket().await;
         let port = towards_browsers.local_addr().expect("a bound socket has an address").port();
-        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, server_port));
         let links = Arc::new(Mutex::new(Links {
             network: Network::new(seed, LinkSpec::default()),
             server,
@@ -69,7 +68,7 @@ impl Relay {
         Self { port, links, carrying: tokio::spawn(carrier.run(answers)) }
     }
 
-    /// The UDP port of 127.0.0.1 to which browsers send instead of the server's.
+    /// The UDP port of this machine to which browsers send instead of the server's.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -201,7 +200,8 @@ fn lock(links: &Mutex<Links>) -> MutexGuard<'_, Links> {
 }
 
 async fn local_socket() -> UdpSocket {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a UDP port is free")
+    // Of all addresses: Firefox sends nothing to loopback ones.
+    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.expect("a UDP port is free")
 }
 
 async fn until(at: Option<Instant>) {
@@ -225,7 +225,8 @@ mod tests {
     #[tokio::test]
     async fn a_perfect_relay_carries_everything_both_ways_and_tells_browsers_apart() {
         let server = local_socket().await;
-        let relay = Relay::start(port(&server), 1, LinkSpec::default(), LinkSpec::default()).await;
+        let relay =
+            Relay::start(address(&server), 1, LinkSpec::default(), LinkSpec::default()).await;
         let browsers = [local_socket().await, local_socket().await];
         let mut seen_as = [None; 2];
         for round in 0..100_u8 {
@@ -249,7 +250,7 @@ mod tests {
         const COUNT: u64 = 4000;
         let server = local_socket().await;
         let lossy = LinkSpec { loss: Loss::random(0.05), ..LinkSpec::default() };
-        let relay = Relay::start(port(&server), 1, lossy.clone(), lossy).await;
+        let relay = Relay::start(address(&server), 1, lossy.clone(), lossy).await;
         let browser = local_socket().await;
         let (mut requests, mut answers) = (0_u64, 0_u64);
         for sent in 1..=COUNT {
@@ -280,7 +281,7 @@ mod tests {
         let (up, down) = (Duration::from_millis(20), Duration::from_millis(40));
         let server = local_socket().await;
         let (up_link, down_link) = (LinkSpec::delayed(up), LinkSpec::delayed(down));
-        let relay = Relay::start(port(&server), 1, up_link, down_link).await;
+        let relay = Relay::start(address(&server), 1, up_link, down_link).await;
         let browser = local_socket().await;
         let start = Instant::now();
         send(&browser, b"request", relay.port()).await;
@@ -318,7 +319,8 @@ mod tests {
         (buffer[..length].to_vec(), from)
     }
 
-    fn port(socket: &UdpSocket) -> u16 {
-        socket.local_addr().expect("a bound socket has an address").port()
+    fn address(socket: &UdpSocket) -> SocketAddr {
+        let port = socket.local_addr().expect("a bound socket has an address").port();
+        (Ipv4Addr::LOCALHOST, port).into()
     }
 }

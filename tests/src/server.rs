@@ -1,4 +1,4 @@
-use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -37,15 +37,23 @@ impl Server {
         Self::start_in(tempfile::tempdir().expect("a temporary folder"), Some(config), 0).await
     }
 
-    /// As [`Self::start_with_file`], with its media at an address of this machine that is no loopback
-    /// one: Firefox has none to send to those from.
+    /// As [`Self::start`], with its media at an address of this machine that is no loopback one: Firefox
+    /// has none to send to those from.
     ///
     /// # Panics
-    /// As [`Self::start_with_file`], or if the machine has no other address.
-    pub async fn start_for_firefox(name: &str) -> Self {
+    /// As [`Self::start`], or if the machine has no other address.
+    pub async fn start_for_firefox(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let at = Place { media_address: own_address(), ..Place::free() };
-        Self::start_on(at, folder, Some(&config_file(name)), 0).await
+        Self::start_on(at, folder, Some(config), 0).await
+    }
+
+    /// As [`Self::start_for_firefox`], with a file of the repository's `config/`.
+    ///
+    /// # Panics
+    /// As [`Self::start_for_firefox`], or if there is no such file.
+    pub async fn start_for_firefox_with_file(name: &str) -> Self {
+        Self::start_for_firefox(&config_file(name)).await
     }
 
     /// Serves this configuration, and sheds load where a media thread is busy for more than that
@@ -133,10 +141,10 @@ impl Server {
         format!("ws://127.0.0.1:{}/ws", self.at.http_port)
     }
 
-    /// The UDP port of the first worker.
+    /// Where the first worker takes media, by UDP.
     #[must_use]
-    pub fn media_port(&self) -> u16 {
-        self.at.media_port
+    pub fn media_address(&self) -> SocketAddr {
+        (self.at.media_address, self.at.media_port).into()
     }
 
     /// Its process.

@@ -61,7 +61,7 @@ export class ConnectionPanel {
   serverStats(stats: Stats): void {
     const { p50, p95, parts } = stats.server_latency_ms;
     setText(this.#serverLatency, formatMs(p50));
-    setText(this.#serverNote, `voice in to mix out; 95 % within ${formatMs(p95)}`);
+    setText(this.#serverNote, `voice in to mix out; 95\u00a0% within ${formatMs(p95)}`);
     setText(this.#jitterNote, `against uneven arrival; the server's: ${formatMs(stats.jitter_buffer_ms)}`);
     this.#figures.show("server", { ...stats.inbound, ...stats.remoteInbound, ...stats.foldback });
     this.#watch?.heardByServer(stats.packets_lost, stats.packets_received, parts);

@@ -137,7 +137,10 @@ async function join(room: string, name: string): Promise<void> {
           audio.srcObject = heard;
           playRoom();
         },
-        connected: () => say("You are in the room, and audio flows.", "good"),
+        connected() {
+          // Where the browser holds it back, that stays said.
+          if (hear.hidden) say("You are in the room, and audio flows.", "good");
+        },
         notice: (words) => say(words, "bad"),
         waiting(words) {
           mouthToEar.clear();
@@ -255,7 +258,10 @@ function showJoinForm(words: string | null): void {
 function playRoom(): void {
   audio.play().then(
     () => {
+      if (hear.hidden) return;
+      if (document.activeElement === hear) byId("mute", HTMLElement).focus();
       hear.hidden = true;
+      say("You hear the room.", "good");
     },
     (error: unknown) => {
       if (!(error instanceof DOMException) || error.name !== "NotAllowedError") return;

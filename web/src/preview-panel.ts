@@ -179,7 +179,8 @@ export class PreviewPanel {
       const note = item.querySelector(".note");
       if (!(item instanceof HTMLElement) || !(note instanceof HTMLElement) || item.dataset.runs !== "browser") continue;
       const read = Object.entries(report.readings[item.dataset.name ?? ""] ?? {});
-      setText(note, this.#with.checked ? read.map(([name, value]) => reading(name, value)).join(", ") : "passed by");
+      const words = read.map(([name, value]) => reading(name, value)).join(", ") || "in your browser";
+      setText(note, this.#with.checked ? words : "passed by");
     }
     const percent = this.#load * 100;
     setText(

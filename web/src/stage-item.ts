@@ -98,5 +98,5 @@ export function reading(name: string, value: number): string {
 }
 
 export function exactMs(ms: number): string {
-  return `${Number(ms.toFixed(1))} ms`;
+  return `${Number(ms.toFixed(1))}\u00a0ms`;
 }

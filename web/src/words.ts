@@ -134,5 +134,5 @@ export function sentence(text: string): string {
 /** Milliseconds for a person: 0.8 ms, 24 ms; a dash for null. */
 export function formatMs(ms: number | null): string {
   if (ms === null) return "–";
-  return `${ms < 9.95 && ms % 1 !== 0 ? ms.toFixed(1) : Math.round(ms)} ms`;
+  return `${ms < 9.95 && ms % 1 !== 0 ? ms.toFixed(1) : Math.round(ms)}\u00a0ms`;
 }

@@ -8,6 +8,16 @@ use tokio_tungstenite::tungstenite::Message;
 /// As `scripts/web.sh` installs it.
 const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../web/node_modules/axe-core/axe.min.js");
 
+const SCREENS: [(u32, u32); 2] = [(1200, 900), (390, 844)];
+
+const OPEN_DETAILS: &str =
+    "document.querySelectorAll('details').forEach(it => { it.open = true; })";
+
+const TAB: char = '\u{e004}';
+const ENTER: char = '\u{e007}';
+const ESCAPE: char = '\u{e00c}';
+const LEFT: char = '\u{e012}';
+
 const FIND_VIOLATIONS: &str = "
     const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa'];
     const { violations, passes } = await axe.run(document, {
@@ -31,6 +41,7 @@ async fn no_view_violates_wcag_in_light_or_dark_on_a_wide_screen_or_a_phone() {
     page.wait_until("the page says that a name is missing", problem).await;
     check(&page, "the join form with a mistake").await;
 
+    page.script(OPEN_DETAILS, vec![]).await;
     page.click("#preview-toggle").await;
     let heard = "return document.querySelector('#preview-sum').textContent !== ''";
     page.wait_until("the chain is heard", heard).await;
@@ -42,6 +53,8 @@ async fn no_view_violates_wcag_in_light_or_dark_on_a_wide_screen_or_a_phone() {
     check(&page, "the room").await;
     page.toggle_mute().await;
     check(&page, "the room while muted").await;
+    page.script("document.querySelector('#hear').hidden = false", vec![]).await;
+    check(&page, "the room whose sound the browser holds back").await;
 
     page.press('?').await;
     page.wait_until("help is open", "return document.querySelector('#help').open").await;
@@ -54,6 +67,99 @@ async fn no_view_violates_wcag_in_light_or_dark_on_a_wide_screen_or_a_phone() {
     let _bob = another_person(&stereo, "band").await;
     open_everything(&page).await;
     check(&page, "a stereo room").await;
+    drop(stereo);
+    let waiting = "return document.querySelector('#room-view').dataset.waiting === 'true'";
+    page.wait_until("the page waits for the server", waiting).await;
+    check(&page, "the room while the server is away").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_keyboard_alone_leads_from_the_link_through_the_room_and_out_again() {
+    let server = Server::start_with_file("conference.toml").await;
+    let _bob = another_person(&server, "lobby").await;
+    let page = Browser::with_microphone(vec![0.0; 48_000]).await;
+    for (width, height) in SCREENS {
+        page.open(&server.url("/r/lobby")).await;
+        show(&page, (width, height), "light").await;
+        tab_to(&page, "#name").await;
+        let empty = "document.querySelector('#name').value = ''";
+        page.script(empty, vec![]).await;
+        write(&page, "Ann").await;
+        page.press(ENTER).await;
+        let connected = "return window.foldback.pc?.connectionState === 'connected'
+            && !document.querySelector('#chat-text').disabled
+            && document.querySelector('.for-me') !== null";
+        page.wait_until("Ann is in, with Bob", connected).await;
+
+        tab_to(&page, ".for-me").await;
+        page.press(ENTER).await;
+        tab_to(&page, "[id^=gain-]").await;
+        page.press(LEFT).await;
+        let softer = "return document.querySelector('.for-me').textContent";
+        assert_eq!(page.script(softer, vec![]).await, json!("−1 dB"));
+        tab_to(&page, ".for-me-panel .link").await;
+        page.press(ENTER).await;
+        tab_to(&page, "#mute").await;
+        page.press(ENTER).await;
+        let muted = "return document.querySelector('#mute').dataset.muted === 'true'";
+        page.wait_until("Ann is muted", muted).await;
+        tab_to(&page, "#hand").await;
+        page.press(ENTER).await;
+        let raised = "return document.querySelector('#hand').dataset.raised === 'true'";
+        page.wait_until("her hand is up", raised).await;
+        tab_to(&page, "#chat summary").await;
+        page.press(ENTER).await;
+        tab_to(&page, "#chat-text").await;
+        write(&page, "hello").await;
+        page.press(ENTER).await;
+        let written = "return document.querySelector('.chat-words')?.textContent === 'hello'";
+        page.wait_until("she wrote to the room", written).await;
+        for panel in ["#delay summary", "#delay + .more summary", "#sound-view summary"] {
+            tab_to(&page, panel).await;
+            page.press(ENTER).await;
+        }
+        for control in ["#mic", "#echo-choice", "#chain .settings summary"] {
+            tab_to(&page, control).await;
+        }
+        // Round, from the end to the beginning.
+        tab_to(&page, "#show-help").await;
+        page.press(ENTER).await;
+        page.press(ESCAPE).await;
+        tab_to(&page, "#leave").await;
+        page.press(ENTER).await;
+        let out = "return document.body.dataset.view === 'join' && document.activeElement.id";
+        assert_eq!(page.script(out, vec![]).await, json!("join"));
+    }
+}
+
+/// Presses Tab until the focus is there; each stop on the way can be seen.
+async fn tab_to(page: &Browser, selector: &str) {
+    const AT: &str = "
+        const it = document.activeElement;
+        if (it === document.body) return { reached: false };
+        const { left, top, right, bottom } = it.getBoundingClientRect();
+        const middle = (from, to, end) => (Math.max(from, 0) + Math.min(to, end)) / 2;
+        const seen = document.elementFromPoint(middle(left, right, innerWidth), middle(top, bottom, innerHeight));
+        const outlined = getComputedStyle(it).outlineStyle !== 'none';
+        const problem = !outlined ? 'no outline' : !(seen && (it.contains(seen) || seen.contains(it))) ?
+          `under ${seen?.outerHTML.slice(0, 80)}` : undefined;
+        return { reached: it.matches(arguments[0]), problem, html: it.outerHTML.slice(0, 120) };
+    ";
+    for _ in 0..120 {
+        page.press(TAB).await;
+        let at = page.script(AT, vec![json!(selector)]).await;
+        assert_eq!(at["problem"], Value::Null, "{at}");
+        if at["reached"] == json!(true) {
+            return;
+        }
+    }
+    panic!("no key leads to {selector}");
+}
+
+async fn write(page: &Browser, text: &str) {
+    for key in text.chars() {
+        page.press(key).await;
+    }
 }
 
 /// Somebody without audio, whose hand is up.
@@ -71,9 +177,8 @@ async fn another_person(server: &Server, room: &str) -> impl Sized + use<> {
 
 async fn open_everything(page: &Browser) {
     page.wait_until("Bob is there", "return !!document.querySelector('.hand:not([hidden])')").await;
-    let open = "document.querySelectorAll('details').forEach(it => { it.open = true; });
-        document.querySelectorAll('.for-me').forEach(it => it.click());";
-    page.script(open, vec![]).await;
+    page.script(OPEN_DETAILS, vec![]).await;
+    page.script("document.querySelectorAll('.for-me').forEach(it => it.click());", vec![]).await;
     let connected = "return !document.querySelector('#chat-text').disabled";
     page.wait_until("the chat is connected", connected).await;
     page.fill("#chat-text", "As long as two lines on a phone are, https://example.org/").await;
@@ -99,8 +204,7 @@ async fn what_operators_see_does_not_violate_wcag_either() {
     load_axe(&page).await;
     let known = "return document.querySelectorAll('#chain [data-param]').length > 5";
     page.wait_until("the settings are known", known).await;
-    page.script("document.querySelectorAll('details').forEach(it => { it.open = true; })", vec![])
-        .await;
+    page.script(OPEN_DETAILS, vec![]).await;
     check(&page, "the room of one who looks on").await;
     page.fill("#operator-token", TOKEN).await;
     page.click("#operator-form button").await;
@@ -131,6 +235,11 @@ async fn what_operators_see_does_not_violate_wcag_either() {
     check(&admin, "the operator's page").await;
     admin.click("[data-action=kick]").await;
     check(&admin, "the question before somebody is taken out").await;
+    admin.click("#kick-cancel").await;
+    drop(server);
+    let away = "return document.querySelector('#status').dataset.tone === 'bad'";
+    admin.wait_until("the server is away", away).await;
+    check(&admin, "the operator's page while the server is away").await;
 }
 
 async fn load_axe(page: &Browser) {
@@ -140,17 +249,9 @@ async fn load_axe(page: &Browser) {
 }
 
 async fn check(page: &Browser, view: &str) {
-    for (width, height) in [(1200, 900), (390, 844)] {
+    for (width, height) in SCREENS {
         for scheme in ["light", "dark"] {
-            let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1,
-                "mobile": width < 500 });
-            page.devtools("Emulation.setDeviceMetricsOverride", screen).await;
-            let media = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
-            page.devtools("Emulation.setEmulatedMedia", json!({ "features": media })).await;
-            let shown = format!(
-                "return innerWidth === {width} && matchMedia('(prefers-color-scheme: {scheme})').matches"
-            );
-            page.wait_until("the screen is as asked", &shown).await;
+            show(page, (width, height), scheme).await;
             let result = page.async_script(FIND_VIOLATIONS, vec![]).await;
             let place = format!("{view}, {width} wide, {scheme}");
             assert_eq!(result["found"], json!([]), "{place}");
@@ -159,4 +260,16 @@ async fn check(page: &Browser, view: &str) {
             assert_eq!(page.script(wider, vec![]).await, Value::Bool(false), "{place} scrolls");
         }
     }
+}
+
+async fn show(page: &Browser, (width, height): (u32, u32), scheme: &str) {
+    let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1,
+        "mobile": width < 500 });
+    page.devtools("Emulation.setDeviceMetricsOverride", screen).await;
+    let media = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+    page.devtools("Emulation.setEmulatedMedia", json!({ "features": media })).await;
+    let shown = format!(
+        "return innerWidth === {width} && matchMedia('(prefers-color-scheme: {scheme})').matches"
+    );
+    page.wait_until("the screen is as asked", &shown).await;
 }

@@ -7,7 +7,7 @@ use foldback_tests::{Browser, Server};
 use serde_json::json;
 use tokio::join;
 
-use super::MICROPHONE_SECONDS;
+use super::{Kind, MICROPHONE_SECONDS, in_both_browsers};
 
 const ENTER: char = '\u{e007}';
 
@@ -24,14 +24,13 @@ fn entry(name: &str) -> String {
     )
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_sees_rooms_and_workers_mutes_takes_out_and_changes_chains() {
-    let server = Server::start(CHAINS).await;
-    let (ann, bob, admin) = join!(
-        Browser::with_microphone(speech_like(1, -20.0, MICROPHONE_SECONDS)),
-        Browser::with_microphone(vec![0.0; 48_000]),
-        Browser::start(),
-    );
+in_both_browsers!(an_operator_sees_rooms_and_workers_mutes_takes_out_and_changes_chains);
+async fn an_operator_sees_rooms_and_workers_mutes_takes_out_and_changes_chains(kind: Kind) {
+    let silence = || vec![0.0; 48_000];
+    let pages = join!(kind.with_microphone(silence()), kind.with_microphone(silence()));
+    let (Some(bob), Some(admin)) = pages else { return };
+    let server = Server::start_for_firefox(CHAINS).await;
+    let ann = Browser::with_microphone(speech_like(1, -20.0, MICROPHONE_SECONDS)).await;
     join!(ann.join(&server, "lobby", "Ann"), bob.join(&server, "lobby", "Bob"));
     admin.open(&server.url("/admin")).await;
     let (anns, bobs) = (entry("Ann"), entry("Bob"));

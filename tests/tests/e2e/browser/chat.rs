@@ -6,6 +6,8 @@ use foldback_tests::{Browser, Server};
 use serde_json::{Value, json};
 use tokio::join;
 
+use super::{Kind, in_both_browsers};
+
 const ENTER: char = '\u{e007}';
 /// What stands in the log of the chat, a line each.
 const LINES: &str = "return [...document.querySelectorAll('.chat-line')].map(line =>
@@ -40,10 +42,11 @@ async fn text_of(page: &Browser, selector: &str) -> Value {
         .await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_writes_everybody_in_the_room_reads_and_what_was_not_seen_is_marked() {
-    let server = Server::start_with_file("clean.toml").await;
-    let (ann, bob, elsewhere) = join!(quiet_page(), quiet_page(), quiet_page());
+in_both_browsers!(what_one_writes_everybody_in_the_room_reads_and_what_was_not_seen_is_marked);
+async fn what_one_writes_everybody_in_the_room_reads_and_what_was_not_seen_is_marked(kind: Kind) {
+    let Some(ann) = kind.with_microphone(vec![0.0; 48_000]).await else { return };
+    let server = Server::start_for_firefox_with_file("clean.toml").await;
+    let (bob, elsewhere) = join!(quiet_page(), quiet_page());
     join!(
         ann.join(&server, "room", "Ann"),
         bob.join(&server, "room", "Bob"),

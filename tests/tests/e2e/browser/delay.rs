@@ -34,7 +34,7 @@ async fn a_page_measures_the_delay_by_a_marker_that_nobody_else_hears() {
     let (ann_heard, bob_heard) = join!(ann.stop_recording(), bob.stop_recording());
     let parts: Vec<f64> = serde_json::from_value(parts).expect("all are known");
     let said = ann.script("return document.querySelector('#measured-delay').textContent", vec![]);
-    let said = said.await.as_str().expect("words").to_owned();
+    let said = said.await.as_str().expect("words").replace('\u{a0}', " ");
     println!("{said} The parts: {parts:?}");
     let (_, loop_ms) = said.split_once(" ms to the server and back").map_or_else(
         || panic!("{said}"),

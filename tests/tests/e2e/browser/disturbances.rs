@@ -1,5 +1,6 @@
 //! What strangers send, while two people talk.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use foldback_testkit::measure::{clicks, gaps, median_tone_dbfs};
@@ -25,7 +26,7 @@ async fn what_strangers_send_is_not_heard_by_those_who_talk() {
     ann.start_recording().await;
     let end = tokio::time::Instant::now() + Duration::from_secs(4);
     join!(
-        random_datagrams(server.media_port(), end),
+        random_datagrams(server.media_address(), end),
         bad_bodies(server.url("/offer"), end),
         bad_sockets(server.websocket_url(), end),
     );
@@ -39,7 +40,7 @@ async fn what_strangers_send_is_not_heard_by_those_who_talk() {
 }
 
 /// Noise, and noise that begins like STUN, DTLS, RTP and RTCP.
-async fn random_datagrams(port: u16, end: tokio::time::Instant) {
+async fn random_datagrams(address: SocketAddr, end: tokio::time::Instant) {
     const BEGINNINGS: [&[u8]; 6] = [
         &[],
         &[0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42],
@@ -57,7 +58,7 @@ async fn random_datagrams(port: u16, end: tokio::time::Instant) {
             let length = count.wrapping_mul(104_729) % 1400;
             let beginning = BEGINNINGS[count % BEGINNINGS.len()];
             let datagram = [beginning, &noise[start..start + length]].concat();
-            socket.send_to(&datagram, ("127.0.0.1", port)).await.expect("loopback takes datagrams");
+            socket.send_to(&datagram, address).await.expect("loopback takes datagrams");
             count += 1;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;

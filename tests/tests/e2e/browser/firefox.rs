@@ -17,7 +17,7 @@ const BOB_HZ: f64 = 440.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_in_firefox_comes_by_a_link_and_talks_with_one_in_chromium() {
-    let server = Server::start_for_firefox("clean.toml").await;
+    let server = Server::start_for_firefox_with_file("clean.toml").await;
     let Some((ann, bob)) = browsers().await else { return };
     ann.open(&server.url("/r/mixed?ec=off&ns=off&agc=off")).await;
     ann.fill("#name", "Ann").await;
@@ -72,7 +72,7 @@ async fn firefox_is_back_within_five_seconds_of_a_server_that_was_restarted() {
         window.WebSocket = function (url) { window.sockets += 1; return new original(url); };
         window.WebSocket.OPEN = original.OPEN;
     ";
-    let server = Server::start_for_firefox("clean.toml").await;
+    let server = Server::start_for_firefox_with_file("clean.toml").await;
     let Some((ann, bob)) = browsers().await else { return };
     join!(ann.join(&server, "mixed", "Ann"), bob.join(&server, "mixed", "Bob"));
 

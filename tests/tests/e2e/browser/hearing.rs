@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::join;
 
 use super::rooms::usual_tone_dbfs;
-use super::{TONE_DBFS, microphone_tone};
+use super::{Kind, TONE_DBFS, in_both_browsers, microphone_tone};
 
 const ENTER: char = '\u{e007}';
 const LEFT: char = '\u{e012}';
@@ -36,13 +36,13 @@ async fn press_on(page: &Browser, selector: &str, key: char, times: usize) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_volume_for_one_person_changes_what_this_page_hears_of_them_and_nothing_else() {
-    let server = Server::start_with_file("clean.toml").await;
-    let (ann, bob, cem) = join!(
+in_both_browsers!(a_volume_for_one_person_changes_what_this_page_hears_of_them_and_nothing_else);
+async fn a_volume_for_one_person_changes_what_this_page_hears_of_them_and_nothing_else(kind: Kind) {
+    let Some(cem) = kind.with_microphone(vec![0.0; 48_000]).await else { return };
+    let server = Server::start_for_firefox_with_file("clean.toml").await;
+    let (ann, bob) = join!(
         Browser::with_microphone(microphone_tone(440.0)),
         Browser::with_microphone(microphone_tone(660.0)),
-        Browser::with_microphone(vec![0.0; 48_000]),
     );
     join!(
         ann.join(&server, "room", "Ann"),
@@ -97,13 +97,11 @@ async fn a_volume_for_one_person_changes_what_this_page_hears_of_them_and_nothin
     assert!((reset[0] - before[0]).abs() < 1.0, "{reset:?} after {before:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_in_a_stereo_room_puts_a_voice_on_a_side() {
-    let server = Server::start(STEREO).await;
-    let (talker, listener) = join!(
-        Browser::with_microphone(microphone_tone(440.0)),
-        Browser::with_microphone(vec![0.0; 48_000]),
-    );
+in_both_browsers!(a_page_in_a_stereo_room_puts_a_voice_on_a_side);
+async fn a_page_in_a_stereo_room_puts_a_voice_on_a_side(kind: Kind) {
+    let Some(listener) = kind.with_microphone(vec![0.0; 48_000]).await else { return };
+    let server = Server::start_for_firefox(STEREO).await;
+    let talker = Browser::with_microphone(microphone_tone(440.0)).await;
     join!(talker.join(&server, "wide", "Ann"), listener.join(&server, "wide", "Bob"));
     listener.wait_for_participants(&["Ann", "Bob"], Duration::from_secs(5)).await;
     tokio::time::sleep(SETTLING).await;

@@ -49,7 +49,7 @@ const WATCH: &str = "
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_room_is_heard_within_a_second_of_the_click_that_joins_it() {
-    let server = Server::start_for_firefox("clean.toml").await;
+    let server = Server::start_for_firefox_with_file("clean.toml").await;
     let bob = Browser::with_microphone(microphone_tone(440.0)).await;
     bob.join(&server, "room", "Bob").await;
     tokio::time::sleep(SETTLING).await;

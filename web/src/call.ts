@@ -5,19 +5,21 @@ import { type ChannelListener, RoomChannel } from "./room-channel";
 import { withOpusParameter } from "./sdp";
 import {
   AUDIO_PATH_LOST,
+  busy,
   NO_ANSWER,
   NO_AUDIO_PATH,
   REMOVED_BY_OPERATOR,
   REMOVED_FOR_SILENCE,
   serverProblem,
   socketProblem,
+  takesNobodyNew,
 } from "./words";
 
 const ANSWER_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 15_000;
 // ICE checks go on all the while; the server waits for 8 s from the last packet.
 const INTERRUPTION_TIMEOUT_MS = 4_000;
-const OVERLOADED_RETRY_AFTER_S = 5;
+const RETRY_AFTER_S = 5;
 // Refusals that leave nothing to go on with until audio flows; the others are said and the call goes on.
 const FATAL_CODES = new Set(["bad-json", "bad-room", "bad-name", "bad-sdp", "too-large", "internal"]);
 // What an offer is refused by.
@@ -30,7 +32,7 @@ export type Ending =
   | { kind: "left" }
   | { kind: "refused"; words: string }
   | { kind: "lost"; words: string }
-  | { kind: "busy"; retryAfterS: number };
+  | { kind: "busy"; words: string; retryAfterS: number };
 
 export interface CallListener extends ChannelListener {
   /** Each message of the server but answers, and errors that end the call. */
@@ -162,13 +164,18 @@ export class Call {
   #refused(error: ServerError): void {
     // Not of this offer: the next one is on a new socket.
     if (this.#isRestarting && OFFER_CODES.has(error.code)) this.#end({ kind: "lost", words: AUDIO_PATH_LOST });
-    else if (error.code === "overloaded") this.#end({ kind: "busy", retryAfterS: OVERLOADED_RETRY_AFTER_S });
+    else if (error.code === "overloaded") this.#busy(busy(RETRY_AFTER_S));
+    else if (error.code === "draining") this.#busy(takesNobodyNew(RETRY_AFTER_S));
     else if (this.participantId === null || (FATAL_CODES.has(error.code) && !this.#everConnected)) {
       this.#end({ kind: "refused", words: serverProblem(error) });
     } else {
       this.#listener.message(error);
       this.#listener.notice(serverProblem(error));
     }
+  }
+
+  #busy(words: string): void {
+    this.#end({ kind: "busy", words, retryAfterS: RETRY_AFTER_S });
   }
 
   #closed(code: number): void {

@@ -134,6 +134,7 @@ export type ServerMessage =
   | { type: "participant-hand"; id: number; hand: number | null }
   | { type: "chain-changed"; chain: Chain }
   | { type: "operator" }
+  | { type: "draining"; seconds_left: number }
   | { type: "levels"; levels: Level[] };
 
 export type ClientMessage =

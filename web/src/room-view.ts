@@ -8,6 +8,7 @@ import { People } from "./people";
 import type { Chain, ClientMessage, Joined, ServerMessage } from "./protocol";
 import { QualityOfOthers } from "./quality-of-others";
 import type { Tone } from "./status-line";
+import { endsWithin } from "./words";
 
 const HOW_ONE_LEFT: Record<string, string> = { left: "left", kicked: "was taken out by who runs this server" };
 
@@ -15,6 +16,7 @@ export class RoomView {
   readonly #say: (words: string, tone?: Tone) => void;
   readonly #view = byId("room-view", HTMLElement);
   readonly #title = byId("room-title", HTMLElement);
+  readonly #draining = byId("draining", HTMLElement);
   readonly #headCount = byId("head-count", HTMLElement);
   readonly #hearing: Hearing;
   readonly #people: People;
@@ -40,6 +42,7 @@ export class RoomView {
     this.#heard.start(pc);
     this.#others.start(room, participant, () => this.#people.size);
     this.#view.dataset.waiting = "false";
+    this.#draining.textContent = "";
     this.#countHeads();
     if (!this.#view.hidden) return;
     document.body.dataset.view = "room";
@@ -59,6 +62,7 @@ export class RoomView {
   /** The connection is lost just now. */
   wait(): void {
     this.#view.dataset.waiting = "true";
+    this.#draining.textContent = "";
     this.#stop();
     this.#people.silence();
   }
@@ -103,6 +107,9 @@ export class RoomView {
         if (message.hand !== null && message.id !== this.#self) this.#say(`${this.nameOf(message.id)} raised a hand.`);
         break;
       }
+      case "draining":
+        this.#draining.textContent = endsWithin(message.seconds_left);
+        break;
       case "levels":
         this.#people.levels(message.levels);
         break;

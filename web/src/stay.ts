@@ -33,7 +33,8 @@ export class Stay {
   readonly #listener: StayListener;
   #call: Call | null = null;
   #muted = false;
-  #everConnected = false;
+  /** One was in, or is to be let in later: a server that is gone is waited for. */
+  #comesBack = false;
   #attempts = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
   /** How often it was asked whether the server is there; an older answer does not count. */
@@ -101,7 +102,7 @@ export class Stay {
     );
     if (asked !== this.#asked) return;
     if (!problem) this.#join();
-    else if (problem instanceof Busy) this.#busy(problem.retryAfterS);
+    else if (problem instanceof Busy) this.#busy(busy(problem.retryAfterS), problem.retryAfterS);
     else this.#lost(SERVER_AWAY);
   }
 
@@ -114,7 +115,7 @@ export class Stay {
         channelOpen: (open) => this.#listener.channelOpen(open),
         heard: (sound) => this.#listener.heard(sound),
         connected: () => {
-          this.#everConnected = true;
+          this.#comesBack = true;
           this.#attempts = 0;
           this.#listener.connected();
         },
@@ -126,17 +127,18 @@ export class Stay {
 
   #callEnded(ending: Ending): void {
     this.#call = null;
-    if (ending.kind === "busy") this.#busy(ending.retryAfterS);
+    if (ending.kind === "busy") this.#busy(ending.words, ending.retryAfterS);
     else if (ending.kind === "lost") this.#lost(ending.words);
     else this.#end(ending.kind === "left" ? null : ending.words);
   }
 
-  #busy(retryAfterS: number): void {
-    this.#waitFor(retryAfterS * 1000, busy(retryAfterS));
+  #busy(words: string, retryAfterS: number): void {
+    this.#comesBack = true;
+    this.#waitFor(retryAfterS * 1000, words);
   }
 
   #lost(words: string): void {
-    if (this.#everConnected) {
+    if (this.#comesBack) {
       this.#attempts += 1;
       this.#waitFor(retryDelayMs(this.#attempts, Math.random()), comingBack(words, this.#attempts));
     } else this.#end(words);

@@ -120,6 +120,17 @@ export function busy(seconds: number): string {
   return `The server has as much to do as it can do well. Those who are in go on; you are let in as soon as there is room. Trying again in ${seconds} s…`;
 }
 
+/** While the server is about to end and takes nobody new. */
+export function takesNobodyNew(seconds: number): string {
+  return `The server takes nobody new, for it is about to be restarted. You are let in once it is back. Trying again in ${seconds} s…`;
+}
+
+/** To those inside, when the server is asked to end. */
+export function endsWithin(seconds: number): string {
+  const time = seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} minutes`;
+  return `The server ends within ${time}, most likely to be restarted. Talk on until then; this page comes back by itself afterwards.`;
+}
+
 /** While the page tries to come back. */
 export function comingBack(why: string, attempt: number): string {
   const count = attempt > 1 ? ` (attempt ${attempt})` : "";

@@ -28,6 +28,9 @@ pub struct ServerConfig {
     pub max_load_percent: u8,
     /// Whether the server reads its file again by itself when it changes. Default true.
     pub watch_config: bool,
+    /// For how long those inside may talk on when the server is asked to end, in s. 0: it ends at
+    /// once. Default 20.
+    pub drain_seconds: u32,
     /// A file with the token that whoever changes sound must show. `None`: this machine alone may,
     /// unless a token is set otherwise.
     pub operator_token_file: Option<PathBuf>,
@@ -101,6 +104,16 @@ impl ServerConfig {
         "Whether the server reads its file again by itself when it changes.",
     );
 
+    /// The declaration of `drain_seconds`.
+    pub const DRAIN_SECONDS: ParamSpec = ParamSpec::int(
+        "drain_seconds",
+        "s",
+        0,
+        86_400,
+        20,
+        "For how long those inside may talk on when the server is asked to end (SIGTERM); 0 ends at once.",
+    );
+
     /// The declaration of `operator_token_file`.
     pub const OPERATOR_TOKEN_FILE: ParamSpec = ParamSpec::text(
         "operator_token_file",
@@ -127,6 +140,9 @@ impl ServerConfig {
                 a.server.max_load_percent != b.server.max_load_percent
             }),
             Setting::one(Self::WATCH_CONFIG, |a, b| a.server.watch_config != b.server.watch_config),
+            Setting::one(Self::DRAIN_SECONDS, |a, b| {
+                a.server.drain_seconds != b.server.drain_seconds
+            }),
             Setting::one(Self::OPERATOR_TOKEN_FILE, |a, b| {
                 a.server.operator_token_file != b.server.operator_token_file
             }),
@@ -140,6 +156,7 @@ impl ServerConfig {
         Self::THREADS_PER_ROOM,
         Self::MAX_LOAD_PERCENT,
         Self::WATCH_CONFIG,
+        Self::DRAIN_SECONDS,
     ];
 
     /// Checks that every worker gets a port. A file is checked by itself; this is for values
@@ -165,6 +182,7 @@ impl ServerConfig {
         set_int(&mut self.workers, given, &Self::WORKERS);
         set_int(&mut self.threads_per_room, given, &Self::THREADS_PER_ROOM);
         set_int(&mut self.max_load_percent, given, &Self::MAX_LOAD_PERCENT);
+        set_int(&mut self.drain_seconds, given, &Self::DRAIN_SECONDS);
         if is_given(given, &Self::WATCH_CONFIG) {
             self.watch_config = given.bool(&Self::WATCH_CONFIG);
         }
@@ -183,6 +201,7 @@ impl Default for ServerConfig {
             threads_per_room: 0,
             max_load_percent: 0,
             watch_config: true,
+            drain_seconds: 0,
             operator_token_file: None,
         };
         server.set(&Params::defaults(Self::PARAMS));

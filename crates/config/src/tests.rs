@@ -89,6 +89,7 @@ fn what_is_given_is_taken() {
         threads_per_room = 4
         max_load_percent = 70
         watch_config = false
+        drain_seconds = 300
         operator_token_file = \"token\"
         [opus]
         bitrate_bps = 6000
@@ -107,9 +108,11 @@ fn what_is_given_is_taken() {
         threads_per_room,
         max_load_percent,
         watch_config,
+        drain_seconds,
         operator_token_file,
     } = config.server;
     assert_eq!((threads_per_room, watch_config, max_load_percent), (4, false, 70));
+    assert_eq!(drain_seconds, 300);
     assert_eq!(operator_token_file.as_deref(), Some(Path::new("token")));
     assert_eq!((listen.to_string().as_str(), media_port, workers), ("[::]:80", 9000, 16));
     assert_eq!(public_addresses, [IpAddr::from([203, 0, 113, 7]), IpAddr::from([127, 0, 0, 1])]);
@@ -130,6 +133,7 @@ fn settings_that_count_from_the_start_are_named_where_they_differ() {
         "{CHAIN}[server]\nlisten = \"[::]:80\"\nmedia_port = 1\nworkers = 1\nwatch_config = false
         threads_per_room = 1
         max_load_percent = 1
+        drain_seconds = 1
         operator_token_file = \"token\"
         public_addresses = [\"203.0.113.7\"]\n[opus]\nbitrate_bps = 6000\ncomplexity = 1
         expected_loss_percent = 1\napplication = \"audio\"\ndtx = false\n[latency]\nmode = \"low\""

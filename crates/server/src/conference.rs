@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
 
 use foldback_chain::ChainSpec;
 use foldback_config::{Config, LatencyMode, OpusApplication};
@@ -36,7 +35,7 @@ pub struct Conference {
     pub(crate) metrics: Metrics,
     state: Mutex<State>,
     echoes: AtomicU64,
-    ending: watch::Sender<bool>,
+    pub(crate) ending: watch::Sender<bool>,
 }
 
 /// The configuration that rooms are opened by.
@@ -149,7 +148,7 @@ impl Conference {
     ///
     /// # Errors
     /// `bad-room`, if no chain serves a room of that name; `overloaded`, if its worker sheds load;
-    /// `internal`, if its worker is gone.
+    /// `draining`, if the server is about to end; `internal`, if its worker is gone.
     pub fn join(
         &self,
         room: &str,
@@ -163,7 +162,7 @@ impl Conference {
     /// Brings a caller into a room of their own on chain `echo`.
     ///
     /// # Errors
-    /// `overloaded`, if every worker sheds load; `internal`, if its worker is gone.
+    /// `overloaded`, if every worker sheds load; `draining`; `internal`, if its worker is gone.
     pub fn join_echo(&self) -> Result<ParticipantId, ErrorMessage> {
         let chain = Arc::clone(self.running().config.echo_chain());
         let room = format!("{ECHO_ROOMS}{}", self.echoes.fetch_add(1, Ordering::Relaxed));
@@ -289,20 +288,6 @@ impl Conference {
         self.workers.iter().all(WorkerHandle::is_running)
     }
 
-    /// Says goodbye to everybody, by media and by socket, and waits for the workers to end, which
-    /// takes them a tick or two.
-    pub async fn shut_down(&self) {
-        self.ending.send_replace(true);
-        for worker in &self.workers {
-            // A worker that takes no command has ended.
-            let _ = worker.send(Command::Shutdown);
-        }
-        let deadline = Instant::now() + Duration::from_secs(1);
-        while self.workers.iter().any(WorkerHandle::is_running) && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
     /// Turns true when the server is about to end.
     #[must_use]
     pub fn ending(&self) -> watch::Receiver<bool> {
@@ -317,8 +302,8 @@ impl Conference {
         outbox: Option<Outbox>,
     ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
         let mut state = self.state();
-        if *self.ending.borrow() {
-            return Err(ErrorMessage::internal());
+        if state.draining {
+            return Err(crate::drain::draining());
         }
         if state.rooms.get(name).is_some_and(|room| state.placement.is_shedding(room.worker)) {
             return Err(self.overloaded());

@@ -25,7 +25,7 @@ use crate::{admin_api, config_api, control_api, names, websocket};
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
-/// When whoever was refused for overload may try again: load that is gone is noticed within 5 s.
+/// When whoever was refused for now may try again: load that is gone is noticed within 5 s.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 /// What the page may do: only what it was served with. `wasm-unsafe-eval` lets it compile WebAssembly, which it
@@ -175,7 +175,9 @@ async fn metrics(State(app): State<App>) -> impl IntoResponse {
 }
 
 async fn ready(State(app): State<App>) -> impl IntoResponse {
-    if app.conference.is_ready() {
+    if app.conference.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else if app.conference.is_ready() {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "a media worker has ended\n")
@@ -247,7 +249,7 @@ impl From<ErrorMessage> for HttpError {
             ErrorCode::Forbidden => StatusCode::FORBIDDEN,
             ErrorCode::NoSuchVersion => StatusCode::NOT_FOUND,
             ErrorCode::NoConfigFile | ErrorCode::MutedByThemselves => StatusCode::CONFLICT,
-            ErrorCode::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::Overloaded | ErrorCode::Draining => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             ErrorCode::BadJson | ErrorCode::MissingField | ErrorCode::UnknownType => {
                 StatusCode::BAD_REQUEST

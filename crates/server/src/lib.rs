@@ -19,6 +19,7 @@ pub mod config_file;
 mod connect;
 mod control;
 mod control_api;
+mod drain;
 mod events;
 mod hearing;
 pub mod http;

@@ -318,6 +318,11 @@ pub enum ServerMessage {
         #[serde(flatten)]
         report: Box<ParticipantReport>,
     },
+    /// The server is asked to end, and does so by then.
+    Draining {
+        /// From now on, at most.
+        seconds_left: u64,
+    },
     /// A mistake.
     Error(ErrorMessage),
 }
@@ -492,6 +497,8 @@ pub enum ErrorCode {
     TooLarge,
     /// The server has too much to do to let anybody in.
     Overloaded,
+    /// The server is about to end, and takes nobody new.
+    Draining,
     /// The server is at fault.
     Internal,
 }

@@ -27,6 +27,8 @@ pub(crate) struct State {
     /// The rooms' names by how workers know them.
     pub(crate) names: HashMap<RoomKey, String>,
     pub(crate) placement: Placement,
+    /// Nobody new is let in, since the server is about to end.
+    pub(crate) draining: bool,
     pub(crate) next_room: u64,
     pub(crate) last_participant: u64,
 }

@@ -11,7 +11,6 @@ use foldback_config::{Config, ServerConfig};
 use foldback_metrics::Metrics;
 use foldback_room::Economies;
 use foldback_worker::{Event, MediaSocket, WorkerConfig, WorkerHandle};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::conference::Conference;
@@ -19,7 +18,7 @@ use crate::config_file::{ConfigSource, Loaded};
 use crate::http::{App, router};
 use crate::operator::{Operator, TOKEN_VARIABLE};
 use crate::reload::{self, Reloader};
-use crate::{addresses, plugins, tls};
+use crate::{addresses, drain, plugins, tls};
 
 /// Events of workers that may wait.
 const EVENTS: usize = 4096;
@@ -37,6 +36,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let config = loaded.config.clone();
     let listen = config.server.listen;
+    let drain = Duration::from_secs(config.server.drain_seconds.into());
     let token_file = config.server.operator_token_file.as_deref();
     let operator = Operator::new(std::env::var_os(TOKEN_VARIABLE), token_file);
     let operator = Arc::new(operator.map_err(ServeError::new)?);
@@ -68,7 +68,7 @@ pub async fn serve(
     announce(listen, dev_tls, &public, &chains);
     let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
     let handle = axum_server::Handle::new();
-    tokio::spawn(end_on_signal(conference, handle.clone()));
+    tokio::spawn(drain::end_on_signal(conference, drain, handle.clone()));
     let served = if dev_tls {
         let certificate = tls::self_made(&public).await?;
         let server = axum_server::from_tcp_rustls(listener, certificate);
@@ -131,22 +131,6 @@ async fn pump(conference: Arc<Conference>, mut queue: Receiver<Event>) {
     while let Some(event) = queue.recv().await {
         conference.handle(event);
     }
-}
-
-async fn end_on_signal(conference: Arc<Conference>, handle: axum_server::Handle<SocketAddr>) {
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => signal.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminated => {}
-    }
-    tracing::info!("ending");
-    conference.shut_down().await;
-    handle.graceful_shutdown(Some(Duration::from_millis(500)));
 }
 
 /// Tells the person at the terminal where to go. On standard output, for scripts too; where nobody

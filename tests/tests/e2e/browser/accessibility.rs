@@ -242,13 +242,13 @@ async fn what_operators_see_does_not_violate_wcag_either() {
     check(&admin, "the operator's page while the server is away").await;
 }
 
-async fn load_axe(page: &Browser) {
+pub(super) async fn load_axe(page: &Browser) {
     let axe = std::fs::read_to_string(AXE)
         .unwrap_or_else(|error| panic!("{AXE}: {error}; `make setup` installs it"));
     page.script(&axe, vec![]).await;
 }
 
-async fn check(page: &Browser, view: &str) {
+pub(super) async fn check(page: &Browser, view: &str) {
     for (width, height) in SCREENS {
         for scheme in ["light", "dark"] {
             show(page, (width, height), scheme).await;

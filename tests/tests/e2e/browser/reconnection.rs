@@ -7,6 +7,7 @@ use foldback_tests::{Browser, SETTLING, Server};
 use serde_json::json;
 use tokio::join;
 
+use super::accessibility::{check, load_axe};
 use super::{Kind, TONE_DBFS, in_both_browsers, microphone_tone};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,6 +36,44 @@ async fn pages_are_back_by_their_names_within_five_seconds_of_a_server_that_was_
     tokio::time::sleep(2 * SETTLING).await;
     let heard = median_tone_dbfs(&ann.record(2.0).await, 660.0);
     assert!((heard - TONE_DBFS).abs() < 3.0, "Ann hears Bob at {heard} dBFS");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_says_that_its_server_is_about_to_end_and_is_back_when_it_is() {
+    let clean = include_str!("../../../../config/clean.toml");
+    let mut server = Server::start_with(clean, &[("FOLDBACK_SERVER_DRAIN_SECONDS", "60")]).await;
+    let (ann, bob) = join!(
+        Browser::with_microphone(microphone_tone(440.0)),
+        Browser::with_microphone(microphone_tone(660.0)),
+    );
+    ann.join(&server, "room", "Ann").await;
+    server.terminate();
+    let says = "return document.querySelector('#draining').textContent.includes('within 60 s')";
+    ann.wait_until("the page says how long the server is there", says).await;
+    load_axe(&ann).await;
+    check(&ann, "the room of a server that is about to end").await;
+
+    bob.open(&server.url("/r/room")).await;
+    bob.fill("#name", "Bob").await;
+    bob.click("#join").await;
+    let waits = "return document.querySelector('#status').textContent.includes('nobody new')";
+    bob.wait_until("who comes now is told to wait", waits).await;
+    tokio::time::sleep(SETTLING).await;
+    let state = ann.script("return window.foldback.pc.connectionState", vec![]).await;
+    assert_eq!(state, json!("connected"), "those inside talk on");
+
+    server.terminate();
+    let status = server.ended(Duration::from_secs(3)).await;
+    assert!(status.success(), "{status}");
+    let _server = server.restart(Duration::from_secs(2)).await;
+    let back = Instant::now();
+    let connected = "return window.foldback.pc?.connectionState === 'connected'";
+    ann.wait_until("Ann is back", connected).await;
+    let took = back.elapsed();
+    assert!(took < Duration::from_secs(5), "back after {took:?}");
+    let silent = "return document.querySelector('#draining').textContent === ''";
+    ann.wait_until("the page says no more of an end", silent).await;
+    ann.wait_for_participants(&["Ann", "Bob"], Duration::from_secs(10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,128 @@
+//! How a server ends: nobody new is let in, and those inside are told and may talk on for a while.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use foldback_worker::{Command, WorkerHandle};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::conference::Conference;
+use crate::message::{ErrorCode, ErrorMessage, ServerMessage};
+
+/// How often it is looked whether everybody has left.
+const LOOK: Duration = Duration::from_millis(50);
+/// Answers that are being given may take so long to the end.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+/// Waits for a signal to end, and ends. SIGTERM lets those inside talk on for `patience`; another
+/// signal, and SIGINT at the terminal, end at once.
+pub(crate) async fn end_on_signal(
+    conference: Arc<Conference>,
+    patience: Duration,
+    server: axum_server::Handle<SocketAddr>,
+) {
+    let mut signals = Signals::new();
+    if signals.next().await == SignalKind::terminate() && !patience.is_zero() {
+        conference.drain(patience);
+        tracing::info!(
+            participants = conference.people(),
+            seconds = patience.as_secs(),
+            "draining: nobody new is let in; a second signal ends at once"
+        );
+        tokio::select! {
+            () = conference.emptied() => tracing::info!("everybody has left"),
+            () = tokio::time::sleep(patience) => tracing::info!("the time to drain is over"),
+            _ = signals.next() => tracing::info!("a second signal: no more waiting"),
+        }
+    }
+    tracing::info!("ending");
+    conference.shut_down().await;
+    server.graceful_shutdown(Some(LAST_ANSWERS));
+}
+
+/// The signals that ask to end.
+struct Signals {
+    terminate: Option<Signal>,
+    interrupt: Option<Signal>,
+}
+
+impl Signals {
+    fn new() -> Self {
+        let of = |kind| match signal(kind) {
+            Ok(signal) => Some(signal),
+            Err(error) => {
+                tracing::error!(%error, "a signal cannot be waited for");
+                None
+            }
+        };
+        Self { terminate: of(SignalKind::terminate()), interrupt: of(SignalKind::interrupt()) }
+    }
+
+    async fn next(&mut self) -> SignalKind {
+        tokio::select! {
+            () = received(&mut self.terminate) => SignalKind::terminate(),
+            () = received(&mut self.interrupt) => SignalKind::interrupt(),
+        }
+    }
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => _ = signal.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Conference {
+    /// Lets nobody new in from now on, and tells those inside that the server ends in `patience` at
+    /// the latest.
+    pub fn drain(&self, patience: Duration) {
+        let mut state = self.state();
+        state.draining = true;
+        let told = ServerMessage::Draining { seconds_left: patience.as_secs() };
+        state.rooms.values_mut().for_each(|room| room.tell_all(&told));
+    }
+
+    /// Whether it is about to end, and lets nobody new in.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.state().draining
+    }
+
+    /// How many are in its rooms.
+    fn people(&self) -> usize {
+        self.state().rooms_of.len()
+    }
+
+    /// Returns once nobody is in any room.
+    async fn emptied(&self) {
+        while self.people() > 0 {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Lets nobody in any more, says goodbye to everybody, by media and by socket, and waits for the
+    /// workers to end, which takes them a tick or two.
+    pub async fn shut_down(&self) {
+        self.state().draining = true;
+        self.ending.send_replace(true);
+        for worker in &self.workers {
+            // A worker that takes no command has ended.
+            let _ = worker.send(Command::Shutdown);
+        }
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while self.workers.iter().any(WorkerHandle::is_running) && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// What whoever would come in is told.
+pub(crate) fn draining() -> ErrorMessage {
+    ErrorMessage::new(
+        ErrorCode::Draining,
+        "The server is about to end, most likely to be started anew, and takes nobody new; try again \
+         in some seconds.",
+    )
+}

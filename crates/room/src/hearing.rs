@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use foldback_stage::{AudioBlock, balance, db_to_amplitude};
 
 use crate::participant::ParticipantId;
-use crate::planes::Planes;
+use crate::planes::{Planes, add_ramped};
 
 /// How one listener hears somebody, whatever the others hear.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -121,7 +121,8 @@ impl Hearing {
             let Other { from, to, .. } = self.others[place];
             let gains = from.into_iter().zip(to);
             for ((sum, voice), (from, to)) in sum.planes_mut().zip(voice.iter()).zip(gains) {
-                add_change(sum, voice, from, to);
+                // It is in there once.
+                add_ramped(sum, voice, from - 1.0, to - 1.0);
             }
         }
     }
@@ -147,22 +148,13 @@ impl Hearing {
             farewell.clear();
         }
         for ((sum, last), gain) in farewell.iter_mut().zip(last.iter()).zip(to) {
-            add_change(sum, last, gain, gain);
+            add_ramped(sum, last, gain - 1.0, gain - 1.0);
         }
         self.parting = Parting::InTheNextPacket;
     }
 
     fn place(&self, id: ParticipantId) -> Result<usize, usize> {
         self.others.binary_search_by_key(&id, |other| other.id)
-    }
-}
-
-/// Adds to a sum that holds `voice` what it lacks for its gain to go from `from` to `to`.
-fn add_change(sum: &mut [f32], voice: &[f32], from: f32, to: f32) {
-    let step = (to - from) / sum.len() as f32;
-    for (i, (sum, sample)) in sum.iter_mut().zip(voice).enumerate() {
-        let gain = from + step * (i + 1) as f32;
-        *sum += (gain - 1.0) * sample;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use foldback_stage::AudioBlock;
 
-use crate::planes::Planes;
+use crate::planes::{Planes, add_ramped};
 
 /// A participant's own voice as it comes out of its chain, given back to it beside all that it hears
 /// otherwise, while nobody else hears it: media loopback (RFC 6849), but through the whole mixer.
@@ -46,10 +46,7 @@ impl Loopback {
     /// Adds the voice to a sum that it is not in, faded in and out over a packet.
     pub(crate) fn add(&self, voice: &Planes, sum: &mut AudioBlock<'_>) {
         for (sum, voice) in sum.planes_mut().zip(voice.iter()) {
-            let step = (self.to - self.from) / sum.len() as f32;
-            for (i, (sum, sample)) in sum.iter_mut().zip(voice).enumerate() {
-                *sum += (self.from + step * (i + 1) as f32) * sample;
-            }
+            add_ramped(sum, voice, self.from, self.to);
         }
     }
 }

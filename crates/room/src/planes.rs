@@ -121,6 +121,15 @@ pub(crate) fn to_left_and_right(block: &mut AudioBuffer) {
     }
 }
 
+/// Adds `voice` to a sum, multiplied by a gain that goes in a straight line from `from`, before its
+/// first sample, to `to`, at its last.
+pub(crate) fn add_ramped(sum: &mut [f32], voice: &[f32], from: f32, to: f32) {
+    let step = (to - from) / sum.len() as f32;
+    for (i, (sum, sample)) in sum.iter_mut().zip(voice).enumerate() {
+        *sum += (from + step * (i + 1) as f32) * sample;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -213,6 +213,7 @@ function receive(message: ServerMessage): void {
       break;
     case "error":
       liveChain.refused(message);
+      mouthToEar.refused();
       break;
     case "chain-changed":
       roomView.takeChain(message.chain);

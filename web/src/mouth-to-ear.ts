@@ -19,6 +19,8 @@ const WINDOW_SAMPLES = 32_768;
 /** In between there is noise, as quiet as a quiet room: packets come as they do while somebody talks. */
 const NOISE_PEAK = 0.004;
 const ASKED_S = SETTLING_S + MARKERS * EVERY_S + 1;
+/** Why a measurement ends with the connection. */
+const GONE = new Error("the connection is gone");
 
 export interface MouthToEarListener {
   pc(): RTCPeerConnection | null;
@@ -49,29 +51,35 @@ export class MouthToEar {
 
   /** Nothing can be measured any more, or nothing of what was holds any more. */
   clear(): void {
-    this.#running?.abort();
+    this.#running?.abort(GONE);
     setText(this.#result, "");
-    delete this.#result.dataset.ms;
+    delete this.#result.dataset.loopMs;
+  }
+
+  /** The server refused something: were it this, everybody would hear the marker. */
+  refused(): void {
+    this.#running?.abort(new Error("the server refused something meanwhile"));
   }
 
   async #run(): Promise<void> {
     const pc = this.#listener.pc();
-    if (this.#running || !pc) return;
+    // Before that the server would not know whom to keep it from.
+    if (this.#running || pc?.connectionState !== "connected") return;
     const running = new AbortController();
     this.#running = running;
     this.#button.setAttribute("aria-disabled", "true");
-    delete this.#result.dataset.ms;
+    delete this.#result.dataset.loopMs;
     setText(this.#result, `Measuring for ${Math.round(ASKED_S)} s; nobody hears you meanwhile…`);
     try {
       const found = await this.#measure(pc, running.signal);
       if (found.length < LEAST_FOUND) throw new Error("too few of the markers came back");
       const loopMs = found[Math.floor(found.length / 2)] ?? 0;
       const devicesMs = this.#listener.devicesMs();
-      this.#result.dataset.ms = (loopMs + (devicesMs ?? 0)).toFixed(1);
+      this.#result.dataset.loopMs = loopMs.toFixed(1);
       setText(this.#result, measuredDelay(loopMs, found, devicesMs));
     } catch (error) {
-      if (!running.signal.aborted)
-        setText(this.#result, markerProblem(error instanceof Error ? error.message : String(error)));
+      // Where the connection is gone nothing is left to say.
+      if (error !== GONE) setText(this.#result, markerProblem(error instanceof Error ? error.message : String(error)));
     } finally {
       this.#running = null;
       this.#button.removeAttribute("aria-disabled");
@@ -140,7 +148,10 @@ function markers(context: AudioContext): { buffer: AudioBuffer; begins: number[]
 
 async function until(context: AudioContext, time: number, signal: AbortSignal): Promise<void> {
   while (context.currentTime < time) {
-    await new Promise((waited) => setTimeout(waited, (time - context.currentTime) * 1000));
+    await new Promise((waited) => {
+      setTimeout(waited, (time - context.currentTime) * 1000);
+      signal.addEventListener("abort", waited, { once: true });
+    });
     signal.throwIfAborted();
     if (context.state !== "running") throw new Error("the browser held sound back");
   }

@@ -8,6 +8,7 @@ use foldback_testkit::measure::tone_dbfs;
 use foldback_tests::{Browser, Server};
 use tokio::join;
 
+use super::rooms::usual_dbfs;
 use super::{TONE_DBFS, microphone_tone};
 
 const SPEAKER_HZ: f64 = 440.0;
@@ -40,9 +41,9 @@ async fn stages_of_libraries_change_the_sound_of_a_room_and_one_that_panics_lose
     tokio::time::sleep(Duration::from_secs(6)).await;
     // Levels at the tone and at so many Hz around it, above that of the microphone.
     let heard = async |around_hz: f64| {
-        let heard = listener.record(2.0).await;
+        let heard = listener.record(2.5).await;
         let frequencies = [SPEAKER_HZ - around_hz, SPEAKER_HZ, SPEAKER_HZ + around_hz];
-        frequencies.map(|hz| tone_dbfs(&heard, hz) - TONE_DBFS)
+        frequencies.map(|hz| usual_dbfs(&heard, |span| tone_dbfs(span, hz)) - TONE_DBFS)
     };
 
     let [below, at, above] = heard(100.0).await;

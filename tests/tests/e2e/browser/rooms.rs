@@ -63,11 +63,15 @@ async fn tells_where_the_delay_comes_from(page: &Browser) {
     assert!((parts.iter().sum::<f64>() - total).abs() <= 4.0, "{total} ms of {parts:?}");
 }
 
+/// As [`usual_dbfs`], of a tone.
+pub(super) fn usual_tone_dbfs(heard: &[f32], frequency_hz: f64) -> f64 {
+    usual_dbfs(heard, |span| median_tone_dbfs(span, frequency_hz))
+}
+
 /// The median over half seconds: a jitter buffer, the server's or the browser's, that takes out a
 /// pitch period shifts the phase, and over a longer span such tones cancel themselves.
-pub(super) fn usual_tone_dbfs(heard: &[f32], frequency_hz: f64) -> f64 {
-    let mut levels: Vec<_> =
-        heard.chunks_exact(24_000).map(|span| median_tone_dbfs(span, frequency_hz)).collect();
+pub(super) fn usual_dbfs(heard: &[f32], level_dbfs: impl Fn(&[f32]) -> f64) -> f64 {
+    let mut levels: Vec<_> = heard.chunks_exact(24_000).map(level_dbfs).collect();
     levels.sort_by(f64::total_cmp);
     levels[levels.len() / 2]
 }

@@ -27,11 +27,13 @@ impl SoundCard {
     pub(crate) async fn start(signal: &[f32]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let [socket, microphone] = ["socket", "microphone"].map(|name| folder.path().join(name));
+        // A null sink asks for two seconds at a time, and a browser that starts to play meanwhile hears what it receives
+        // three seconds late; one that does not rewind asks for 50 ms.
         let mut command = Command::new("pulseaudio");
         command
             .args(["-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1"])
             .arg("--disable-shm=yes")
-            .arg("--load=module-null-sink sink_name=speaker rate=48000 channels=2")
+            .arg("--load=module-null-sink sink_name=speaker rate=48000 channels=2 norewinds=1")
             .arg(format!(
                 "--load=module-pipe-source source_name=microphone file={} format=s16le rate=48000 \
                  channels=1",

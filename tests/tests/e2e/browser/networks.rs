@@ -202,7 +202,7 @@ async fn a_page_whose_way_to_the_server_is_gone_takes_another_one(kind: Kind) {
     // Firefox notices about when the server stops waiting, and may have to join again.
     assert!(same || matches!(kind, Kind::Firefox), "the same connection, and person");
     assert_eq!(near.participants().await, ["Far", "Near"]);
-    tokio::time::sleep(2 * SETTLING).await;
+    tokio::time::sleep(SETTLING).await;
     let heard_dbfs = median_tone_dbfs(&near.record(1.0).await, 440.0);
     assert!((heard_dbfs - TONE_DBFS).abs() < 3.0, "Near hears Far at {heard_dbfs} dBFS");
 }

@@ -19,7 +19,7 @@ const SCRIPT_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Browser {
     driver: TestChild,
-    _sound_card: Option<SoundCard>,
+    sound_card: Option<SoundCard>,
     pub(crate) driver_port: u16,
     pub(crate) client: Client,
 }
@@ -52,12 +52,21 @@ impl Browser {
         .await
         .unwrap_or_else(|_| panic!("{name} did not start within 60 s:\n{}", driver.log()))
         .unwrap_or_else(|error| panic!("{name} does not start: {error}\n{}", driver.log()));
-        Self { driver, _sound_card: None, driver_port: port, client }
+        Self { driver, sound_card: None, driver_port: port, client }
     }
 
     /// Lets the sound card that it was started with go no sooner than it does.
     pub(crate) fn holding(self, sound_card: Option<SoundCard>) -> Self {
-        Self { _sound_card: sound_card, ..self }
+        Self { sound_card, ..self }
+    }
+
+    /// What it plays on and records from.
+    ///
+    /// # Panics
+    /// If it was started without.
+    #[must_use]
+    pub fn sound_card(&self) -> &SoundCard {
+        self.sound_card.as_ref().expect("it has a sound card")
     }
 
     /// Kills the browser with SIGKILL, network process and all: to others it vanishes without a

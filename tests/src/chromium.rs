@@ -3,9 +3,12 @@ use std::process::Command;
 
 use foldback_testkit::signal::{write_stereo_wav, write_wav};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::Browser;
 use crate::browser::port_after;
+use crate::installed::are_installed;
+use crate::sound_card::{PULSEAUDIO, SoundCard};
 
 impl Browser {
     /// A Chromium that plays a beep into its microphone.
@@ -42,6 +45,20 @@ impl Browser {
         Self::chromium(&[left, right], &[]).await
     }
 
+    /// A Chromium with a [sound card](SoundCard) in the place of the imitation of one that it has itself, whose
+    /// microphone picks up `signal`; `None`, which is told, where there is no PulseAudio.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn with_sound_card(signal: Vec<f32>) -> Option<Self> {
+        if !are_installed(&[PULSEAUDIO]) {
+            return None;
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let sound_card = SoundCard::start(&signal).await;
+        Some(Self::launch_chromium(folder, vec![], Some(sound_card)).await)
+    }
+
     /// Sends a command of the Chrome DevTools Protocol.
     ///
     /// # Panics
@@ -60,9 +77,8 @@ impl Browser {
     /// The microphone has a channel for each signal; without one it beeps.
     async fn chromium(microphone: &[Vec<f32>], flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut arguments: Vec<String> =
-            FLAGS.iter().chain(flags).map(|flag| (*flag).to_owned()).collect();
-        arguments.push(format!("--user-data-dir={}", folder.path().join("profile").display()));
+        let mut arguments = vec!["--use-fake-device-for-media-stream".to_owned()];
+        arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let file = folder.path().join("microphone.wav");
         match microphone {
             [left, right] => write_stereo_wav(&file, left, right),
@@ -71,15 +87,28 @@ impl Browser {
         if !microphone.is_empty() {
             arguments.push(format!("--use-file-for-fake-audio-capture={}", file.display()));
         }
+        Self::launch_chromium(folder, arguments, None).await
+    }
+
+    async fn launch_chromium(
+        folder: TempDir,
+        mut arguments: Vec<String>,
+        sound_card: Option<SoundCard>,
+    ) -> Self {
+        arguments.extend(FLAGS.iter().map(|flag| (*flag).to_owned()));
+        arguments.push(format!("--user-data-dir={}", folder.path().join("profile").display()));
         let mut options = json!({ "args": arguments });
         if let Some(browser) = installed_browser() {
             options["binary"] = json!(browser);
         }
         let mut driver = Command::new("chromedriver");
         driver.arg("--port=0");
+        if let Some(sound_card) = &sound_card {
+            driver.env("PULSE_SERVER", sound_card.address());
+        }
         let port_in = |log: &str| port_after(log, "started successfully on port ");
         let options = ("goog:chromeOptions", options);
-        Self::launch("Chromium", &mut driver, folder, port_in, options).await
+        Self::launch("Chromium", &mut driver, folder, port_in, options).await.holding(sound_card)
     }
 }
 
@@ -96,7 +125,6 @@ const FLAGS: &[&str] = &[
     "--disable-sync",
     "--disable-extensions",
     "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
     // The server under test is on the loopback interface, which WebRTC otherwise leaves out.
     "--allow-loopback-in-peer-connection",

@@ -1,10 +1,11 @@
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::Browser;
 use crate::browser::port_after;
-use crate::sound_card::SoundCard;
+use crate::installed::are_installed;
+use crate::sound_card::{PULSEAUDIO, SoundCard};
 
 impl Browser {
     /// A Firefox ESR without a sound card, whatever the machine has, so that WebAudio stands still; its
@@ -73,21 +74,3 @@ const NEEDED: [(&str, &str); 2] = [
     ("firefox-esr", "Debian has it; on Ubuntu there is none"),
     ("geckodriver", "`make setup` installs it where there is Firefox ESR"),
 ];
-const PULSEAUDIO: (&str, &str) =
-    ("pulseaudio", "`make setup` installs it where there is Firefox ESR");
-
-fn are_installed(programs: &[(&str, &str)]) -> bool {
-    programs.iter().all(|(program, comes_from)| {
-        let installed = is_installed(program);
-        if !installed {
-            eprintln!("skipped: {program} is not installed ({comes_from})");
-        }
-        installed
-    })
-}
-
-fn is_installed(program: &str) -> bool {
-    let mut command = Command::new(program);
-    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}

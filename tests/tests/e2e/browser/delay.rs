@@ -1,8 +1,9 @@
 //! The delay from mouth to ear that a page measures.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use foldback_testkit::measure::rms_dbfs;
+use foldback_testkit::measure::{align, rms_dbfs};
+use foldback_testkit::signal::speech_like;
 use foldback_tests::{Browser, SETTLING, Server};
 use tokio::join;
 
@@ -53,4 +54,51 @@ async fn a_page_measures_the_delay_by_a_marker_that_nobody_else_hears() {
     tokio::time::sleep(SETTLING).await;
     let heard = usual_tone_dbfs(&bob.record(2.0).await, 440.0);
     assert!((heard - super::TONE_DBFS).abs() < 3.0, "{heard} dBFS");
+}
+
+/// What the panel shows was measured over the last second.
+const ROUND: Duration = Duration::from_secs(1);
+const ROUNDS: usize = 12;
+/// Devices and jitter buffers find their places first.
+const UNTIL_STEADY: Duration = Duration::from_secs(10);
+/// More than any delay here.
+const LATEST_SAMPLES: usize = 24_000;
+
+const ALL_PARTS: &str = "return [...document.querySelectorAll('#delay-parts dd[data-part]')]
+    .map((part) => parseFloat(part.textContent))";
+
+/// Outside is the air before a microphone and a speaker, whose time the test keeps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_panel_agrees_with_a_measurement_outside_of_the_browsers() {
+    let speech = speech_like(7, -20.0, 90.0);
+    let Some(ann) = Browser::with_sound_card(speech.clone()).await else { return };
+    let Some(bob) = Browser::with_sound_card(vec![0.0; 48_000]).await else { return };
+    let server = Server::start_with_file("clean.toml").await;
+    join!(ann.join(&server, "delay", "Ann"), bob.join(&server, "delay", "Bob"));
+    bob.wait_for_participants(&["Ann", "Bob"], Duration::from_secs(5)).await;
+    tokio::time::sleep(UNTIL_STEADY).await;
+    let mut differences_ms = Vec::new();
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        tokio::time::sleep(ROUND).await;
+        let parts = bob.script(ALL_PARTS, vec![]).await;
+        tokio::time::sleep(ROUND / 2).await;
+        let parts: Vec<f64> = serde_json::from_value(parts).expect("devices too are known");
+        let said = since(began, ann.sound_card().spoken(), &speech, 48_000);
+        let (on, heard) = bob.sound_card().heard();
+        let outside = align(said, since(began, on, &heard, 48_000 + LATEST_SAMPLES));
+        let outside_ms = outside.delay_samples as f64 / 48.0;
+        let inside_ms: f64 = parts.iter().sum();
+        println!("{outside_ms:.1} ms outside, {inside_ms:.1} of {parts:?}");
+        differences_ms.push(inside_ms - outside_ms);
+    }
+    differences_ms.sort_by(f64::total_cmp);
+    let median_ms = differences_ms[ROUNDS / 2];
+    assert!(median_ms.abs() < 10.0, "the panel is {median_ms} ms off, of {differences_ms:.1?}");
+}
+
+/// The `count` samples of `sound`, which began at `start`, that were in the air from `from` on.
+fn since(from: Instant, start: Instant, sound: &[f32], count: usize) -> &[f32] {
+    let skipped = (from.duration_since(start).as_secs_f64() * 48_000.0) as usize;
+    &sound[skipped..skipped + count]
 }

@@ -3,8 +3,8 @@
 #
 #   scripts/setup.sh build    what `cargo build` needs, and, where that can be had, what building the chain for browsers does
 #   scripts/setup.sh test     all of that, and what the tests need: Chromium, Firefox ESR with geckodriver and PulseAudio
-#                             (not on Ubuntu, which has no Firefox ESR), espeak-ng, valgrind, cargo-nextest, Node with
-#                             the packages of web/ (default)
+#                             (not on Ubuntu, which has no Firefox ESR), espeak-ng, Prometheus, valgrind, cargo-nextest, Node
+#                             with the packages of web/ (default)
 #   scripts/setup.sh web      what building the page needs: Node
 #   scripts/setup.sh compare  what the build needs, and Janus to compare with
 #
@@ -36,9 +36,10 @@ main() {
     require_rust
     mapfile -t packages < <(build_packages)
     case $scope in
-        test) mapfile -t -O "${#packages[@]}" packages < <(browser_packages; node_packages; printf "%s\n" espeak-ng valgrind) ;;
+        test) mapfile -t -O "${#packages[@]}" packages < <(browser_packages; node_packages; printf "%s\n" espeak-ng prometheus valgrind) ;;
         compare) packages+=(janus) ;;
     esac
+    [[ $scope != test ]] || keep_from_starting prometheus
     install_packages "${packages[@]}"
     install_meson
     scripts/build-abseil.sh
@@ -141,6 +142,14 @@ install_packages() {
     say "installing ${missing[*]}"
     as_root env DEBIAN_FRONTEND=noninteractive "${update[@]}" -q
     as_root env DEBIAN_FRONTEND=noninteractive "${install[@]}" -q
+}
+
+# A service that a test's package would start, and leave running on its port, is masked before.
+keep_from_starting() {
+    local unit=/etc/systemd/system/$1.service
+    if [[ ! -e $unit && -d ${unit%/*} ]] && may_be_root && ! dpkg-query -s "$1" >/dev/null 2>&1; then
+        as_root ln -s /dev/null "$unit"
+    fi
 }
 
 install_meson() {

@@ -60,6 +60,11 @@ impl Scrape {
         Ok(scrape)
     }
 
+    /// The names of all metrics.
+    pub fn families(&self) -> impl Iterator<Item = &str> + std::fmt::Debug {
+        self.types.keys().map(String::as_str)
+    }
+
     /// `counter`, `gauge` or `histogram`; `None` where there is no such metric.
     #[must_use]
     pub fn kind(&self, family: &str) -> Option<&str> {

@@ -257,7 +257,7 @@ fn own_address() -> IpAddr {
     socket.local_addr().expect("a bound socket has an address").ip()
 }
 
-fn free_http_port() -> u16 {
+pub(crate) fn free_http_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a TCP port is free");
     listener.local_addr().expect("a bound socket has an address").port()
 }

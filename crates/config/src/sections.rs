@@ -386,11 +386,21 @@ impl LatencyMode {
 }
 
 /// Section `[metrics]`: what is shown beyond the ordinary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricsConfig {
-    /// What stages read is shown for each participant too. Default false: a series for each
-    /// participant and reading is much for who has many.
+    /// What stages read, and figures of the connection, are shown for each participant too. Default
+    /// false: a series for each participant and reading is much for who has many.
     pub participant_readings: bool,
+    /// Of how many participants at most. Default 100.
+    pub max_participants: usize,
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        let mut metrics = Self { participant_readings: false, max_participants: 0 };
+        metrics.set(&Params::defaults(Self::PARAMS));
+        metrics
+    }
 }
 
 impl MetricsConfig {
@@ -398,22 +408,39 @@ impl MetricsConfig {
     pub const PARTICIPANT_READINGS: ParamSpec = ParamSpec::bool(
         "participant_readings",
         false,
-        "Whether what stages read is shown for each participant too.",
+        "Whether what stages read, and figures of the connection, are shown for each participant too.",
     );
+    /// The declaration of `max_participants`.
+    pub const MAX_PARTICIPANTS: ParamSpec = ParamSpec::int(
+        "max_participants",
+        "",
+        1,
+        10_000,
+        100,
+        "Of how many participants at most; those who came first.",
+    );
+
+    const PARAMS: &'static [ParamSpec] = &[Self::PARTICIPANT_READINGS, Self::MAX_PARTICIPANTS];
 
     /// The section.
     pub(crate) const SECTION: Section = Section {
         name: "metrics",
         about: "What is shown beyond the ordinary.",
-        settings: &[Setting::one(Self::PARTICIPANT_READINGS, |a, b| {
-            a.metrics.participant_readings != b.metrics.participant_readings
-        })],
+        settings: &[
+            Setting::one(Self::PARTICIPANT_READINGS, |a, b| {
+                a.metrics.participant_readings != b.metrics.participant_readings
+            }),
+            Setting::one(Self::MAX_PARTICIPANTS, |a, b| {
+                a.metrics.max_participants != b.metrics.max_participants
+            }),
+        ],
     };
 
     fn set(&mut self, given: &Params) {
         if is_given(given, &Self::PARTICIPANT_READINGS) {
             self.participant_readings = given.bool(&Self::PARTICIPANT_READINGS);
         }
+        set_int(&mut self.max_participants, given, &Self::MAX_PARTICIPANTS);
     }
 }
 
@@ -526,5 +553,5 @@ pub(crate) fn read_metrics(
     metrics: &mut MetricsConfig,
 ) {
     let Some(table) = MetricsConfig::SECTION.read(reader, root) else { return };
-    metrics.set(&reader.given(table, &[MetricsConfig::PARTICIPANT_READINGS]));
+    metrics.set(&reader.given(table, MetricsConfig::PARAMS));
 }

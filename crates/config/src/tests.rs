@@ -70,7 +70,8 @@ fn what_is_not_given_has_its_default() {
     assert_eq!(config.server, ServerConfig::default());
     assert_eq!(config.opus, OpusConfig::default());
     assert_eq!(config.latency, LatencyMode::Balanced);
-    assert!(!config.metrics.participant_readings);
+    assert_eq!(config.metrics, MetricsConfig::default());
+    assert_eq!(config.metrics.max_participants, 100);
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!((config.server.media_port, config.server.workers), (8000, 0));
     assert_eq!(config.opus.bitrate_bps, 80_000);
@@ -98,7 +99,8 @@ fn what_is_given_is_taken() {
         [latency]
         mode = \"low\"
         [metrics]
-        participant_readings = true"
+        participant_readings = true
+        max_participants = 7"
     ));
     let ServerConfig {
         listen,
@@ -124,7 +126,8 @@ fn what_is_given_is_taken() {
     };
     assert_eq!(config.opus, opus);
     assert_eq!(config.latency, LatencyMode::Low);
-    assert!(config.metrics.participant_readings);
+    let metrics = MetricsConfig { participant_readings: true, max_participants: 7 };
+    assert_eq!(config.metrics, metrics);
 }
 
 #[test]

@@ -1,8 +1,12 @@
-//! Every metric of foldback: names, help texts and buckets in one place.
+//! Every metric of foldback: names, help texts and buckets in one place, [`declarations`].
 //!
 //! Media threads record into a [`WorkerMetrics`] of their own, which takes no lock (an observation
 //! costs a few nanoseconds), and flush it into the shared [`Metrics`] about once a second.
 //! No label has values that users can invent: chains and stages come from the configuration.
+
+pub mod declarations;
+mod document;
+mod participants;
 
 use std::time::Duration;
 
@@ -10,30 +14,16 @@ use prometheus::core::Collector;
 use prometheus::local::LocalHistogram;
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-/// Computing time of one stage for one 10 ms block: 2 µs to the whole budget.
-const STAGE_BUCKETS: &[f64] = &[
-    2e-6, 5e-6, 10e-6, 20e-6, 35e-6, 50e-6, 75e-6, 100e-6, 150e-6, 250e-6, 500e-6, 1e-3, 2.5e-3,
-    5e-3, 10e-3,
-];
-/// Computing time and lateness of a tick of 10 ms.
-const TICK_BUCKETS: &[f64] = &[
-    25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 1.5e-3, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 8e-3, 10e-3,
-    15e-3, 20e-3, 50e-3,
-];
-/// Delays of sound.
-const DELAY_BUCKETS: &[f64] = &[
-    5e-3, 8e-3, 10e-3, 12e-3, 15e-3, 18e-3, 20e-3, 22e-3, 25e-3, 28e-3, 30e-3, 35e-3, 40e-3, 50e-3,
-    60e-3, 80e-3, 100e-3, 150e-3, 200e-3, 300e-3, 500e-3,
-];
-/// Parts of such delays.
-const PART_BUCKETS: &[f64] = &[
-    100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 15e-3, 20e-3, 30e-3, 40e-3, 60e-3, 100e-3,
-    200e-3, 500e-3,
-];
+use crate::declarations::{self as declared, Family, Kind};
+pub use crate::document::markdown;
+pub use crate::participants::{ParticipantFigure, ParticipantFigures};
+
+/// Why people are gone: the values of the label `reason`.
+pub const DEPARTURE_REASONS: [&str; 4] = ["left", "closed", "timeout", "kicked"];
 /// Server latencies kept per worker for the live percentiles.
 const RECENT: usize = 512;
 
@@ -51,7 +41,10 @@ pub struct Metrics {
     gauges: Gauges<IntGauge>,
     worker_load: GaugeVec,
     shedding_level: IntGaugeVec,
+    joins: IntCounter,
+    departures: IntCounterVec,
     joins_refused: IntCounter,
+    draining: IntGauge,
     last_reload: IntGauge,
 }
 
@@ -120,90 +113,29 @@ impl Metrics {
     pub fn new(version: &str) -> Self {
         let registry = Registry::new();
         let make = Maker(&registry);
-        let info = IntGaugeVec::new(
-            Opts::new("foldback_build_info", "The version that runs; always 1."),
-            &["version"],
-        )
-        .expect("valid metric");
+        let info = make.gauges_by(&declared::BUILD_INFO);
         info.with_label_values(&[version]).set(1);
-        make.register(&info);
-        let stage_duration = HistogramVec::new(
-            HistogramOpts::new(
-                "foldback_stage_duration_seconds",
-                "Computing time of one stage for one 10 ms block.",
-            )
-            .buckets(STAGE_BUCKETS.to_vec()),
-            &["chain", "stage"],
-        )
-        .expect("valid metric");
-        make.register(&stage_duration);
-        let latency_parts = HistogramVec::new(
-            HistogramOpts::new(
-                "foldback_server_latency_part_seconds",
-                "What foldback_server_latency_seconds is made of.",
-            )
-            .buckets(PART_BUCKETS.to_vec()),
-            &["part"],
-        )
-        .expect("valid metric");
-        make.register(&latency_parts);
-        let last_reload = make.gauge(
-            "foldback_config_last_reload_successful",
-            "Whether the configuration file could be taken when it was read last; restoring an \
-             earlier version leaves this as it is.",
-        );
+        let last_reload = make.gauge(&declared::LAST_RELOAD);
         last_reload.set(1);
-        let worker_load = GaugeVec::new(
-            Opts::new(
-                "foldback_worker_load",
-                "The share of its time that a media thread was busy; above 1 if it cannot keep up.",
-            ),
-            &["worker"],
-        )
-        .expect("valid metric");
-        make.register(&worker_load);
-        let shedding_level = IntGaugeVec::new(
-            Opts::new(
-                "foldback_shedding_level",
-                "How much the rooms of a media thread do without for its load; 0 is nothing.",
-            ),
-            &["worker"],
-        )
-        .expect("valid metric");
-        make.register(&shedding_level);
+        let departures = make.counters_by(&declared::DEPARTURES);
+        for reason in DEPARTURE_REASONS {
+            departures.with_label_values(&[reason]);
+        }
         Self {
-            stage_duration,
-            latency_parts,
-            tick_duration: make.histogram(
-                "foldback_tick_duration_seconds",
-                "Computing time of one tick over all rooms of a worker.",
-                TICK_BUCKETS,
-            ),
-            tick_lateness: make.histogram(
-                "foldback_tick_lateness_seconds",
-                "How long after its deadline a tick began.",
-                TICK_BUCKETS,
-            ),
-            server_latency: make.histogram(
-                "foldback_server_latency_seconds",
-                "From the arrival of an RTP packet to the sending of the mixed packet that holds \
-                 its last sample.",
-                DELAY_BUCKETS,
-            ),
-            jitter_buffer_delay: make.histogram(
-                "foldback_jitter_buffer_delay_seconds",
-                "Time from a packet's arrival until its last sample was played, by participant, \
-                 sampled once a second.",
-                DELAY_BUCKETS,
-            ),
+            stage_duration: make.histograms_by(&declared::STAGE_DURATION),
+            latency_parts: make.histograms_by(&declared::LATENCY_PARTS),
+            tick_duration: make.histogram(&declared::TICK_DURATION),
+            tick_lateness: make.histogram(&declared::TICK_LATENESS),
+            server_latency: make.histogram(&declared::SERVER_LATENCY),
+            jitter_buffer_delay: make.histogram(&declared::JITTER_BUFFER_DELAY),
             counters: make.counters(),
             gauges: make.gauges(),
-            worker_load,
-            shedding_level,
-            joins_refused: make.counter(
-                "foldback_joins_refused_total",
-                "People who were not let in because the server had too much to do.",
-            ),
+            worker_load: make.floats_by(&declared::WORKER_LOAD),
+            shedding_level: make.gauges_by(&declared::SHEDDING_LEVEL),
+            joins: make.counter(&declared::JOINS),
+            departures,
+            joins_refused: make.counter(&declared::JOINS_REFUSED),
+            draining: make.gauge(&declared::DRAINING),
             last_reload,
             registry,
         }
@@ -219,6 +151,21 @@ impl Metrics {
         let worker = worker.to_string();
         self.worker_load.with_label_values(&[&worker]).set(busy.into());
         self.shedding_level.with_label_values(&[&worker]).set(shedding_level.into());
+    }
+
+    /// Somebody was let in.
+    pub fn joined(&self) {
+        self.joins.inc();
+    }
+
+    /// Somebody is gone, for one of [`DEPARTURE_REASONS`].
+    pub fn left(&self, reason: &str) {
+        self.departures.with_label_values(&[reason]).inc();
+    }
+
+    /// The server is about to end.
+    pub fn draining(&self) {
+        self.draining.set(1);
     }
 
     /// Somebody was not let in because there is too much to do.
@@ -247,11 +194,17 @@ impl Metrics {
         }
     }
 
-    /// Everything in Prometheus text format 0.0.4, with what stages read now.
+    /// Everything in Prometheus text format 0.0.4, with what stages read now, and figures of
+    /// participants where they are asked for.
     #[must_use]
-    pub fn encode(&self, readings: &[StageReading]) -> String {
+    pub fn encode(
+        &self,
+        readings: &[StageReading],
+        participants: Option<&ParticipantFigures>,
+    ) -> String {
         let mut families = self.registry.gather();
         families.extend(stage_readings(readings));
+        families.extend(participants.into_iter().flat_map(ParticipantFigures::families));
         let mut text = Vec::new();
         // Writing to memory cannot fail, and the metrics were checked when registered.
         let _ = TextEncoder::new().encode(&families, &mut text);
@@ -276,19 +229,8 @@ pub struct StageReading {
 
 /// Made anew for each scrape, so that what no longer runs no longer shows.
 fn stage_readings(readings: &[StageReading]) -> Vec<MetricFamily> {
-    let gauge = GaugeVec::new(
-        Opts::new(
-            "foldback_stage_reading",
-            "What a stage reads: the mean over the chains that run it now.",
-        ),
-        &["chain", "stage", "reading"],
-    )
-    .expect("valid metric");
-    let of_one = GaugeVec::new(
-        Opts::new("foldback_participant_stage_reading", "What a stage reads for one participant."),
-        &["participant", "chain", "stage", "reading"],
-    )
-    .expect("valid metric");
+    let gauge = unregistered_floats(&declared::STAGE_READING);
+    let of_one = unregistered_floats(&declared::PARTICIPANT_READING);
     for StageReading { participant, chain, stage, reading, mean } in readings {
         let series = match participant {
             None => gauge.with_label_values(&[chain.as_str(), stage, reading]),
@@ -495,108 +437,96 @@ impl WorkerMetrics {
     }
 }
 
+/// Makes what is declared.
 struct Maker<'a>(&'a Registry);
 
 impl Maker<'_> {
-    fn register(&self, collector: &(impl Collector + Clone + 'static)) {
+    fn register<C: Collector + Clone + 'static>(&self, collector: C) -> C {
         self.0.register(Box::new(collector.clone())).expect("metric names are unique");
+        collector
     }
 
-    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        let histogram = Histogram::with_opts(opts).expect("valid metric");
-        self.register(&histogram);
-        histogram
+    fn histogram(&self, family: &Family) -> Histogram {
+        self.register(Histogram::with_opts(with_buckets(family)).expect("valid metric"))
     }
 
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
-        let counter = IntCounter::new(name, help).expect("valid metric");
-        self.register(&counter);
-        counter
+    fn histograms_by(&self, family: &Family) -> HistogramVec {
+        let made = HistogramVec::new(with_buckets(family), &labels(family));
+        self.register(made.expect("valid metric"))
     }
 
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
-        let gauge = IntGauge::new(name, help).expect("valid metric");
-        self.register(&gauge);
-        gauge
+    fn counter(&self, family: &Family) -> IntCounter {
+        self.register(IntCounter::with_opts(opts(family)).expect("valid metric"))
+    }
+
+    fn counters_by(&self, family: &Family) -> IntCounterVec {
+        let made = IntCounterVec::new(opts(family), &labels(family));
+        self.register(made.expect("valid metric"))
+    }
+
+    fn gauge(&self, family: &Family) -> IntGauge {
+        self.register(IntGauge::with_opts(opts(family)).expect("valid metric"))
+    }
+
+    fn gauges_by(&self, family: &Family) -> IntGaugeVec {
+        let made = IntGaugeVec::new(opts(family), &labels(family));
+        self.register(made.expect("valid metric"))
+    }
+
+    fn floats_by(&self, family: &Family) -> GaugeVec {
+        self.register(unregistered_floats(family))
     }
 
     fn counters(&self) -> Counters<IntCounter> {
         Counters {
-            packets_received: self.counter(
-                "foldback_packets_received_total",
-                "RTP packets of participants taken into a jitter buffer.",
-            ),
-            packets_lost: self.counter(
-                "foldback_packets_lost_total",
-                "RTP packets that did not come before they were due.",
-            ),
-            packets_late: self.counter(
-                "foldback_packets_late_total",
-                "RTP packets that came after they were due, or twice.",
-            ),
-            packets_invalid: self
-                .counter("foldback_packets_invalid_total", "RTP packets that were no Opus."),
-            packets_recovered: self.counter(
-                "foldback_packets_recovered_total",
-                "Lost packets that were rebuilt with the help of the next one.",
-            ),
-            samples_concealed: self.counter(
-                "foldback_samples_concealed_total",
-                "Samples (48 kHz) made up because their packet was not there.",
-            ),
-            samples_removed: self.counter(
-                "foldback_samples_removed_total",
-                "Samples (48 kHz) taken out to shorten a delay.",
-            ),
-            ticks: self.counter("foldback_ticks_total", "Ticks of 10 ms that ran."),
-            ticks_skipped: self.counter(
-                "foldback_ticks_skipped_total",
-                "Ticks left out because their worker was held up for too long.",
-            ),
-            stage_faults: self.counter(
-                "foldback_stage_faults_total",
-                "Stages taken out of a running chain (panic, or samples that are no numbers).",
-            ),
-            datagrams_received: self.counter(
-                "foldback_datagrams_received_total",
-                "Datagrams that came to a media port.",
-            ),
-            receive_calls: self.counter(
-                "foldback_receive_calls_total",
-                "System calls that read datagrams; each reads as many as there are, up to a bound.",
-            ),
-            datagrams_sent: self.counter(
-                "foldback_datagrams_sent_total",
-                "Datagrams that the operating system took.",
-            ),
-            send_calls: self.counter(
-                "foldback_send_calls_total",
-                "System calls that sent datagrams; each sends as many as there are, up to a bound.",
-            ),
-            datagrams_unknown: self.counter(
-                "foldback_datagrams_unknown_total",
-                "Datagrams on a media port that belonged to no participant.",
-            ),
-            datagrams_unsent: self.counter(
-                "foldback_datagrams_unsent_total",
-                "Datagrams that the operating system did not take.",
-            ),
+            packets_received: self.counter(&declared::PACKETS_RECEIVED),
+            packets_lost: self.counter(&declared::PACKETS_LOST),
+            packets_late: self.counter(&declared::PACKETS_LATE),
+            packets_invalid: self.counter(&declared::PACKETS_INVALID),
+            packets_recovered: self.counter(&declared::PACKETS_RECOVERED),
+            samples_concealed: self.counter(&declared::SAMPLES_CONCEALED),
+            samples_removed: self.counter(&declared::SAMPLES_REMOVED),
+            ticks: self.counter(&declared::TICKS),
+            ticks_skipped: self.counter(&declared::TICKS_SKIPPED),
+            stage_faults: self.counter(&declared::STAGE_FAULTS),
+            datagrams_received: self.counter(&declared::DATAGRAMS_RECEIVED),
+            receive_calls: self.counter(&declared::RECEIVE_CALLS),
+            datagrams_sent: self.counter(&declared::DATAGRAMS_SENT),
+            send_calls: self.counter(&declared::SEND_CALLS),
+            datagrams_unknown: self.counter(&declared::DATAGRAMS_UNKNOWN),
+            datagrams_unsent: self.counter(&declared::DATAGRAMS_UNSENT),
         }
     }
 
     fn gauges(&self) -> Gauges<IntGauge> {
         Gauges {
-            participants: self
-                .gauge("foldback_participants", "People in rooms whose browser sent an offer."),
-            rooms: self.gauge("foldback_rooms", "Rooms that somebody joined."),
-            encoders: self.gauge("foldback_encoders", "Distinct mixes being encoded now."),
-            divided: self.gauge(
-                "foldback_rooms_divided",
-                "Open rooms whose work is divided among several threads.",
-            ),
+            participants: self.gauge(&declared::PARTICIPANTS),
+            rooms: self.gauge(&declared::ROOMS),
+            encoders: self.gauge(&declared::ENCODERS),
+            divided: self.gauge(&declared::ROOMS_DIVIDED),
         }
     }
+}
+
+/// For what is made anew with each scrape.
+fn unregistered_floats(family: &Family) -> GaugeVec {
+    GaugeVec::new(opts(family), &labels(family)).expect("valid metric")
+}
+
+fn opts(family: &Family) -> Opts {
+    Opts::new(family.name, family.help)
+}
+
+fn with_buckets(family: &Family) -> HistogramOpts {
+    let bounds = match family.kind {
+        Kind::Histogram(bounds) => bounds,
+        Kind::Counter | Kind::Gauge => &[],
+    };
+    HistogramOpts::new(family.name, family.help).buckets(bounds.to_vec())
+}
+
+fn labels(family: &Family) -> Vec<&'static str> {
+    family.labels.iter().map(|label| label.name).collect()
 }
 
 #[cfg(test)]
@@ -612,7 +542,7 @@ mod tests {
         worker.tick(Duration::from_micros(80), Duration::from_micros(300));
         worker.count().packets_lost += 3;
         worker.flush(Gauges { participants: 2, rooms: 1, encoders: 2, divided: 0 });
-        let text = metrics.encode(&[]);
+        let text = metrics.encode(&[], None);
         for line in [
             "foldback_build_info{version=\"1.2.3\"} 1",
             "foldback_stage_duration_seconds_count{chain=\"conference\",stage=\"denoise\"} 0",
@@ -638,13 +568,13 @@ mod tests {
         let series =
             "foldback_stage_reading{chain=\"talk\",reading=\"gain_db\",stage=\"gate\"} -1.5\n";
         let of_one = StageReading { participant: Some(7), mean: -2.0, ..reading.clone() };
-        let text = metrics.encode(&[reading, of_one]);
+        let text = metrics.encode(&[reading, of_one], None);
         assert!(text.contains(series), "{text}");
         assert!(
             text.contains("participant=\"7\",reading=\"gain_db\",stage=\"gate\"} -2\n"),
             "{text}"
         );
-        assert!(!metrics.encode(&[]).contains("foldback_stage_reading"));
+        assert!(!metrics.encode(&[], None).contains("foldback_stage_reading"));
     }
 
     #[test]
@@ -653,9 +583,9 @@ mod tests {
         let (mut one, mut two) = (metrics.for_worker(), metrics.for_worker());
         one.flush(Gauges { participants: 5, rooms: 1, encoders: 1, divided: 1 });
         two.flush(Gauges { participants: 2, rooms: 1, encoders: 1, divided: 0 });
-        assert!(metrics.encode(&[]).contains("foldback_participants 7\n"));
+        assert!(metrics.encode(&[], None).contains("foldback_participants 7\n"));
         one.flush(Gauges::default());
-        assert!(metrics.encode(&[]).contains("foldback_participants 2\n"));
+        assert!(metrics.encode(&[], None).contains("foldback_participants 2\n"));
     }
 
     #[test]
@@ -675,7 +605,7 @@ mod tests {
         assert_eq!(worker.recent_latency(), Some(latest));
         assert_eq!(worker.recent_latency(), Some(RecentLatency { parts: None, ..latest }));
         worker.flush(Gauges::default());
-        let text = metrics.encode(&[]);
+        let text = metrics.encode(&[], None);
         for (part, ms) in [("jitter_buffer", 79 + 19), ("tick_wait", 14), ("chain", 6)] {
             let sum = f64::from(ms) * 1e-3 * RECENT as f64;
             let start = format!("foldback_server_latency_part_seconds_sum{{part=\"{part}\"}} ");

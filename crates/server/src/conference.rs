@@ -331,6 +331,7 @@ impl Conference {
             report: None,
         };
         room.people.insert(id, member);
+        self.metrics.joined();
         tracing::info!(%id, room = name, "joined");
         let joined = ServerMessage::Joined {
             room: name.to_owned(),
@@ -395,6 +396,7 @@ impl Conference {
         room.people.values_mut().for_each(|member| _ = member.hears.remove(&id));
         room.chains.remove_own(id);
         room.own.remove(&id);
+        self.metrics.left(reason.name());
         tracing::info!(%id, room = %name, ?reason, "left");
         let (worker, key, empty) = (room.worker, room.key, room.people.is_empty());
         if media && tell_worker && self.command(worker, Command::Leave(id)).is_err() {

@@ -80,6 +80,7 @@ impl Conference {
     pub fn drain(&self, patience: Duration) {
         let mut state = self.state();
         state.draining = true;
+        self.metrics.draining();
         let told = ServerMessage::Draining { seconds_left: patience.as_secs() };
         state.rooms.values_mut().for_each(|room| room.tell_all(&told));
     }

@@ -103,8 +103,8 @@ impl Conference {
     /// where the configuration asks for it, of each participant too.
     #[must_use]
     pub fn stage_readings(&self) -> Vec<StageReading> {
-        let each = self.running().config.metrics.participant_readings;
         let state = self.state();
+        let (_, shown) = self.shown_participants(&state);
         let mut by_chain: BTreeMap<&str, Vec<&Readings>> = BTreeMap::new();
         for side in state.rooms.values().flat_map(RoomState::readings) {
             by_chain.entry(&side.chain.name).or_default().push(side);
@@ -121,8 +121,9 @@ impl Conference {
                 }));
             }
         }
-        let sides = state.rooms.values().flat_map(RoomState::readings).filter(|_| each);
-        for (side, id) in sides.filter_map(|side| Some((side, side.id?))) {
+        let sides = state.rooms.values().flat_map(RoomState::readings);
+        let of_one = sides.filter_map(|side| Some((side, side.id?)));
+        for (side, id) in of_one.filter(|(_, id)| shown.contains(id)) {
             all.extend(side.iter().map(|(stage, reading)| StageReading {
                 participant: Some(id.0),
                 chain: side.chain.name.clone(),
@@ -190,7 +191,7 @@ mod tests {
         refused(conference.join("another", "Bob", None).map(drop));
         refused(conference.join_echo().map(drop));
         conference.mute(ann, true).expect("who is in goes on");
-        let text = metrics.encode(&[]);
+        let text = metrics.encode(&[], None);
         for line in [
             "foldback_worker_load{worker=\"0\"} 0.8999999761581421",
             "foldback_shedding_level{worker=\"0\"} 1",

@@ -170,7 +170,9 @@ pub(crate) fn check_room(room: &str) -> Result<String, ErrorMessage> {
 }
 
 async fn metrics(State(app): State<App>) -> impl IntoResponse {
-    let text = app.metrics.encode(&app.conference.stage_readings());
+    let text = app
+        .metrics
+        .encode(&app.conference.stage_readings(), app.conference.participant_figures().as_ref());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 

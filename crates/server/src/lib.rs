@@ -31,6 +31,7 @@ mod new_stage;
 mod offline;
 pub mod operator;
 mod overview;
+mod participant_metrics;
 mod placement;
 pub mod plugins;
 mod process;

@@ -362,6 +362,18 @@ pub enum LeftReason {
     Kicked,
 }
 
+impl LeftReason {
+    /// As messages and metrics name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Timeout => "timeout",
+            Self::Closed => "closed",
+            Self::Kicked => "kicked",
+        }
+    }
+}
+
 /// How loud somebody is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct LevelInfo {

@@ -107,8 +107,9 @@ fn start_workers(
         })?;
         let socket = MediaSocket::bind(port, public, &own)
             .map_err(|error| ServeError::new(error.to_string()))?;
+        // It and every chain show in the metrics from the start, at zero.
+        metrics.worker_load(index, 0.0, 0);
         let mut metrics = metrics.for_worker();
-        // Every chain shows in the metrics from the start, at zero.
         for chain in config.chains.iter().chain([config.echo_chain()]) {
             metrics.chain(&chain.name, chain.stages().map(|stage| stage.name.as_str()));
         }

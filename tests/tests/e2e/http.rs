@@ -45,36 +45,6 @@ async fn offers_that_cannot_be_used_get_their_status_a_code_and_a_sentence() {
 }
 
 #[tokio::test]
-async fn metrics_are_in_the_text_format_and_have_their_names() {
-    let server = Server::start_with_file("conference.toml").await;
-    let metrics = server.metrics().await;
-    let expected = [
-        ("foldback_stage_duration_seconds", "histogram"),
-        ("foldback_tick_duration_seconds", "histogram"),
-        ("foldback_tick_lateness_seconds", "histogram"),
-        ("foldback_server_latency_seconds", "histogram"),
-        ("foldback_jitter_buffer_delay_seconds", "histogram"),
-        ("foldback_packets_received_total", "counter"),
-        ("foldback_packets_lost_total", "counter"),
-        ("foldback_packets_late_total", "counter"),
-        ("foldback_samples_concealed_total", "counter"),
-        ("foldback_participants", "gauge"),
-        ("foldback_rooms", "gauge"),
-        ("foldback_encoders", "gauge"),
-        ("foldback_build_info", "gauge"),
-    ];
-    for (name, kind) in expected {
-        // A metric with labels shows no sooner than its first series.
-        let shown = metrics.kind(name);
-        let later = name == "foldback_stage_duration_seconds" && shown.is_none();
-        assert!(later || shown == Some(kind), "{name} is {shown:?}, not a {kind}");
-    }
-    let build = metrics.samples("foldback_build_info", &[]).next().expect("one build");
-    assert_eq!(build.value, 1.0);
-    assert!(build.labels.contains_key("version"), "{build:?}");
-}
-
-#[tokio::test]
 async fn health_readiness_and_the_page_answer() {
     let server = Server::start_with_file("clean.toml").await;
     for path in ["/healthz", "/readyz"] {

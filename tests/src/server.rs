@@ -208,6 +208,14 @@ impl Server {
         self.child.signal(Signal::TERM);
     }
 
+    /// Stops it where it stands for `time` (SIGSTOP), as a machine that is too busy: its sockets stay
+    /// open and nothing comes from them.
+    pub async fn freeze_for(&self, time: Duration) {
+        self.child.signal(Signal::STOP);
+        tokio::time::sleep(time).await;
+        self.child.signal(Signal::CONT);
+    }
+
     /// Waits until it has ended by itself, and says how.
     ///
     /// # Panics

@@ -1,5 +1,7 @@
 // One stay on one socket: the WebSocket, the RTCPeerConnection and their order (docs/signalling.md).
 
+import { Arrivals } from "./arrivals";
+import { packetsReceived } from "./network";
 import type { ClientMessage, ServerError, ServerMessage } from "./protocol";
 import { type ChannelListener, RoomChannel } from "./room-channel";
 import { withOpusParameter } from "./sdp";
@@ -73,6 +75,9 @@ export class Call {
   #everConnected = false;
   /** An offer that restarts ICE was sent, and the connection did not come back yet. */
   #isRestarting = false;
+  /** Nothing comes of the room's sound, whatever the browser says of the connection: a browser may call it connected all the while. */
+  #isSilent = false;
+  readonly #arrivals = new Arrivals();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Joins. The microphone stays the caller's. */
@@ -155,6 +160,9 @@ export class Call {
           return;
         }
         break;
+      case "stats":
+        void this.#lookForSound();
+        break;
       case "participant-muted":
         if (message.id === this.participantId) this.#muted = message.muted;
     }
@@ -200,11 +208,42 @@ export class Call {
       this.#send({ type: "candidate", candidate: candidate?.candidate ? candidate.toJSON() : null });
   }
 
+  async #lookForSound(): Promise<void> {
+    const { pc } = this;
+    if (!pc || !this.#everConnected) return;
+    const received = await packetsReceived(pc);
+    if (pc !== this.pc) return;
+    const found = this.#arrivals.take(received, performance.now());
+    if (found === "lost" && !this.#isSilent) {
+      this.#isSilent = true;
+      this.#interrupted();
+    } else if (found === "arriving" && this.#isSilent) {
+      this.#isSilent = false;
+      if (pc.connectionState === "connected") this.#restored();
+    }
+  }
+
+  #interrupted(): void {
+    if (this.#isRestarting) return;
+    this.#listener.notice("The network is interrupted; looking for another way to the server.");
+    this.#expect(INTERRUPTION_TIMEOUT_MS, AUDIO_PATH_LOST);
+    // Where it cannot be offered, joining anew will help.
+    this.#restartIce().catch(() => undefined);
+  }
+
+  #restored(): void {
+    clearTimeout(this.#timer);
+    this.#isRestarting = false;
+    this.#listener.connected();
+  }
+
   /** The network changed, maybe: has ICE look for another way to the server while all else goes on. */
   async #restartIce(): Promise<void> {
     const { pc } = this;
-    if (!pc || this.#isRestarting) return;
+    if (!pc) return;
     this.#isRestarting = true;
+    // The connection came back before the answer of a restart, and is gone again: that answer is as good as the next.
+    if (pc.signalingState !== "stable") return;
     pc.restartIce();
     await this.#sendOffer(pc);
   }
@@ -220,16 +259,11 @@ export class Call {
 
   #connectionChanged(state: RTCPeerConnectionState): void {
     if (state === "connected") {
-      clearTimeout(this.#timer);
       this.#everConnected = true;
       this.#channel?.expect();
-      this.#isRestarting = false;
-      this.#listener.connected();
+      if (!this.#isSilent) this.#restored();
     } else if (state === "disconnected" || (state === "failed" && this.#everConnected && !this.#isRestarting)) {
-      this.#listener.notice("The network is interrupted; looking for another way to the server.");
-      this.#expect(INTERRUPTION_TIMEOUT_MS, AUDIO_PATH_LOST);
-      // Where it cannot be offered, joining anew will help.
-      this.#restartIce().catch(() => undefined);
+      this.#interrupted();
     } else if (state === "failed") {
       this.#end({ kind: "lost", words: this.#everConnected ? AUDIO_PATH_LOST : NO_AUDIO_PATH });
     }

@@ -25,11 +25,9 @@ export class NetworkWatch {
   #microphoneMs: number | null = null;
 
   async read(pc: RTCPeerConnection): Promise<Network> {
-    const entries: Entry[] = [];
-    (await pc.getStats()).forEach((entry: Entry) => void entries.push(entry));
-    const audio = (type: string) => entries.find((entry) => entry.type === type && entry.kind === "audio");
-    const inbound = audio("inbound-rtp");
-    const playout = audio("media-playout");
+    const entries = await entriesOf(pc);
+    const inbound = audio(entries, "inbound-rtp");
+    const playout = audio(entries, "media-playout");
     // What is sent in the place of a microphone for a while has none.
     this.#microphoneMs = microphoneMs(pc.getSenders()[0]?.track) ?? this.#microphoneMs;
     const rttS = numberOf(selectedPair(entries), "currentRoundTripTime");
@@ -43,9 +41,17 @@ export class NetworkWatch {
       speakerMs: this.#speaker.ms(numberOf(playout, "totalPlayoutDelay"), numberOf(playout, "totalSamplesCount")),
       lost: numberOf(inbound, "packetsLost"),
       received: numberOf(inbound, "packetsReceived"),
-      figures: { ...numbersOf(inbound), roundTripTime: numberOf(audio("remote-inbound-rtp"), "roundTripTime") },
+      figures: {
+        ...numbersOf(inbound),
+        roundTripTime: numberOf(audio(entries, "remote-inbound-rtp"), "roundTripTime"),
+      },
     };
   }
+}
+
+/** Packets of the room's sound since the start of the call; null while there are none. */
+export async function packetsReceived(pc: RTCPeerConnection): Promise<number | null> {
+  return numberOf(audio(await entriesOf(pc), "inbound-rtp"), "packetsReceived");
 }
 
 /** Of a sum over samples, which the browser counts from the start of the call: the difference to a second ago is what holds now. */
@@ -73,6 +79,16 @@ function microphoneMs(track: MeasuresLatency | null | undefined): number | null 
   // by how much that varies the server's jitter buffer has to make up for, where it is counted.
   const { latency: pieceS = 0 } = track.getSettings() as { latency?: number };
   return Math.max(0, latencyMs - (pieceS * 1000) / 2);
+}
+
+async function entriesOf(pc: RTCPeerConnection): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  (await pc.getStats()).forEach((entry: Entry) => void entries.push(entry));
+  return entries;
+}
+
+function audio(entries: Entry[], type: string): Entry | undefined {
+  return entries.find((entry) => entry.type === type && entry.kind === "audio");
 }
 
 function selectedPair(entries: Entry[]): Entry | undefined {

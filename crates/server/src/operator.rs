@@ -85,11 +85,13 @@ impl Operator {
         if bool::from(known.as_bytes().ct_eq(said.as_bytes())) {
             return Ok(());
         }
-        Err(ErrorMessage::new(
-            ErrorCode::Unauthorized,
-            "This is the operator's alone, who shows a token: send `Authorization: Bearer TOKEN`, \
-             or over the WebSocket a message of type `operator`.",
-        ))
+        let sentence = if said.is_empty() {
+            "This is the operator's alone, who shows a token: send `Authorization: Bearer TOKEN`, or \
+             over the WebSocket a message of type `operator`."
+        } else {
+            "This is not the operator token of this server: whoever started it chose one."
+        };
+        Err(ErrorMessage::new(ErrorCode::Unauthorized, sentence))
     }
 }
 

@@ -310,7 +310,10 @@ async fn where_there_is_a_token_it_is_asked_for_over_http_and_over_the_websocket
     ann.say(&set).await;
     assert_eq!(ann.next("error").await["code"], "unauthorized");
     ann.say(&json!({ "type": "operator", "token": "0123456789abcdef0124" })).await;
-    assert_eq!(ann.next("error").await["code"], "unauthorized");
+    let wrong = ann.next("error").await;
+    assert_eq!(wrong["code"], "unauthorized");
+    let words = wrong["message"].as_str().expect("text");
+    assert!(words.starts_with("This is not the operator token"), "{words}");
     ann.say(&json!({ "type": "operator", "token": TOKEN })).await;
     ann.next("operator").await;
     ann.say(&set).await;

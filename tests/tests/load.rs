@@ -108,6 +108,25 @@ async fn a_refusal_is_told_in_the_words_of_the_server() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_of_this_machine_says_the_pin_and_joins_as_fast_as_it_likes() {
+    let server = Server::start(
+        "[chain.talk]\nstages = [{ kind = \"mix\" }]\n[limits]\njoins_per_minute = 2\n\
+         [[room]]\nname = \"*\"\nchain = \"talk\"\npin = \"471100\"\n",
+    )
+    .await;
+    for signalling in ["ws", "offer"] {
+        let common = ["--participants", "8", "--ramp", "100", "--seconds", "1", "--json"];
+        let options = [&common[..], &["--signalling", signalling, "--room", signalling]].concat();
+        let (done, _, told) = load(&server, &options);
+        assert!(!done && told.contains("This room asks for a PIN."), "{signalling}: {told}");
+        let (done, json, told) = load(&server, &[&options[..], &["--pin", "471100"]].concat());
+        assert!(done, "{signalling}: {told}");
+        let report: Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(report["joining"]["joined"], 8, "{signalling}: {json}");
+    }
+}
+
 #[test]
 fn a_server_that_is_not_there_is_told() {
     let output = Command::new(foldback())

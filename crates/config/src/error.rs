@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::secret::may_hold_secret;
+
 /// Every mistake of a file, by position. Displays as what `foldback check` prints, without the
 /// last line end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +49,8 @@ pub struct ConfigError {
     pub allowed: Option<String>,
     /// What was probably meant, or what to do about it.
     pub help: Option<String>,
-    excerpt: Excerpt,
+    /// `None` where it could show a secret.
+    excerpt: Option<Excerpt>,
 }
 
 impl fmt::Display for ConfigError {
@@ -56,14 +59,15 @@ impl fmt::Display for ConfigError {
         if let Some(allowed) = &self.allowed {
             write!(f, ", {allowed}")?;
         }
-        let Excerpt { text, indent, carets } = &self.excerpt;
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
-        write!(f, "\n{margin} |\n{number} |")?;
-        if !text.is_empty() {
-            write!(f, " {text}")?;
+        if let Some(Excerpt { text, indent, carets }) = &self.excerpt {
+            write!(f, "\n{margin} |\n{number} |")?;
+            if !text.is_empty() {
+                write!(f, " {text}")?;
+            }
+            write!(f, "\n{margin} | {indent}{}", "^".repeat(*carets))?;
         }
-        write!(f, "\n{margin} | {indent}{}", "^".repeat(*carets))?;
         match &self.help {
             Some(help) => write!(f, "\n{margin} = help: {help}"),
             None => Ok(()),
@@ -131,7 +135,8 @@ impl Mistake {
             found: self.found,
             allowed: self.allowed,
             help: self.help,
-            excerpt: Excerpt::new(line, before, marked),
+            excerpt: (!may_hold_secret(&text[..line_start], line))
+                .then(|| Excerpt::new(line, before, marked)),
         }
     }
 }

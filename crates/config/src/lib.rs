@@ -22,12 +22,14 @@ mod describe;
 mod environment;
 mod error;
 mod include;
+mod limits;
 mod names;
 mod overrides;
 mod plugins;
 mod reader;
 mod rooms;
 mod schema;
+mod secret;
 mod sections;
 mod settings;
 mod syntax;
@@ -43,10 +45,12 @@ use crate::reader::Reader;
 pub use describe::{describe_chain, describe_kinds};
 pub use environment::{Variable, environment_variables, unknown_variables};
 pub use error::{ConfigError, ConfigErrors};
+pub use limits::LimitsConfig;
 pub use overrides::{Overrides, RefusedOverride};
 pub use plugins::kinds_of;
 pub use rooms::{RoomPattern, RoomRule};
 pub use schema::json_schema;
+pub use secret::{Secret, without_secrets};
 pub use sections::{
     LatencyMode, MetricsConfig, OpusApplication, OpusConfig, ServerConfig, check_listen,
     check_public_address,
@@ -63,6 +67,8 @@ pub struct Config {
     pub latency: LatencyMode,
     /// Section `[metrics]`.
     pub metrics: MetricsConfig,
+    /// Section `[limits]`.
+    pub limits: LimitsConfig,
     /// Every `[chain.NAME]`, in the order of the file. At least one.
     pub chains: Vec<Arc<ChainSpec>>,
     /// Every `[[room]]`, in the order of the file; the first that matches wins.
@@ -74,8 +80,8 @@ impl Config {
     /// Checks `text`, the contents of `file`, which is used in messages and to find libraries.
     ///
     /// Builds every stage once, so that what a plugin refuses is found here too: may allocate,
-    /// may take milliseconds per stage. Reads no file by itself, but has `registry` load the
-    /// libraries of `[plugins]`; their paths are relative to the folder of `file`.
+    /// may take milliseconds per stage. Has `registry` load the libraries of `[plugins]`, and reads
+    /// what `pin_file` names; paths are relative to the folder of `file`.
     ///
     /// # Errors
     /// Every mistake of the file, in the order of their position. Where the text is not TOML
@@ -127,7 +133,13 @@ impl Config {
     /// the file serves no such room.
     #[must_use]
     pub fn chain_for_room(&self, room: &str) -> Option<&Arc<ChainSpec>> {
-        self.rooms.iter().find(|rule| rule.pattern.matches(room)).map(|rule| &rule.chain)
+        self.rule_for_room(room).map(|rule| &rule.chain)
+    }
+
+    /// The first rule that matches a room called `room`.
+    #[must_use]
+    pub fn rule_for_room(&self, room: &str) -> Option<&RoomRule> {
+        self.rooms.iter().find(|rule| rule.pattern.matches(room))
     }
 
     /// The chain called `name`.
@@ -173,16 +185,18 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     reader.known_keys("the file", &root, &[&settings[..], &["chain", "room"]].concat());
     let registry = &plugins::read(reader, &root, file, registry);
     let (mut server, mut opus, mut latency, mut metrics) = Default::default();
+    let mut limits = LimitsConfig::default();
     sections::read_server(reader, &root, file, &mut server);
     sections::read_opus(reader, &root, &mut opus);
     sections::read_latency(reader, &root, &mut latency);
     sections::read_metrics(reader, &root, &mut metrics);
+    limits::read(reader, &root, &mut limits);
     let chains = chains::read(reader, &root, registry);
-    let rooms = rooms::read(reader, &root, &chains);
+    let rooms = rooms::read(reader, &root, file, &chains);
     let Chains { specs: chains, .. } = chains;
     let echo = chains.iter().find(|chain| chain.name == ECHO);
     let echo = echo.map_or_else(|| built_in_echo(registry), Arc::clone);
-    Some(Config { server, opus, latency, metrics, chains, rooms, echo })
+    Some(Config { server, opus, latency, metrics, limits, chains, rooms, echo })
 }
 
 fn built_in_echo(registry: &Registry) -> Arc<ChainSpec> {

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use crate::chains::{Chains, ECHO};
 use crate::names;
 use crate::reader::{Reader, Value};
+use crate::secret::{self, Secret};
 
 /// The declaration of `name`: a [`RoomPattern`].
 pub(crate) const NAME: ParamSpec = ParamSpec::text(
@@ -21,6 +22,16 @@ pub(crate) const NAME: ParamSpec = ParamSpec::text(
 /// The declaration of `chain`.
 pub(crate) const CHAIN: ParamSpec = ParamSpec::text("chain", "", "The chain that it gets.");
 
+/// The declaration of `max_participants`.
+pub(crate) const MAX_PARTICIPANTS: ParamSpec = ParamSpec::int(
+    "max_participants",
+    "",
+    0,
+    100_000,
+    0,
+    "Most people in such a room, in the place of `participants_per_room`; 0: as many as come.",
+);
+
 /// One `[[room]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoomRule {
@@ -28,6 +39,10 @@ pub struct RoomRule {
     pub pattern: RoomPattern,
     /// What they get.
     pub chain: Arc<ChainSpec>,
+    /// What whoever joins must say.
+    pub pin: Option<Secret>,
+    /// Most people in each of them, 0 for as many as come; `None`: as `[limits]` has it.
+    pub max_participants: Option<usize>,
 }
 
 /// The name of a room, or a pattern for many: `*` stands for any run of characters, also none.
@@ -73,7 +88,12 @@ impl fmt::Display for RoomPattern {
 pub(crate) const MAX_CHARS: usize = 64;
 
 /// Reads every `[[room]]`, or makes the one rule that a file need not write.
-pub(crate) fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, chains: &Chains) -> Vec<RoomRule> {
+pub(crate) fn read(
+    reader: &mut Reader<'_>,
+    root: &DeTable<'_>,
+    file: &str,
+    chains: &Chains,
+) -> Vec<RoomRule> {
     let Some(rooms) = root.get("room") else {
         return implied(reader, chains).into_iter().collect();
     };
@@ -82,7 +102,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, chains: &Chains)
     let mut rules = Vec::new();
     let mut earlier = Vec::new();
     for room in rooms {
-        rules.extend(read_rule(reader, room, chains, &mut earlier));
+        rules.extend(read_rule(reader, room, file, chains, &mut earlier));
     }
     rules
 }
@@ -107,12 +127,18 @@ fn implied(reader: &mut Reader<'_>, chains: &Chains) -> Option<RoomRule> {
     let mut specs = chains.specs.iter();
     let first = specs.clone().next();
     let chain = specs.find(|chain| is_for_rooms(&chain.name)).or(first)?;
-    Some(RoomRule { pattern: RoomPattern("*".to_owned()), chain: Arc::clone(chain) })
+    Some(RoomRule {
+        pattern: RoomPattern("*".to_owned()),
+        chain: Arc::clone(chain),
+        pin: None,
+        max_participants: None,
+    })
 }
 
 fn read_rule(
     reader: &mut Reader<'_>,
     room: &Value<'_>,
+    file: &str,
     chains: &Chains,
     earlier: &mut Vec<(RoomPattern, usize)>,
 ) -> Option<RoomRule> {
@@ -120,14 +146,19 @@ fn read_rule(
         reader.refuse_value("room", room, "must be `[[room]]`, once for each rule", None);
         return None;
     };
-    reader.known_keys("`[[room]]`", table, &[NAME.name, CHAIN.name]);
+    let keys = [NAME, CHAIN, secret::PIN, secret::PIN_FILE, MAX_PARTICIPANTS].map(|it| it.name);
+    reader.known_keys("`[[room]]`", table, &keys);
     let pattern = read_pattern(reader, room, table);
     if let Some((pattern, value)) = &pattern {
         check_reached(reader, pattern, value, earlier);
         earlier.push((pattern.clone(), reader.line_of(value.span().start)));
     }
     let chain = read_chain(reader, room, table, chains);
-    Some(RoomRule { pattern: pattern?.0, chain: chain? })
+    let pin = secret::read_pin(reader, table, file);
+    let given = reader.given(table, &[MAX_PARTICIPANTS]);
+    let is_given = given.iter().next().is_some();
+    let most = is_given.then(|| usize::try_from(given.int(&MAX_PARTICIPANTS)).unwrap_or_default());
+    Some(RoomRule { pattern: pattern?.0, chain: chain?, pin, max_participants: most })
 }
 
 fn read_pattern<'v, 'd>(

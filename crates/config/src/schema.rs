@@ -5,7 +5,7 @@ use foldback_stage::{ParamSpec, ParamType, ParamValue};
 use serde_json::{Map, Value, json};
 
 use crate::settings::{ALL, Section, Setting};
-use crate::{chains, names, rooms};
+use crate::{chains, names, rooms, secret};
 
 /// What every stage may say of itself.
 const STAGE_KEYS: &[ParamSpec] = &[chains::NAME, chains::ENABLED, chains::OPTIONAL];
@@ -145,9 +145,22 @@ fn room() -> Value {
         "minLength": 1,
         "maxLength": rooms::MAX_CHARS,
     });
+    let pin = json!({
+        "description": secret::PIN.about,
+        "type": "string",
+        "minLength": secret::PIN_CHARS.start(),
+        "maxLength": secret::PIN_CHARS.end(),
+    });
+    let pin_file = json!({ "description": secret::PIN_FILE.about, "type": "string" });
     let rule = json!({
         "type": "object",
-        "properties": { rooms::NAME.name: name, rooms::CHAIN.name: label(&rooms::CHAIN) },
+        "properties": {
+            rooms::NAME.name: name,
+            rooms::CHAIN.name: label(&rooms::CHAIN),
+            secret::PIN.name: pin,
+            secret::PIN_FILE.name: pin_file,
+            rooms::MAX_PARTICIPANTS.name: parameter(&rooms::MAX_PARTICIPANTS),
+        },
         "required": [rooms::NAME.name, rooms::CHAIN.name],
         "additionalProperties": false,
     });

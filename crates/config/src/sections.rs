@@ -214,7 +214,7 @@ fn is_given(given: &Params, spec: &ParamSpec) -> bool {
 }
 
 /// Sets what is given; a value outside of `T` cannot be, by its declaration.
-fn set_int<T: TryFrom<i64>>(slot: &mut T, given: &Params, spec: &ParamSpec) {
+pub(crate) fn set_int<T: TryFrom<i64>>(slot: &mut T, given: &Params, spec: &ParamSpec) {
     if is_given(given, spec)
         && let Ok(value) = T::try_from(given.int(spec))
     {

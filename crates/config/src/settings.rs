@@ -3,6 +3,7 @@
 use foldback_stage::ParamSpec;
 use toml::de::DeTable;
 
+use crate::limits::LimitsConfig;
 use crate::reader::Reader;
 use crate::sections::{LatencyMode, MetricsConfig, OpusConfig, ServerConfig};
 use crate::{Config, plugins};
@@ -12,9 +13,9 @@ pub(crate) const AT_START: [Section; 3] =
     [ServerConfig::SECTION, OpusConfig::SECTION, LatencyMode::SECTION];
 
 /// Every section of settings, in the order of messages.
-pub(crate) const ALL: [Section; 5] = {
+pub(crate) const ALL: [Section; 6] = {
     let [server, opus, latency] = AT_START;
-    [server, opus, latency, MetricsConfig::SECTION, plugins::SECTION]
+    [server, opus, latency, MetricsConfig::SECTION, LimitsConfig::SECTION, plugins::SECTION]
 };
 
 /// A section `[name]` that may stand once in a file.

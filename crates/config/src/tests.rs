@@ -100,7 +100,13 @@ fn what_is_given_is_taken() {
         mode = \"low\"
         [metrics]
         participant_readings = true
-        max_participants = 7"
+        max_participants = 7
+        [limits]
+        participants_per_room = 50
+        participants = 500
+        rooms = 100
+        joins_per_minute = 20
+        trusted_proxies = [\"10.0.0.0/8\", \"fd00::1\"]"
     ));
     let ServerConfig {
         listen,
@@ -128,6 +134,64 @@ fn what_is_given_is_taken() {
     assert_eq!(config.latency, LatencyMode::Low);
     let metrics = MetricsConfig { participant_readings: true, max_participants: 7 };
     assert_eq!(config.metrics, metrics);
+    let LimitsConfig {
+        participants_per_room,
+        participants,
+        rooms,
+        joins_per_minute,
+        trusted_proxies,
+    } = config.limits;
+    assert_eq!((participants_per_room, participants, rooms), (50, 500, 100));
+    assert_eq!(joins_per_minute, 20);
+    let trusted: Vec<_> = trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(trusted, ["10.0.0.0/8", "fd00::1/128"]);
+}
+
+#[test]
+fn limits_let_as_many_in_as_come_unless_they_are_given() {
+    let LimitsConfig { participants_per_room, participants, rooms, joins_per_minute, .. } =
+        valid(CHAIN).limits;
+    assert_eq!((participants_per_room, participants, rooms, joins_per_minute), (0, 0, 0, 300));
+    let config = valid(&format!(
+        "{CHAIN}[[room]]\nname = \"hall\"\nchain = \"talk\"\nmax_participants = 0
+        [[room]]\nname = \"board\"\nchain = \"talk\"\nmax_participants = 12\npin = \"471100\"
+        [[room]]\nname = \"*\"\nchain = \"talk\""
+    ));
+    let of = |room| config.rule_for_room(room).expect("every room has a rule");
+    assert_eq!(["hall", "board", "x"].map(|it| of(it).max_participants), [Some(0), Some(12), None]);
+    assert_eq!(of("board").pin.as_ref().map(Secret::expose), Some("471100"));
+    assert_eq!(of("hall").pin, None);
+}
+
+#[test]
+fn no_mistake_of_a_file_shows_a_pin() {
+    const ROOM: &str = "[[room]]\nname = \"board\"\nchain = \"talk\"\n";
+    for wrong in [
+        "pin = \" 471100\"",
+        "pin = 471100",
+        "pin = 471100x",
+        "pin = \"471100",
+        "pin = '471100",
+        "pin = \"471100\" chain",
+        "pin = [\"471100\"]",
+        "pin = [[{ a = \"471100\" }]]",
+        "pin = { is = \"471100\" }",
+        "pin = \"\"\"\n471100\n\"\"\"",
+        "pin = \"\"\"\n471100\n\\q471100\n\"\"\"",
+        "pin = \"\"\"\n471100",
+        "pin = \"471100\"\npin = \"471100\"",
+        "pin = \"471100\"\npin_file = \"pin.txt\"",
+        "pin.is = \"471100\"",
+        "Pin = \"471100\"",
+        "pni = \"471100\"",
+        "pin_code = \"471100\"",
+    ] {
+        let refused = parse(&format!("{CHAIN}{ROOM}{wrong}\n")).expect_err(wrong).to_string();
+        assert!(!refused.contains("471100"), "{wrong}: {refused}");
+    }
+    let inline = "room = [{ name = \"board\", pin = \"471100\", chain = \"none\" }]";
+    let refused = parse(&format!("{inline}\n{CHAIN}")).expect_err("no such chain").to_string();
+    assert!(refused.starts_with("t.toml:1:51: ") && !refused.contains("471100"), "{refused}");
 }
 
 #[test]

@@ -9,6 +9,8 @@ pub struct LoadPlan {
     pub url: String,
     /// How clients join.
     pub signalling: Signalling,
+    /// The PIN of the rooms, where they have one.
+    pub pin: Option<String>,
     /// Names of rooms begin with it.
     pub room_prefix: String,
     /// Rooms.
@@ -108,6 +110,7 @@ pub(crate) mod tests {
         LoadPlan {
             url: "http://localhost:8080".to_owned(),
             signalling: Signalling::WebSocket,
+            pin: None,
             room_prefix: "load".to_owned(),
             rooms: 1,
             participants: 4,

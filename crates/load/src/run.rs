@@ -19,7 +19,7 @@ use crate::gather::{Usage, gather};
 use crate::plan::{LoadPlan, Signalling};
 use crate::report::Report;
 use crate::room::{Room, Talker};
-use crate::signalling::{self, Membership};
+use crate::signalling::{self, Membership, Place};
 use crate::system;
 use crate::voice::Voices;
 
@@ -194,6 +194,7 @@ impl<'a> Load<'a> {
     fn joiner(&self) -> Joiner {
         Joiner {
             signalling: self.plan.signalling,
+            pin: self.plan.pin.clone(),
             url: self.url.clone(),
             address: self.address,
             certificate: self.certificate.clone(),
@@ -243,6 +244,7 @@ pub fn is_ready(url: &str) -> bool {
 /// What is needed to join.
 struct Joiner {
     signalling: Signalling,
+    pin: Option<String>,
     url: Url,
     address: IpAddr,
     certificate: DtlsCert,
@@ -255,7 +257,8 @@ async fn join(joiner: Joiner, role: Role, at: Instant) -> Result<(Client, Member
     let (offering, offer) = Offering::new(joiner.address, joiner.certificate, began)?;
     let name =
         format!("{} {}", if role.talks() { "talker" } else { "listener" }, role.participant + 1);
-    let joined = signalling::join(joiner.signalling, &joiner.url, &role.room.name, &name, &offer);
+    let place = Place { room: &role.room.name, pin: joiner.pin.as_deref(), name: &name };
+    let joined = signalling::join(joiner.signalling, &joiner.url, place, &offer);
     let joined = tokio::time::timeout(JOIN_TIMEOUT, joined).await;
     let joined = joined.map_err(|_| format!("{} does not answer", joiner.url))??;
     let client = offering.accept(&joined.answer, role, began, found_talking)?;

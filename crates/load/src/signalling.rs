@@ -34,21 +34,28 @@ pub(crate) struct Joined {
     pub(crate) membership: Membership,
 }
 
-/// Brings an offer to a server, for one who is to be in `room` as `name`.
+/// Where a client is to be, and as whom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) room: &'a str,
+    pub(crate) pin: Option<&'a str>,
+    pub(crate) name: &'a str,
+}
+
+/// Brings an offer to a server, for one who is to be at `place`. Janus is told no PIN.
 ///
 /// # Errors
 /// Why it did not: the server's own words where it said some.
 pub(crate) async fn join(
     signalling: Signalling,
     server: &Url,
-    room: &str,
-    name: &str,
+    place: Place<'_>,
     offer: &str,
 ) -> Result<Joined, String> {
     match signalling {
-        Signalling::WebSocket => over_websocket(server, room, name, offer).await,
-        Signalling::Offer => by_offer(server, room, name, offer).await,
-        Signalling::Janus => janus::join(server, room, name, offer).await,
+        Signalling::WebSocket => over_websocket(server, place, offer).await,
+        Signalling::Offer => by_offer(server, place, offer).await,
+        Signalling::Janus => janus::join(server, place.room, place.name, offer).await,
     }
 }
 
@@ -66,12 +73,7 @@ enum FromServer {
     Other,
 }
 
-async fn over_websocket(
-    server: &Url,
-    room: &str,
-    name: &str,
-    offer: &str,
-) -> Result<Joined, String> {
+async fn over_websocket(server: &Url, place: Place<'_>, offer: &str) -> Result<Joined, String> {
     let mut url = server.join("/ws").map_err(|error| error.to_string())?;
     url.set_scheme("ws").map_err(|()| format!("{url} is no address of a WebSocket"))?;
     let connected = tokio_tungstenite::connect_async(url.as_str()).await;
@@ -82,7 +84,8 @@ async fn over_websocket(
         }
         .unwrap_or_else(|| format!("{url}: {error}"))
     })?;
-    let join = json!({ "type": "join", "room": room, "name": name });
+    let Place { room, pin, name } = place;
+    let join = json!({ "type": "join", "room": room, "name": name, "pin": pin });
     let offer = json!({ "type": "offer", "sdp": offer });
     let broken = |error| format!("{url} broke off: {error}");
     for message in [join, offer] {
@@ -110,16 +113,21 @@ async fn read_on(mut stream: MaybeTlsStream<tokio::net::TcpStream>) {
     while stream.read(&mut buffer).await.is_ok_and(|length| length > 0) {}
 }
 
-async fn by_offer(server: &Url, room: &str, name: &str, offer: &str) -> Result<Joined, String> {
+async fn by_offer(server: &Url, place: Place<'_>, offer: &str) -> Result<Joined, String> {
     #[derive(Deserialize)]
     struct Answer {
         sdp: String,
     }
     let url = server.join("/offer").map_err(|error| error.to_string())?;
     let mut whose = url.clone();
-    whose.query_pairs_mut().append_pair("room", room).append_pair("name", name);
+    whose.query_pairs_mut().append_pair("room", place.room).append_pair("name", place.name);
     let offer = json!({ "type": "offer", "sdp": offer });
-    let sent = reqwest::Client::new().post(whose).json(&offer).send().await;
+    let request = reqwest::Client::new().post(whose).json(&offer);
+    let request = match place.pin {
+        Some(pin) => request.basic_auth("", Some(pin)),
+        None => request,
+    };
+    let sent = request.send().await;
     // Without the name, so that those who failed alike are counted together.
     let broken = |error: reqwest::Error| format!("{url}: {}", error.without_url());
     let response = sent.map_err(broken)?;
@@ -165,7 +173,8 @@ mod tests {
 
     async fn refused(signalling: Signalling, answer: &'static str) -> String {
         let server = server(answer).await;
-        let joined = join(signalling, &server, "room", "name", "v=0").await;
+        let place = Place { room: "room", pin: None, name: "name" };
+        let joined = join(signalling, &server, place, "v=0").await;
         let error = joined.expect_err("refused");
         error
             .replace(server.as_str(), "http://server/")

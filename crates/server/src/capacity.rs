@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use foldback_load::{Bounds, LoadPlan, Report, Signalling, capacity, is_ready};
 
-use crate::load::{ClientOptions, Progress};
+use crate::load::{ClientOptions, PIN_VARIABLE, Progress};
 
 /// A server that does not answer by then does not start.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -125,6 +125,7 @@ impl OwnServer {
         Ok(LoadPlan {
             url: self.url.clone(),
             signalling: Signalling::WebSocket,
+            pin: std::env::var(PIN_VARIABLE).ok(),
             room_prefix: "capacity".to_owned(),
             rooms: 1,
             participants: options.room_size as usize,

@@ -12,7 +12,11 @@ use foldback_config::{
     environment_variables, json_schema, unknown_variables,
 };
 use foldback_room::Economies;
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::bench::{self, BenchOptions};
 use crate::capacity::{self, CapacityOptions};
@@ -134,9 +138,14 @@ struct ServeOptions {
     no_silence_skipping: bool,
 }
 
-/// Variables that begin as settings do and are none: the token, and what foldback's own tests are told.
-const NO_SETTINGS: &[&str] =
-    &[TOKEN_VARIABLE, "FOLDBACK_BINARY", "FOLDBACK_SHARED", "FOLDBACK_SOAK_MINUTES"];
+/// Variables that begin as settings do and are none: secrets, and what foldback's own tests are told.
+const NO_SETTINGS: &[&str] = &[
+    TOKEN_VARIABLE,
+    load::PIN_VARIABLE,
+    "FOLDBACK_BINARY",
+    "FOLDBACK_SHARED",
+    "FOLDBACK_SOAK_MINUTES",
+];
 
 /// Runs the command line of this process.
 #[allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
@@ -242,7 +251,14 @@ fn start_log(level: &str) {
         .with_env_filter(filter)
         .with_ansi(stderr().is_terminal())
         .with_writer(stderr)
+        .finish()
+        .with(filter_fn(|it| !tells_messages(it.target(), *it.level())))
         .init();
+}
+
+/// Nobody can ask for the messages of clients themselves, in which PINs and tokens are: tungstenite tells them at trace.
+fn tells_messages(target: &str, level: Level) -> bool {
+    level == Level::TRACE && target.starts_with("tungstenite")
 }
 
 /// The variables of the environment that stand above the file.

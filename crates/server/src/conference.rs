@@ -18,6 +18,7 @@ use crate::chain_info::ChainInfo;
 use crate::chat::ROOM_BURST;
 use crate::connect::RESTARTS_BURST;
 use crate::control::not_here;
+use crate::limits;
 use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason, Person, ServerMessage};
 use crate::report::ParticipantInfo;
@@ -80,6 +81,8 @@ pub struct RoomInfo {
     pub chain: ChainInfo,
     /// How many are in it.
     pub participants: usize,
+    /// Whether whoever joins must say a PIN.
+    pub pin_required: bool,
 }
 
 impl Conference {
@@ -129,7 +132,10 @@ impl Conference {
         let open = self.state().rooms.get(room).map(|open| (open.info.clone(), open.people.len()));
         let (chain, participants) =
             open.unwrap_or_else(|| (self.running().chain_info(&configured), 0));
-        Ok(RoomInfo { room: room.to_owned(), chain, participants })
+        let running = self.running();
+        let pin_required =
+            running.config.rule_for_room(room).is_some_and(|rule| rule.pin.is_some());
+        Ok(RoomInfo { room: room.to_owned(), chain, participants, pin_required })
     }
 
     /// Everybody in the room of that name, in the order of their coming, with their figures of the
@@ -148,7 +154,8 @@ impl Conference {
     ///
     /// # Errors
     /// `bad-room`, if no chain serves a room of that name; `overloaded`, if its worker sheds load;
-    /// `draining`, if the server is about to end; `internal`, if its worker is gone.
+    /// `draining`, if the server is about to end; `room-full` or `server-full`, if as many are there as may be;
+    /// `internal`, if its worker is gone.
     pub fn join(
         &self,
         room: &str,
@@ -162,7 +169,7 @@ impl Conference {
     /// Brings a caller into a room of their own on chain `echo`.
     ///
     /// # Errors
-    /// `overloaded`, if every worker sheds load; `draining`; `internal`, if its worker is gone.
+    /// `overloaded`, if every worker sheds load; `draining`; `server-full`; `internal`, if its worker is gone.
     pub fn join_echo(&self) -> Result<ParticipantId, ErrorMessage> {
         let chain = Arc::clone(self.running().config.echo_chain());
         let room = format!("{ECHO_ROOMS}{}", self.echoes.fetch_add(1, Ordering::Relaxed));
@@ -308,6 +315,7 @@ impl Conference {
         if state.rooms.get(name).is_some_and(|room| state.placement.is_shedding(room.worker)) {
             return Err(self.overloaded());
         }
+        limits::check(&self.running().config, &state, name)?;
         if !state.rooms.contains_key(name) {
             let room = self.open_room(&mut state, chain)?;
             state.names.insert(room.key, name.to_owned());

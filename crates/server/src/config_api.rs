@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Json};
 use axum::routing::{get, post};
+use foldback_config::without_secrets;
 
 use crate::http::{App, HttpError};
 use crate::message::{ErrorCode, ErrorMessage};
@@ -51,7 +52,7 @@ async fn text(
     version: Result<Path<u32>, PathRejection>,
 ) -> Result<impl IntoResponse, HttpError> {
     let text = app.reloader.text(version_of_path(version)?).map_err(told)?;
-    Ok(([(header::CONTENT_TYPE, "application/toml; charset=utf-8")], text.to_string()))
+    Ok(([(header::CONTENT_TYPE, "application/toml; charset=utf-8")], without_secrets(&text)))
 }
 
 /// On a thread that may wait: files are read and stages are built.

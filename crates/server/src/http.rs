@@ -7,14 +7,19 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use foldback_config::Secret;
 use foldback_metrics::Metrics;
 use rust_embed::RustEmbed;
 use serde::{Deserialize, Serialize};
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::auth::{Admitted, Caller, Door, Wish};
 use crate::conference::{Conference, RoomInfo};
 use crate::message::{ErrorCode, ErrorMessage, LeftReason};
 use crate::operator::Operator;
@@ -42,10 +47,24 @@ pub struct App {
     pub conference: Arc<Conference>,
     /// The registry that is scraped.
     pub metrics: Metrics,
+    /// Who lets people in.
+    pub door: Arc<Door>,
     /// Who may change sound.
     pub operator: Arc<Operator>,
     /// Who brings other configurations.
     pub reloader: Arc<Reloader>,
+}
+
+impl App {
+    /// Lets a caller into a room, if they may.
+    ///
+    /// # Errors
+    /// As [`Door::knock`] and [`Door::admit`].
+    pub(crate) fn admit(&self, caller: Caller, wish: Wish<'_>) -> Result<Admitted, ErrorMessage> {
+        let running = self.conference.running();
+        self.door.knock(&running.config, caller.address)?;
+        self.door.admit(&running.config, caller.address, wish)
+    }
 }
 
 /// Every route of the server.
@@ -91,7 +110,9 @@ struct OfferQuery {
 
 async fn offer(
     State(app): State<App>,
+    caller: Caller,
     query: Result<Query<OfferQuery>, QueryRejection>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<SessionDescription>, HttpError> {
     let Query(query) = query.map_err(|rejection| {
@@ -108,14 +129,16 @@ async fn offer(
         return Err(HttpError::bad_request(ErrorCode::UnknownType, sentence));
     }
     let id = match (query.room, query.name) {
-        (None, None) => app.conference.join_echo()?,
+        (None, None) => {
+            app.door.knock(&app.conference.running().config, caller.address)?;
+            app.conference.join_echo()?
+        }
         (room, name) => {
-            let bad = |code| move |sentence| ErrorMessage::new(code, sentence);
-            let room = names::check_room(&room.unwrap_or_default());
-            let room = room.map_err(bad(ErrorCode::BadRoom))?;
-            let name = names::check_person(&name.unwrap_or_default());
-            let name = name.map_err(bad(ErrorCode::BadName))?;
-            app.conference.join(&room, &name, None)?.0
+            let (room, name) = (room.unwrap_or_default(), name.unwrap_or_default());
+            let pin = pin_of(&headers);
+            let pin = pin.as_ref().map(Secret::expose);
+            let admitted = app.admit(caller, Wish { room: &room, name: &name, pin })?;
+            app.conference.join(&admitted.room, &admitted.name, None)?.0
         }
     };
     // On a task of its own: a caller that hangs up drops this handler wherever it stands, and
@@ -151,11 +174,32 @@ async fn room_info(
     Ok(Json(app.conference.room_info(&room_of_path(room)?)?))
 }
 
+/// Who may join may know who is there; an operator may anyway.
 async fn participants(
     State(app): State<App>,
+    caller: Caller,
     room: Result<Path<String>, PathRejection>,
+    request: Parts,
 ) -> Result<Json<Vec<ParticipantInfo>>, HttpError> {
-    Ok(Json(app.conference.participants(&room_of_path(room)?)?))
+    let room = room_of_path(room)?;
+    let known = app.conference.participants(&room)?;
+    if app.operator.check(&request).is_err() {
+        let pin = pin_of(&request.headers);
+        let config = &app.conference.running().config;
+        app.door.check_pin(config, caller.address, &room, pin.as_ref().map(Secret::expose))?;
+    }
+    Ok(Json(known))
+}
+
+/// What a request shows as the password of Basic authentication (RFC 7617), whoever it says it is: in an address it would be in the
+/// logs of proxies.
+fn pin_of(headers: &HeaderMap) -> Option<Secret> {
+    let shown = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, shown) = shown.split_once(' ')?;
+    let shown = BASE64_STANDARD.decode(shown.trim()).ok()?;
+    let shown = String::from_utf8(shown).ok()?;
+    let (_, pin) = shown.split_once(':')?;
+    scheme.eq_ignore_ascii_case("basic").then(|| Secret::from(pin.to_owned()))
 }
 
 fn room_of_path(room: Result<Path<String>, PathRejection>) -> Result<String, ErrorMessage> {
@@ -248,10 +292,17 @@ impl From<ErrorMessage> for HttpError {
             ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
             ErrorCode::NotFound => StatusCode::NOT_FOUND,
-            ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+            ErrorCode::Forbidden | ErrorCode::PinRequired | ErrorCode::WrongPin => {
+                StatusCode::FORBIDDEN
+            }
             ErrorCode::NoSuchVersion => StatusCode::NOT_FOUND,
-            ErrorCode::NoConfigFile | ErrorCode::MutedByThemselves => StatusCode::CONFLICT,
-            ErrorCode::Overloaded | ErrorCode::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::NoConfigFile | ErrorCode::MutedByThemselves | ErrorCode::RoomFull => {
+                StatusCode::CONFLICT
+            }
+            ErrorCode::TooFast => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::Overloaded | ErrorCode::ServerFull | ErrorCode::Draining => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             ErrorCode::BadJson | ErrorCode::MissingField | ErrorCode::UnknownType => {
                 StatusCode::BAD_REQUEST
@@ -266,8 +317,9 @@ impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let challenge = (self.status == StatusCode::UNAUTHORIZED)
             .then_some([(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))]);
-        let later = (self.status == StatusCode::SERVICE_UNAVAILABLE)
-            .then_some([(header::RETRY_AFTER, RETRY_AFTER_SECONDS)]);
+        let later =
+            matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
+                .then_some([(header::RETRY_AFTER, RETRY_AFTER_SECONDS)]);
         (self.status, challenge, later, Json(self.error)).into_response()
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod addresses;
 mod admin_api;
+pub mod auth;
 mod bench;
 mod capacity;
 pub mod chain_info;
@@ -23,6 +24,7 @@ mod drain;
 mod events;
 mod hearing;
 pub mod http;
+mod limits;
 mod live;
 mod load;
 pub mod message;

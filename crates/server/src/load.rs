@@ -45,10 +45,17 @@ pub(crate) struct LoadOptions {
     /// What the names of the rooms begin with.
     #[arg(long, value_name = "NAME", default_value = "load")]
     room: String,
+    /// The PIN of the rooms, where they have one. All users of a machine see the options of its programs: it may
+    /// stand in FOLDBACK_LOAD_PIN too.
+    #[arg(long, value_name = "PIN")]
+    pin: Option<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
+
+/// Holds what `--pin` does, which comes first.
+pub(crate) const PIN_VARIABLE: &str = "FOLDBACK_LOAD_PIN";
 
 /// How each of the clients is.
 #[derive(Debug, clap::Args)]
@@ -102,6 +109,7 @@ pub(crate) fn run(options: &LoadOptions) -> Result<(), String> {
             Joining::Offer => Signalling::Offer,
             Joining::Janus => Signalling::Janus,
         },
+        pin: options.pin.clone().or_else(|| std::env::var(PIN_VARIABLE).ok()),
         room_prefix: options.room.clone(),
         rooms: options.rooms as usize,
         participants: options.participants as usize,

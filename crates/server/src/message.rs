@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use foldback_config::Secret;
 use foldback_metrics::{LatencyParts, RecentLatency};
 use foldback_room::Level;
 use foldback_stage::RawValue;
@@ -24,6 +25,8 @@ pub enum ClientMessage {
         room: String,
         /// The person's name.
         name: String,
+        /// The room's PIN, where it has one.
+        pin: Option<Secret>,
     },
     /// Brings the browser's SDP.
     Offer {
@@ -55,7 +58,7 @@ pub enum ClientMessage {
     /// Shows the operator's token.
     Operator {
         /// The token.
-        token: String,
+        token: Secret,
     },
     /// Changes a stage of the room, or of one participant.
     SetStage(SetStage),
@@ -507,6 +510,14 @@ pub enum ErrorCode {
     TooFast,
     /// The message or body is too large.
     TooLarge,
+    /// The room has a PIN, which is missing.
+    PinRequired,
+    /// This is not the room's PIN.
+    WrongPin,
+    /// As many are in the room as may be.
+    RoomFull,
+    /// As many are on the server as may be, or as many rooms.
+    ServerFull,
     /// The server has too much to do to let anybody in.
     Overloaded,
     /// The server is about to end, and takes nobody new.
@@ -526,7 +537,8 @@ mod tests {
     #[test]
     fn messages_are_read_as_documented() {
         let join = r#"{"type":"join","room":"lobby","name":"Ann"}"#;
-        let expected = ClientMessage::Join { room: "lobby".into(), name: "Ann".into() };
+        let (room, name) = ("lobby".to_owned(), "Ann".to_owned());
+        let expected = ClientMessage::Join { room, name, pin: None };
         assert_eq!(ClientMessage::parse(join), Ok(expected));
         let end = r#"{"type":"candidate","candidate":null}"#;
         assert_eq!(ClientMessage::parse(end), Ok(ClientMessage::Candidate { candidate: None }));

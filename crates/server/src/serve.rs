@@ -13,6 +13,7 @@ use foldback_room::Economies;
 use foldback_worker::{Event, MediaSocket, WorkerConfig, WorkerHandle};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use crate::auth::Door;
 use crate::conference::Conference;
 use crate::config_file::{ConfigSource, Loaded};
 use crate::http::{App, router};
@@ -58,7 +59,8 @@ pub async fn serve(
     let watched = source.file().filter(|_| config.server.watch_config).map(Path::to_owned);
     let conference = Conference::new(config, workers, economies, metrics.clone());
     let reloader = Reloader::new(source, loaded, conference.clone(), metrics.clone());
-    let app = App { conference: conference.clone(), metrics, operator, reloader: reloader.clone() };
+    let (door, rooms) = (Arc::new(Door::default()), conference.clone());
+    let app = App { conference: rooms, metrics, door, operator, reloader: reloader.clone() };
     if let Some(file) = watched {
         tokio::spawn(reload::on_change(reloader.clone(), file));
     }

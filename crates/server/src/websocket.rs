@@ -6,16 +6,17 @@ use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::request::Parts;
 use axum::response::Response;
+use foldback_config::Secret;
 use foldback_room::ParticipantId;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 
+use crate::auth::{Caller, Wish};
 use crate::conference::{Conference, encoded};
 use crate::http::{App, MAX_MESSAGE_BYTES};
 use crate::message::{
     ClientMessage, ErrorCode, ErrorMessage, LeftReason, ServerMessage, SetStage, SetStages,
 };
-use crate::names;
 
 /// Messages that may wait for a client: levels of some 20 s.
 const OUTBOX: usize = 256;
@@ -26,6 +27,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) async fn upgrade(
     State(app): State<App>,
+    caller: Caller,
     request: Parts,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -38,8 +40,8 @@ pub(crate) async fn upgrade(
         .max_frame_size(2 * MAX_MESSAGE_BYTES)
         .on_upgrade(move |socket| async move {
             let (outbox, messages) = channel(OUTBOX);
-            let mut session =
-                Session { app, id: None, outbox: Some(outbox), left: LeftReason::Closed, operator };
+            let (id, outbox, left) = (None, Some(outbox), LeftReason::Closed);
+            let mut session = Session { app, caller, id, outbox, left, operator };
             let close = session.run(socket, messages).await;
             if let Some(id) = session.id {
                 session.app.conference.leave(id, session.left);
@@ -50,6 +52,7 @@ pub(crate) async fn upgrade(
 
 struct Session {
     app: App,
+    caller: Caller,
     id: Option<ParticipantId>,
     /// The session's own end; given to the room on joining, so that the room's dropping it ends
     /// the session.
@@ -124,7 +127,10 @@ impl Session {
 
     async fn act(&mut self, message: ClientMessage) -> Result<Reply, ErrorMessage> {
         match message {
-            ClientMessage::Join { room, name } => self.join(&room, &name),
+            ClientMessage::Join { room, name, pin } => {
+                let pin = pin.as_ref().map(Secret::expose);
+                self.join(Wish { room: &room, name: &name, pin })
+            }
             ClientMessage::Offer { sdp } => {
                 let id = self.joined()?;
                 let sdp = self.conference().connect(id, sdp).await?;
@@ -154,7 +160,7 @@ impl Session {
                 Ok(Reply::Nothing)
             }
             ClientMessage::Operator { token } => {
-                self.app.operator.check_token(&token)?;
+                self.app.operator.check_token(token.expose())?;
                 self.operator = Ok(());
                 Ok(Reply::Say(ServerMessage::Operator {}))
             }
@@ -179,19 +185,16 @@ impl Session {
         }
     }
 
-    fn join(&mut self, room: &str, name: &str) -> Result<Reply, ErrorMessage> {
-        let room = names::check_room(room)
-            .map_err(|sentence| ErrorMessage::new(ErrorCode::BadRoom, sentence))?;
-        let name = names::check_person(name)
-            .map_err(|sentence| ErrorMessage::new(ErrorCode::BadName, sentence))?;
+    fn join(&mut self, wish: Wish<'_>) -> Result<Reply, ErrorMessage> {
         if self.id.is_some() {
             return Err(ErrorMessage::new(
                 ErrorCode::AlreadyJoined,
                 "This socket is in a room already; leave first.",
             ));
         }
+        let admitted = self.app.admit(self.caller, wish)?;
         let outbox = self.outbox.clone();
-        let (id, mut joined) = self.conference().join(&room, &name, outbox)?;
+        let (id, mut joined) = self.conference().join(&admitted.room, &admitted.name, outbox)?;
         if let ServerMessage::Joined { operator, .. } = &mut joined {
             *operator = self.operator.is_ok();
         }

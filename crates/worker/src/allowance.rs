@@ -27,6 +27,12 @@ impl Allowance {
         }
         is_there
     }
+
+    /// Whether all of it is there.
+    #[must_use]
+    pub fn is_full(&self, now: Instant) -> bool {
+        self.full_at.is_none_or(|at| at <= now)
+    }
 }
 
 #[cfg(test)]

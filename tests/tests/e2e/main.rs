@@ -3,8 +3,10 @@
 //! What needs a browser is in the module `browser`, whose tests run one at a time.
 
 mod admin;
+mod admission;
 mod browser;
 mod config;
 mod control;
 mod http;
+mod socket;
 mod websocket;

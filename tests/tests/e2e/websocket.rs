@@ -1,13 +1,10 @@
 //! What the server answers over its signalling socket, without a browser.
 
-use std::time::Duration;
-
 use foldback_tests::Server;
-use futures_util::{SinkExt, StreamExt};
-use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use crate::socket::Socket;
 
 #[tokio::test]
 async fn malformed_messages_get_an_error_and_the_socket_stays_usable() {
@@ -123,45 +120,4 @@ async fn only_so_many_of_a_room_hear_others_in_their_own_way() {
     sockets[last].say(hear(-6.0)).await;
     sockets[last].say(marker()).await;
     assert_eq!(sockets[last].next("error").await["code"], "missing-field");
-}
-
-struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
-
-impl Socket {
-    async fn connect(server: &Server) -> Self {
-        let connected = tokio_tungstenite::connect_async(server.websocket_url()).await;
-        Self(connected.expect("the server takes sockets").0)
-    }
-
-    async fn say(&mut self, message: Message) {
-        self.0.send(message).await.expect("the socket is open");
-    }
-
-    /// The next message of this type.
-    async fn next(&mut self, kind: &str) -> Value {
-        loop {
-            let message = self.receive().await.unwrap_or_else(|| panic!("closed before {kind}"));
-            if let Message::Text(text) = message {
-                let value: Value = serde_json::from_str(&text).expect("the server speaks JSON");
-                if value["type"] == kind {
-                    return value;
-                }
-            }
-        }
-    }
-
-    /// The code with which the server closes; `None` where it just ends.
-    async fn close_code(&mut self) -> Option<u16> {
-        loop {
-            match self.receive().await? {
-                Message::Close(frame) => return frame.map(|frame| frame.code.into()),
-                _ => continue,
-            }
-        }
-    }
-
-    async fn receive(&mut self) -> Option<Message> {
-        let next = tokio::time::timeout(Duration::from_secs(5), self.0.next()).await;
-        next.expect("a message within 5 s")?.ok()
-    }
 }

@@ -1,0 +1,43 @@
+//! How many may be in a room, and on the server.
+
+use foldback_config::Config;
+
+use crate::message::{ErrorCode, ErrorMessage};
+use crate::roster::State;
+
+/// Whether there is room for one more in the room of that name, and on the server. Those who are in stay in, also where
+/// the configuration now says less.
+///
+/// # Errors
+/// `room-full` or `server-full`.
+pub(crate) fn check(config: &Config, state: &State, room: &str) -> Result<(), ErrorMessage> {
+    let (limits, rule) = (&config.limits, config.rule_for_room(room));
+    let is_full = |most: usize, there: usize| most > 0 && there >= most;
+    let server_full = |what: String| {
+        let sentence = format!("The server is full: it takes {what} at a time. Try again later.");
+        Err(ErrorMessage::new(ErrorCode::ServerFull, sentence))
+    };
+    if is_full(limits.participants, state.rooms_of.len()) {
+        return server_full(people(limits.participants));
+    }
+    let Some(open) = state.rooms.get(room) else {
+        return match is_full(limits.rooms, state.rooms.len()) {
+            true if limits.rooms == 1 => server_full("1 room".to_owned()),
+            true => server_full(format!("{} rooms", limits.rooms)),
+            false => Ok(()),
+        };
+    };
+    let most = rule.and_then(|rule| rule.max_participants).unwrap_or(limits.participants_per_room);
+    if is_full(most, open.people.len()) {
+        let sentence = format!("This room is full: it takes {}.", people(most));
+        return Err(ErrorMessage::new(ErrorCode::RoomFull, sentence));
+    }
+    Ok(())
+}
+
+fn people(count: usize) -> String {
+    match count {
+        1 => "1 person".to_owned(),
+        count => format!("{count} people"),
+    }
+}

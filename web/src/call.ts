@@ -32,7 +32,7 @@ const PASSING_CLOSE_CODES = new Set([1001, 1005, 1006, 1011, 1012, 1013]);
 /** How a call ended: by oneself, for good, or so that joining again may help. */
 export type Ending =
   | { kind: "left" }
-  | { kind: "refused"; words: string }
+  | { kind: "refused"; words: string; by?: ServerError }
   | { kind: "lost"; words: string }
   | { kind: "busy"; words: string; retryAfterS: number };
 
@@ -52,6 +52,8 @@ export interface CallListener extends ChannelListener {
 export interface CallOptions {
   room: string;
   name: string;
+  /** What the room asks for, if it does. */
+  pin?: string;
   microphone: MediaStreamTrack;
   muted: boolean;
   /** Kinds of stages that this page runs in the server's stead. */
@@ -81,7 +83,7 @@ export class Call {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Joins. The microphone stays the caller's. */
-  constructor({ room, name, microphone, muted, spares }: CallOptions, listener: CallListener) {
+  constructor({ room, name, pin, microphone, muted, spares }: CallOptions, listener: CallListener) {
     this.#microphone = microphone;
     this.#muted = muted;
     this.#spares = spares;
@@ -89,7 +91,7 @@ export class Call {
     const url = new URL("/ws", location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     this.#socket = new WebSocket(url);
-    this.#socket.onopen = () => this.#send({ type: "join", room, name });
+    this.#socket.onopen = () => this.#send({ type: "join", room, name, ...(pin ? { pin } : {}) });
     this.#socket.onmessage = ({ data }) => this.#receive(JSON.parse(String(data)) as ServerMessage);
     this.#socket.onclose = ({ code }) => this.#closed(code);
     this.#expect(ANSWER_TIMEOUT_MS, NO_ANSWER);
@@ -175,7 +177,7 @@ export class Call {
     else if (error.code === "overloaded") this.#busy(busy(RETRY_AFTER_S));
     else if (error.code === "draining") this.#busy(takesNobodyNew(RETRY_AFTER_S));
     else if (this.participantId === null || (FATAL_CODES.has(error.code) && !this.#everConnected)) {
-      this.#end({ kind: "refused", words: serverProblem(error) });
+      this.#end({ kind: "refused", words: serverProblem(error), by: error });
     } else {
       this.#listener.message(error);
       this.#listener.notice(serverProblem(error));

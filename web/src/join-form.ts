@@ -6,6 +6,7 @@ import { recall, remember } from "./memory";
 import type { Chain } from "./protocol";
 import { lookUpRoom } from "./room-lookup";
 import { nameProblem, roomProblem } from "./room-names";
+import { PIN_NEEDED } from "./words";
 
 const LOOK_UP_DELAY_MS = 300;
 
@@ -13,7 +14,7 @@ export interface JoinFormListener {
   /** The chain of the room that is typed; null while it is not known, with why where that can be said. */
   chain(chain: Chain | null, why?: string): void;
   problem(words: string): void;
-  join(room: string, name: string): void;
+  join(room: string, name: string, pin: string): void;
   /** Wants to join no longer. */
   cancel(): void;
 }
@@ -23,6 +24,8 @@ export class JoinForm {
   readonly #view = byId("join-view", HTMLElement);
   readonly #room = byId("room", HTMLInputElement);
   readonly #name = byId("name", HTMLInputElement);
+  readonly #pinField = byId("pin-field", HTMLElement);
+  readonly #pin = byId("pin", HTMLInputElement);
   readonly #join = byId("join", HTMLButtonElement);
   readonly #cancel = byId("cancel", HTMLButtonElement);
   #lookUp = new AbortController();
@@ -37,7 +40,13 @@ export class JoinForm {
       event.preventDefault();
       this.#submit();
     });
-    this.#room.addEventListener("input", () => void this.#scheduleLookUp());
+    this.#room.addEventListener("input", () => {
+      // That of another room.
+      this.#pinField.hidden = true;
+      this.#pin.value = "";
+      void this.#scheduleLookUp();
+    });
+    this.#pin.addEventListener("input", () => this.#pin.removeAttribute("aria-invalid"));
     this.#cancel.addEventListener("click", () => listener.cancel());
   }
 
@@ -54,6 +63,14 @@ export class JoinForm {
     this.#join.focus({ preventScroll: true });
   }
 
+  /** The room asks for a PIN, or for another one than was typed. */
+  askForPin(): void {
+    this.#pinField.hidden = false;
+    this.#pin.setAttribute("aria-invalid", "true");
+    this.#pin.focus();
+    this.#pin.select();
+  }
+
   hide(): void {
     this.#view.hidden = true;
     this.#join.textContent = "Join";
@@ -68,8 +85,15 @@ export class JoinForm {
   #submit(): void {
     const room = this.#room.value.trim();
     const name = this.#name.value.trim();
-    const problems = [check(this.#room, roomProblem(room)), check(this.#name, nameProblem(name))];
-    const problem = problems.find((problem) => problem !== null);
+    const pin = this.#pinField.hidden ? "" : this.#pin.value.trim();
+    const noPin = this.#pinField.hidden || pin ? null : PIN_NEEDED;
+    const problems = [
+      check(this.#pin, noPin),
+      check(this.#room, roomProblem(room)),
+      check(this.#name, nameProblem(name)),
+    ];
+    // The last one that was checked is the first on the page, and has the focus.
+    const problem = problems.reverse().find((problem) => problem !== null);
     if (problem) {
       this.#listener.problem(problem);
       return;
@@ -78,7 +102,7 @@ export class JoinForm {
     remember("room", room);
     remember("name", name);
     this.busy(true);
-    this.#listener.join(room, name);
+    this.#listener.join(room, name, pin);
   }
 
   // Each further letter takes the place of the look-up before.
@@ -92,8 +116,10 @@ export class JoinForm {
     await new Promise((waited) => setTimeout(waited, delayMs));
     if (signal.aborted) return;
     try {
-      const { chain } = await lookUpRoom(room, signal);
-      if (!signal.aborted) this.#listener.chain(chain);
+      const { chain, pin_required } = await lookUpRoom(room, signal);
+      if (signal.aborted) return;
+      this.#pinField.hidden = !pin_required;
+      this.#listener.chain(chain);
     } catch (error) {
       if (!signal.aborted && error instanceof Error) this.#listener.chain(null, error.message);
     }

@@ -18,7 +18,7 @@ import { RoomView } from "./room-view";
 import { SoundPanel } from "./sound-panel";
 import { StatusLine, type Tone } from "./status-line";
 import { Stay } from "./stay";
-import { busy, MUTED_BY_OPERATOR, missingMicrophoneAccess, UNMUTED_BY_OPERATOR } from "./words";
+import { busy, MUTED_BY_OPERATOR, missingMicrophoneAccess, PIN_NEEDED, UNMUTED_BY_OPERATOR } from "./words";
 
 const audio = byId("audio", HTMLAudioElement);
 const hear = byId("hear", HTMLButtonElement);
@@ -88,7 +88,7 @@ const joinForm = new JoinForm({
     void denoise.takeRoom(typedRoom(), chain);
   },
   problem: (words) => say(words, "bad"),
-  join: (room, name) => void join(room, name),
+  join: (room, name, pin) => void join(room, name, pin),
   cancel() {
     joining.abort();
     if (stay) stay.leave();
@@ -113,13 +113,14 @@ const missing = missingMicrophoneAccess();
 if (missing) say(missing, "bad");
 void joinForm.lookUp().then(() => sound.tryIfAllowed());
 
-async function join(room: string, name: string): Promise<void> {
+async function join(room: string, name: string, pin: string): Promise<void> {
   joining = new AbortController();
   const { signal } = joining;
   try {
     if (missing) throw new Error(missing);
     say("Asking the server about the room…");
-    const { chain } = await lookUpWhenFree(room, signal);
+    const { chain, pin_required } = await lookUpWhenFree(room, signal);
+    if (pin_required && !pin) return showJoinForm(PIN_NEEDED, "pin-required");
     chainPanel.show(chain);
     sound.takeChain(chain);
     say("Asking for the microphone…");
@@ -128,7 +129,7 @@ async function join(room: string, name: string): Promise<void> {
     if (signal.aborted) return sound.close();
     say("Joining…");
     stay = new Stay(
-      { room, name, microphone, spares: denoise.spares },
+      { room, name, pin, microphone, spares: denoise.spares },
       {
         message: receive,
         channelMessage: (message) => chat.take(message),
@@ -147,7 +148,7 @@ async function join(room: string, name: string): Promise<void> {
           roomView.wait();
           say(words, "bad");
         },
-        ended: (words) => showJoinForm(words),
+        ended: (words, code) => showJoinForm(words, code),
       },
     );
   } catch (error) {
@@ -203,7 +204,7 @@ function receive(message: ServerMessage): void {
       }
       takeChain(message.chain);
       liveChain.enter(message);
-      roomView.enter(message, () => stay?.pc ?? null);
+      roomView.enter(message, stay?.pin ?? "", () => stay?.pc ?? null);
       chat.connecting();
       hand.joined();
       break;
@@ -236,8 +237,8 @@ function receive(message: ServerMessage): void {
   }
 }
 
-/** With why one is not in the room; null: left by oneself. */
-function showJoinForm(words: string | null): void {
+/** With why one is not in the room, and the code of it; null: left by oneself. */
+function showJoinForm(words: string | null, code?: string): void {
   const wasInRoom = document.body.dataset.view === "room";
   stay = null;
   audio.srcObject = null;
@@ -251,6 +252,7 @@ function showJoinForm(words: string | null): void {
   chat.clear();
   hand.lower();
   joinForm.show(wasInRoom);
+  if (code === "pin-required" || code === "wrong-pin") joinForm.askForPin();
   preview.show(true);
   if (words) say(words, "bad");
   else say(wasInRoom ? "You left the room." : "");

@@ -138,7 +138,7 @@ export type ServerMessage =
   | { type: "levels"; levels: Level[] };
 
 export type ClientMessage =
-  | { type: "join"; room: string; name: string }
+  | { type: "join"; room: string; name: string; pin?: string }
   | { type: "offer"; sdp: string }
   | { type: "candidate"; candidate: RTCIceCandidateInit | null }
   | { type: "mute"; muted: boolean }
@@ -208,4 +208,6 @@ export interface RoomInfo {
   room: string;
   chain: Chain;
   participants: number;
+  /** Whether whoever joins must say a PIN. */
+  pin_required: boolean;
 }

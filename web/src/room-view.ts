@@ -34,13 +34,13 @@ export class RoomView {
   }
 
   /** Shows the room, also when one came back to it. */
-  enter({ room, chain, participants, participant }: Joined, pc: () => RTCPeerConnection | null): void {
+  enter({ room, chain, participants, participant }: Joined, pin: string, pc: () => RTCPeerConnection | null): void {
     this.#self = participant;
     this.takeChain(chain);
     this.#people.reset(participants, participant);
     this.#connection.start(pc);
     this.#heard.start(pc);
-    this.#others.start(room, participant, () => this.#people.size);
+    this.#others.start(room, pin, participant, () => this.#people.size);
     this.#view.dataset.waiting = "false";
     this.#draining.textContent = "";
     this.#countHeads();

@@ -5,9 +5,12 @@ import { Call, type Ending } from "./call";
 import type { ClientMessage, ServerMessage } from "./protocol";
 import type { ChannelListener } from "./room-channel";
 import { Busy, lookUpRoom } from "./room-lookup";
-import { busy, comingBack, SERVER_AWAY } from "./words";
+import { busy, comingBack, noPlace, SERVER_AWAY } from "./words";
 
 const ANSWER_TIMEOUT_MS = 10_000;
+// Whoever comes back may find their own place still taken.
+const PASSING_CODES = new Set(["room-full", "server-full", "too-fast"]);
+const PLACE_RETRY_S = 3;
 
 export interface StayListener extends ChannelListener {
   message(message: ServerMessage): void;
@@ -16,13 +19,15 @@ export interface StayListener extends ChannelListener {
   notice(words: string): void;
   /** There is no call just now; the next one comes by itself. */
   waiting(words: string): void;
-  /** Once; null: left by oneself. */
-  ended(words: string | null): void;
+  /** Once; null: left by oneself. With the server's code where it refused. */
+  ended(words: string | null, code?: string): void;
 }
 
 export interface StayOptions {
   room: string;
   name: string;
+  /** What the room asks for, if it does. */
+  pin?: string;
   microphone: MediaStreamTrack;
   /** Kinds of stages that this page runs in the server's stead. */
   spares: string[];
@@ -57,6 +62,11 @@ export class Stay {
 
   get participantId(): number | null {
     return this.#call?.participantId ?? null;
+  }
+
+  /** What one came in by, if the room asks for it. */
+  get pin(): string {
+    return this.#options.pin ?? "";
   }
 
   mute(muted: boolean): void {
@@ -129,7 +139,10 @@ export class Stay {
     this.#call = null;
     if (ending.kind === "busy") this.#busy(ending.words, ending.retryAfterS);
     else if (ending.kind === "lost") this.#lost(ending.words);
-    else this.#end(ending.kind === "left" ? null : ending.words);
+    else if (ending.kind === "left") this.#end(null);
+    else if (this.#comesBack && ending.by && PASSING_CODES.has(ending.by.code)) {
+      this.#waitFor(PLACE_RETRY_S * 1000, noPlace(ending.by.message, PLACE_RETRY_S));
+    } else this.#end(ending.words, ending.by?.code);
   }
 
   #busy(words: string, retryAfterS: number): void {
@@ -149,10 +162,10 @@ export class Stay {
     this.#retry = setTimeout(this.#retryNow, delayMs);
   }
 
-  #end(words: string | null): void {
+  #end(words: string | null, code?: string): void {
     clearTimeout(this.#retry);
     this.#asked += 1;
     window.removeEventListener("online", this.#retryNow);
-    this.#listener.ended(words);
+    this.#listener.ended(words, code);
   }
 }

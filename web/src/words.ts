@@ -44,8 +44,19 @@ const SERVER_ADVICE: Record<string, string> = {
   internal: "Try again; if it stays, tell who runs this server.",
 };
 
+// Those whose own sentence is plain already.
+const DOOR_ADVICE: Record<string, string> = {
+  "room-full": "Wait until somebody leaves and try again, or choose another room.",
+  "server-full": "",
+  "pin-required": "Type it below; whoever invited you knows it.",
+  "wrong-pin": "Type it again; whoever invited you knows it.",
+  "too-fast": "",
+};
+
 /** For an `error` message of the server. */
 export function serverProblem({ code, message }: ServerError): string {
+  const plain = DOOR_ADVICE[code];
+  if (plain !== undefined && message) return `${sentence(message)} ${plain}`.trim();
   const advice = SERVER_ADVICE[code];
   const refusal = `The server refused: ${sentence(message || code)}`;
   return advice ? `${refusal} ${advice}` : refusal;
@@ -113,6 +124,14 @@ export function measuredDelay(loopMs: number, found: number[], devicesMs: number
 /** Where the delay could not be measured. */
 export function markerProblem(why: string): string {
   return `The delay could not be measured: ${sentence(why)} Try again once the connection is steady.`;
+}
+
+/** Where the room has a PIN and none was typed. */
+export const PIN_NEEDED = "This room asks for a PIN. Type it below; whoever invited you knows it.";
+
+/** While one's place is taken after a lost connection, maybe by oneself: the server may not have noticed yet. */
+export function noPlace(why: string, seconds: number): string {
+  return `${sentence(why)} Trying again in ${seconds} s…`;
 }
 
 /** While the server takes nobody new. */

@@ -1,5 +1,6 @@
 mod accessibility;
 mod admin;
+mod admission;
 mod chat;
 mod control;
 mod delay;

@@ -40,11 +40,8 @@ export class Controls {
     const help = new HelpDialog((enabled) => {
       keys.enabled = enabled;
     });
-    this.#mute.addEventListener("click", ({ detail }) => {
-      this.#toggle();
-      // After a click of the pointer the space bar is to talk with, not for this button once more.
-      if (detail > 0) this.#mute.blur();
-    });
+    document.addEventListener("click", (event) => this.#clicked(event));
+    this.#mute.addEventListener("click", () => this.#toggle());
     byId("leave", HTMLButtonElement).addEventListener("click", () => listener.leave());
     byId("copy-link", HTMLButtonElement).addEventListener("click", () => void this.#copyLink());
   }
@@ -75,6 +72,13 @@ export class Controls {
     }
     clearTimeout(this.#hintTimer);
     this.#hintTimer = setTimeout(() => this.#hideHint(), HINT_MS);
+  }
+
+  // After a click of the pointer the space bar is to talk with, not for what was clicked once more.
+  #clicked({ detail, target }: MouseEvent): void {
+    if (this.#room === null || detail === 0 || !(target instanceof Element)) return;
+    const clicked = target.closest<HTMLElement>("button, summary, input[type=checkbox]");
+    if (clicked && clicked === document.activeElement) clicked.blur();
   }
 
   #toggle(): void {

@@ -10,11 +10,7 @@ export class Hand {
   /** `raise` tells the room. */
   constructor(raise: (raised: boolean) => void) {
     this.#raise = raise;
-    this.#button.addEventListener("click", ({ detail }) => {
-      this.toggle();
-      // As with the mute button: after a click the space bar is to talk with.
-      if (detail > 0) this.#button.blur();
-    });
+    this.#button.addEventListener("click", () => this.toggle());
   }
 
   toggle(): void {

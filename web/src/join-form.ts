@@ -111,8 +111,9 @@ export class JoinForm {
     this.#lookUp = new AbortController();
     const { signal } = this.#lookUp;
     const room = this.#room.value.trim();
-    this.#listener.chain(null);
-    if (roomProblem(room)) return;
+    const problem = roomProblem(room);
+    this.#listener.chain(null, (room && problem) || undefined);
+    if (problem) return;
     await new Promise((waited) => setTimeout(waited, delayMs));
     if (signal.aborted) return;
     try {

@@ -57,9 +57,14 @@ export class Keys {
 }
 
 function takesLetters(target: EventTarget | null): boolean {
-  return target instanceof Element && target.matches("input:not([type=checkbox], [type=range]), select, textarea");
+  return (
+    target instanceof Element &&
+    target.matches("input:not([type=checkbox], [type=radio], [type=range]), select, textarea")
+  );
 }
 
 function takesSpace(target: EventTarget | null): boolean {
-  return target instanceof Element && target.matches("button, a, summary, input, select");
+  return (
+    target instanceof Element && target.matches("button, a, summary, input:not([type=radio], [type=range]), select")
+  );
 }

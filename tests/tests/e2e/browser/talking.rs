@@ -28,6 +28,9 @@ async fn a_link_a_name_and_the_enter_key_lead_into_its_room() {
     assert_eq!(page.script(remembered, vec![]).await, json!(["Ann", "stand-up.2"]));
 
     page.open(&server.url("/r/my%20room")).await;
+    let told =
+        "return document.querySelector('#chain-sum').textContent.includes('1 to 64 characters')";
+    page.wait_until("a link to what cannot be a room's name says so at once", told).await;
     page.click("#join").await;
     let says = "return document.querySelector('#status').textContent.includes('1 to 64 characters')
         && document.activeElement.id === 'room'";
@@ -73,6 +76,29 @@ async fn keys_mute_and_talk_and_who_speaks_while_muted_is_told() {
     ann.wait_until("the hint is gone", &format!("{hint} === ''")).await;
     ann.let_go().await;
     seen_muted(true).await;
+
+    for clicked in ["#chat summary", ".for-me", "input[id^=gain-]"] {
+        ann.click(clicked).await;
+        ann.hold(' ').await;
+        seen_muted(false).await;
+        ann.let_go().await;
+        seen_muted(true).await;
+    }
+    ann.wait_until(
+        "the space bar did nothing else",
+        "return document.querySelector('#chat').open
+           && !document.querySelector('.for-me-panel').hidden",
+    )
+    .await;
+    ann.wait_until("one can write", "return !document.querySelector('#chat-text').disabled").await;
+    ann.click("#chat-text").await;
+    for key in ['m', 'h', '?', ' ', 'x'] {
+        ann.press(key).await;
+    }
+    let written = "return [document.querySelector('#chat-text').value,
+        document.querySelector('#mute').dataset.muted, document.querySelector('#hand').dataset.raised]";
+    assert_eq!(ann.script(written, vec![]).await, json!(["mh? x", "true", "false"]));
+    ann.script("document.activeElement.blur()", vec![]).await;
 
     ann.press('?').await;
     let open = "return document.querySelector('#help').open";

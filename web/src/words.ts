@@ -37,6 +37,26 @@ export function microphoneProblem(error: unknown): string {
   }
 }
 
+/** For an error of that code where one is not taken for the operator; null for other errors. */
+export function operatorProblem(code: string | undefined): string | null {
+  switch (code) {
+    case "unauthorized":
+      return "That is not the operator token of this server. Check it, and type it again.";
+    case "forbidden":
+      return (
+        "This server was started without an operator token, so only pages on its own machine may do this. " +
+        "Who runs it can set operator_token_file or FOLDBACK_OPERATOR_TOKEN, and start it again."
+      );
+    default:
+      return null;
+  }
+}
+
+/** Once one is open again after it went away, by the browser's `label` of it. */
+export function microphoneIsBack(label: string): string {
+  return label ? `Your microphone is “${label}” now.` : "Your microphone is open again.";
+}
+
 const SERVER_ADVICE: Record<string, string> = {
   "bad-room": "Choose another room name.",
   "bad-name": "Choose another name.",
@@ -57,6 +77,8 @@ const DOOR_ADVICE: Record<string, string> = {
 export function serverProblem({ code, message }: ServerError): string {
   const plain = DOOR_ADVICE[code];
   if (plain !== undefined && message) return `${sentence(message)} ${plain}`.trim();
+  const ofOperator = operatorProblem(code);
+  if (ofOperator) return ofOperator;
   const advice = SERVER_ADVICE[code];
   const refusal = `The server refused: ${sentence(message || code)}`;
   return advice ? `${refusal} ${advice}` : refusal;

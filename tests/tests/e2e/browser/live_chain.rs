@@ -119,8 +119,8 @@ async fn everybody_sees_the_settings_and_who_has_the_token_turns_and_compares_th
     listener.click("#operator summary").await;
     listener.fill("#operator-token", "0123456789abcdef0124").await;
     listener.click("#operator-form button").await;
-    let refused = "return document.querySelector('#status').dataset.tone === 'bad' \
-        && document.querySelector('#operator-token').value === ''";
+    let refused = "return document.querySelector('#status').textContent \
+        .includes('not the operator token') && document.querySelector('#operator-token').value === ''";
     listener.wait_until("a wrong token is refused", refused).await;
     assert_eq!(listener.script(&state, vec![]).await, looks_on);
     let connected = listener.script("return window.foldback.pc.connectionState", vec![]).await;

@@ -24,14 +24,15 @@ const audio = byId("audio", HTMLAudioElement);
 const hear = byId("hear", HTMLButtonElement);
 const statusLine = new StatusLine();
 const say = (words: string, tone?: Tone) => statusLine.say(words, tone);
+const mention = (words: string, tone?: Tone) => statusLine.mention(words, tone);
 const chainPanel = new ChainPanel((patches) => liveChain.change(patches));
 const liveChain = new LiveChain(chainPanel, { send: (message) => stay?.ask(message), say });
-const roomView = new RoomView(say, (message) => stay?.ask(message));
+const roomView = new RoomView(mention, (message) => stay?.ask(message));
 const hand = new Hand((raised) => stay?.ask({ type: "hand", raised }));
 const chat = new Chat({
   send: (text) => stay?.write(text) ?? false,
   nameOf: (id) => roomView.nameOf(id),
-  say,
+  say: mention,
 });
 let stay: Stay | null = null;
 /** Ends the attempt to join that is under way. */
@@ -51,6 +52,7 @@ const sound = new SoundPanel(
 
 const controls = new Controls({
   talk(sending) {
+    if (sending) statusLine.settle(MUTED_BY_OPERATOR);
     sound.mute(!sending);
     stay?.mute(!sending);
     const own = stay?.participantId;
@@ -142,7 +144,7 @@ async function join(room: string, name: string, pin: string): Promise<void> {
           // Where the browser holds it back, that stays said.
           if (hear.hidden) say("You are in the room, and audio flows.", "good");
         },
-        notice: (words) => say(words, "bad"),
+        notice: (words) => mention(words, "bad"),
         waiting(words) {
           mouthToEar.clear();
           roomView.wait();

@@ -17,7 +17,7 @@ import {
 import type { Chain } from "./protocol";
 import type { Tone } from "./status-line";
 import { playTestTone } from "./test-tone";
-import { microphoneProblem, missingMicrophoneAccess } from "./words";
+import { microphoneIsBack, microphoneProblem, missingMicrophoneAccess } from "./words";
 
 export interface SoundListener {
   /** Another track is the microphone from now on. */
@@ -46,6 +46,8 @@ export class SoundPanel {
   #chain: Chain | null = null;
   /** Whether the microphone is to be open, so that it comes back when a device does. */
   #wanted = false;
+  /** It went away or did not open, which was said. */
+  #isMissing = false;
   #inRoom = false;
   #denoisesHere = false;
   #following: ReturnType<typeof setTimeout> | undefined;
@@ -113,6 +115,7 @@ export class SoundPanel {
 
   close(): void {
     this.#wanted = false;
+    this.#isMissing = false;
     this.#inRoom = false;
     clearTimeout(this.#following);
     this.#microphone.mute(false);
@@ -188,14 +191,18 @@ export class SoundPanel {
     this.#show();
     if (!this.#wanted) return;
     try {
-      await this.#openAsAsked();
+      const { label } = await this.#openAsAsked();
+      if (this.#isMissing) this.#listener.say(microphoneIsBack(label), "good");
+      this.#isMissing = false;
     } catch (error) {
       if (this.#wanted) this.#listener.say(microphoneProblem(error), "bad");
+      this.#isMissing = this.#wanted;
     }
     this.#show();
   }
 
   async #replaceLost(): Promise<void> {
+    this.#isMissing = true;
     this.#listener.say("The microphone went away; trying the system's default one.", "bad");
     await this.#listDevices();
     await this.#reopen();

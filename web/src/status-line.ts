@@ -9,12 +9,30 @@ const SHOWN_MS = 8_000;
 
 export class StatusLine {
   readonly #line = byId("status", HTMLElement);
+  #standing = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
 
+  /** What is "bad" stands until something else is said. */
   say(words: string, tone: Tone = "quiet"): void {
+    this.#standing = tone === "bad" ? words : "";
+    this.#show(words, tone);
+  }
+
+  /** Of what happens meanwhile: what stood before comes back afterwards. */
+  mention(words: string, tone: Tone = "quiet"): void {
+    this.#show(words, tone);
+  }
+
+  /** What stood with these words is over. */
+  settle(words: string): void {
+    if (this.#standing === words) this.say("");
+  }
+
+  #show(words: string, tone: Tone): void {
     clearTimeout(this.#timer);
     this.#line.textContent = words;
     this.#line.dataset.tone = tone;
-    if (words && tone !== "bad") this.#timer = setTimeout(() => this.say(""), SHOWN_MS);
+    if (words && tone !== "bad")
+      this.#timer = setTimeout(() => this.#show(this.#standing, this.#standing ? "bad" : "quiet"), SHOWN_MS);
   }
 }

@@ -187,8 +187,15 @@ async fn the_microphone_that_was_chosen_is_taken_again_when_it_is_plugged_in_aga
         && document.querySelector('#status').textContent.includes('No microphone was found')";
     ann.wait_until("Ann is told that there is none", told).await;
     assert_eq!(ann.participants().await, ["Ann", "Bob"]);
+    bob.click("#hand").await;
+    let mentions = "return document.querySelector('#status').textContent === 'Bob raised a hand.'";
+    ann.wait_until("Ann sees what happens meanwhile", mentions).await;
+    ann.wait_until("and what is wrong stands again", told).await;
     ann.script(PLUG_IN, vec![]).await;
-    ann.wait_until("it is sent again without a word", &is_sent).await;
+    ann.wait_until("it is sent again by itself", &is_sent).await;
+    let good = "return document.querySelector('#status').dataset.tone === 'good'
+        && document.querySelector('#status').textContent.includes('Your microphone is')";
+    ann.wait_until("Ann is told so", good).await;
     tokio::time::sleep(SETTLING).await;
     let heard = median_tone_dbfs(&bob.record(1.0).await, 440.0);
     assert!((heard - TONE_DBFS).abs() < 3.0, "Bob hears Ann at {heard} dBFS");

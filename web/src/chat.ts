@@ -1,6 +1,7 @@
 // What people write to each other in a room.
 
 import { byId, make, setText } from "./dom";
+import { withLinks } from "./links";
 import type { ChannelMessage } from "./protocol";
 import type { Tone } from "./status-line";
 import { CHAT_CONNECTING, CHAT_IS_GONE, sentence } from "./words";
@@ -91,7 +92,10 @@ export class Chat {
     const time = make("time", "", now.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
     time.dateTime = now.toISOString();
     const line = make("p", "chat-line");
-    line.append(make("strong", "", name), " ", time, make("span", "chat-words", text));
+    const words = make("span", "chat-words");
+    words.dir = "auto";
+    words.append(...withLinks(text));
+    line.append(make("strong", "", name), " ", time, words);
     this.#log.append(line);
     while (this.#log.children.length > MOST_LINES) this.#log.firstElementChild?.remove();
     if (isAtEnd) this.#log.scrollTop = this.#log.scrollHeight;

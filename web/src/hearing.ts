@@ -83,7 +83,10 @@ export class HearingControls {
     this.#muted.type = "checkbox";
     this.#muted.addEventListener("change", () => this.#take({ muted: this.#muted.checked }));
     const mute = make("label", "switch");
-    mute.append(this.#muted, `Mute ${name} for me`);
+    // A name that is written from right to left turns nothing else round.
+    const words = make("span", "");
+    words.append("Mute ", make("bdi", "", name), " for me");
+    mute.append(this.#muted, words);
     const reset = make("button", "link", "Reset");
     reset.type = "button";
     reset.addEventListener("click", () => this.#take(PLAIN));

@@ -83,6 +83,13 @@ async fn what_one_writes_everybody_in_the_room_reads_and_what_was_not_seen_is_ma
         .await;
     let muted = "return document.querySelector('#mute').dataset.muted";
     assert_eq!(ann.script(muted, vec![]).await, json!("false"));
+
+    write(&ann, "see https://example.org/a?b=1.").await;
+    let link = "const link = document.querySelector('.chat-words a');
+        return link && [link.textContent, link.href, link.target, link.rel].join(' ')
+          === 'https://example.org/a?b=1 https://example.org/a?b=1 _blank noopener noreferrer'
+          && link.closest('.chat-words').textContent === 'see https://example.org/a?b=1.'";
+    bob.wait_until("Bob can follow the link", link).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,8 @@ import { nameProblem, roomProblem } from "./room-names";
 
 test("a link names its room, and other paths name none", () => {
   expect(roomOfPath(pathOfRoom("stand-up_2.b"))).toBe("stand-up_2.b");
-  for (const path of ["/", "/r/", "/r/lobby/", "/x/lobby"]) expect(roomOfPath(path)).toBe("");
+  expect(roomOfPath("/r/lobby/")).toBe("lobby");
+  for (const path of ["/", "/r/", "/r/lobby/x", "/x/lobby"]) expect(roomOfPath(path)).toBe("");
 });
 
 test("what a link names that is no room's name is said to be none", () => {

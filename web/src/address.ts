@@ -1,6 +1,6 @@
 // What the page's address says: /r/NAME is the link to a room, the query presets who treats the voice.
 
-const ROOM_PATH = /^\/r\/([^/]+)$/;
+const ROOM_PATH = /^\/r\/([^/]+)\/?$/;
 
 /** The room that a path links to, as it stands there; empty where it links to none. */
 export function roomOfPath(path: string): string {

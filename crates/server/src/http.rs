@@ -84,6 +84,7 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(ready))
         .merge(config_api::routes())
         .route("/r/{room}", get(room_page))
+        .route("/r/{room}/", get(room_page))
         .route("/admin", get(admin_page))
         .fallback(page)
         .layer(DefaultBodyLimit::max(MAX_MESSAGE_BYTES))

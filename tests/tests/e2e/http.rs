@@ -54,6 +54,7 @@ async fn health_readiness_and_the_page_answer() {
     let files = [
         ("/", "text/html"),
         ("/r/lobby", "text/html"),
+        ("/r/lobby/", "text/html"),
         ("/app.js", "javascript"),
         ("/style.css", "text/css"),
     ];

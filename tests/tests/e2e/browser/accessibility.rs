@@ -74,6 +74,29 @@ async fn no_view_violates_wcag_in_light_or_dark_on_a_wide_screen_or_a_phone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_buttons_of_a_full_room_stay_in_sight() {
+    const OTHERS: usize = 20;
+    let server = Server::start_with_file("clean.toml").await;
+    let page = Browser::with_microphone(vec![0.0; 48_000]).await;
+    page.join(&server, "lobby", "Ann").await;
+    load_axe(&page).await;
+    let mut others = Vec::new();
+    for _ in 0..OTHERS {
+        others.push(another_person(&server, "lobby").await);
+    }
+    let all = format!("return document.querySelectorAll('.person').length === {}", OTHERS + 1);
+    page.wait_until("all are listed", &all).await;
+    for screen in SCREENS {
+        show(&page, screen, "light").await;
+        let seen = "return ['#mute', '#hand', '#leave'].every((button) => {
+            const { top, bottom } = document.querySelector(button).getBoundingClientRect();
+            return top > 0 && bottom <= innerHeight; })";
+        page.wait_until("the buttons are in sight", seen).await;
+    }
+    check(&page, "a full room").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_keyboard_alone_leads_from_the_link_through_the_room_and_out_again() {
     let server = Server::start_with_file("conference.toml").await;
     let _bob = another_person(&server, "lobby").await;

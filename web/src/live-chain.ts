@@ -4,9 +4,9 @@
 import type { ChainPanel } from "./chain-panel";
 import { byId, setText } from "./dom";
 import { OperatorField } from "./operator-field";
-import type { ChainView, ClientMessage, Joined, ServerError, StagePatch, StagePatches } from "./protocol";
+import type { ChainView, ClientMessage, Joined, ServerError, StagePatches } from "./protocol";
 import { readChain } from "./room-chain";
-import { StageSets } from "./stage-sets";
+import { merged, StageSets } from "./stage-sets";
 
 /** What is turned goes out at once, and again no sooner than this. */
 const SEND_EVERY_MS = 80;
@@ -174,11 +174,6 @@ export class LiveChain {
     this.#choices[this.#sets.active].checked = true;
     setText(this.#copy, `Copy ${this.#sets.active} to ${this.#sets.other}`);
   }
-}
-
-function merged(before: StagePatch | undefined, patch: StagePatch): StagePatch {
-  const params = { ...before?.params, ...patch.params };
-  return { ...before, ...patch, ...(Object.keys(params).length > 0 ? { params } : {}) };
 }
 
 function patched(view: ChainView, patches: StagePatches): ChainView {

@@ -61,7 +61,11 @@ export interface StageView {
   kind: string;
   part: "input" | "mix" | "output";
   enabled: boolean;
+  delay_ms: number;
   params: Param[];
+  /** For a block of 10 ms; absent while it has nothing to do. */
+  time_us?: number;
+  readings: Record<string, number>;
 }
 
 /** `GET /api/v1/rooms/{room}/chain`, and of one participant. */

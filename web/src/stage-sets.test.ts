@@ -10,8 +10,16 @@ function view(gainDb: number, denoise: boolean): ChainView {
   return {
     chain: "talk",
     stages: [
-      { name: "denoise", kind: "denoise", part: "input", enabled: denoise, params: [] },
-      { name: "gain", kind: "gain", part: "input", enabled: true, params: [param("gain_db", gainDb)] },
+      { name: "denoise", kind: "denoise", part: "input", enabled: denoise, delay_ms: 0, readings: {}, params: [] },
+      {
+        name: "gain",
+        kind: "gain",
+        part: "input",
+        enabled: true,
+        delay_ms: 0,
+        readings: {},
+        params: [param("gain_db", gainDb)],
+      },
     ],
   };
 }
@@ -47,7 +55,15 @@ test("of a chain that became another one nothing is asked that it does not have"
   sets.change({ denoise: { enabled: false } });
   const other = view(0, true);
   other.stages = [
-    { name: "gain", kind: "gain", part: "input", enabled: true, params: [param("gain_db", 2), param("ramp_ms", 5)] },
+    {
+      name: "gain",
+      kind: "gain",
+      part: "input",
+      enabled: true,
+      delay_ms: 0,
+      readings: {},
+      params: [param("gain_db", 2), param("ramp_ms", 5)],
+    },
   ];
   sets.take(other);
   expect(sets.swap()).toEqual({ gain: { params: { gain_db: 0 } } });

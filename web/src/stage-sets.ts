@@ -1,6 +1,6 @@
 // Two sets of settings of a chain's stages, to be heard in each other's place.
 
-import type { ChainView, ParamValue, StagePatches } from "./protocol";
+import type { ChainView, ParamValue, StagePatch, StagePatches } from "./protocol";
 
 export type SetName = "A" | "B";
 
@@ -94,4 +94,10 @@ function difference(from: Settings, to: Settings): StagePatches {
     if (Object.keys(patch).length > 0) patches[stage] = patch;
   }
   return patches;
+}
+
+/** Both, the later one above. */
+export function merged(before: StagePatch | undefined, patch: StagePatch): StagePatch {
+  const params = { ...before?.params, ...patch.params };
+  return { ...before, ...patch, ...(Object.keys(params).length > 0 ? { params } : {}) };
 }

@@ -23,7 +23,7 @@ export async function getText(path: string): Promise<string> {
   return (await ask("GET", path)).text();
 }
 
-export async function send(method: "POST" | "PUT" | "DELETE", path: string, body?: unknown): Promise<void> {
+export async function send(method: "POST" | "PUT" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<void> {
   await ask(method, path, body);
 }
 

@@ -3,7 +3,7 @@
 import "../style.css";
 import { byId } from "../dom";
 import { recallToken, rememberToken } from "../memory";
-import type { ConfigInfo, ConfigVersion, RoomOverview, WorkerOverview } from "../protocol";
+import type { ChainView, ConfigInfo, ConfigVersion, RoomOverview, WorkerOverview } from "../protocol";
 import { StatusLine } from "../status-line";
 import { ApiError, get, getText, send } from "./api";
 import { ConfigurationView } from "./configuration";
@@ -30,6 +30,10 @@ const rooms = new RoomsView({
     const said = chain ?? (id === null ? "the configured chain" : "the room's chain");
     act(`Changed to ${said}.`, () => (chain ? send("PUT", path, { chain }) : send("DELETE", path)));
   },
+  // What is wrong with the server as a whole the next refresh tells.
+  view: (room) => get<ChainView>(`${pathOf(room, null)}/chain`).catch(() => null),
+  stage: (room, stage, patch) =>
+    send("PATCH", `${pathOf(room, null)}/chain/stages/${encodeURIComponent(stage)}`, patch).catch(sayProblem),
   mute(room, { id, name }, muted) {
     act(`${name} is ${muted ? "muted" : "unmuted"}.`, () => send("PUT", `${pathOf(room, id)}/mute`, { muted }));
   },
@@ -81,7 +85,7 @@ async function refresh(): Promise<void> {
       return;
     }
     isLost = true;
-    statusLine.say(error instanceof Error ? error.message : String(error), "bad");
+    sayProblem(error);
   }
   if (document.visibilityState === "visible") timer = setTimeout(() => void refresh(), PERIOD_MS);
 }
@@ -96,11 +100,12 @@ function lock(isLocked: boolean): void {
 /** Does something, says so or why not, and shows what came of it. */
 function act(done: string, what: () => Promise<void>): void {
   void what()
-    .then(
-      () => statusLine.say(done, "good"),
-      (error: unknown) => statusLine.say(error instanceof Error ? error.message : String(error), "bad"),
-    )
+    .then(() => statusLine.say(done, "good"), sayProblem)
     .then(refresh);
+}
+
+function sayProblem(error: unknown): void {
+  statusLine.say(error instanceof Error ? error.message : String(error), "bad");
 }
 
 function pathOf(room: string, id: number | null): string {

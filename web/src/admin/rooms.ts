@@ -3,8 +3,9 @@
 import { SILENCE_DBFS } from "../decibels";
 import { byId, make, setText } from "../dom";
 import { Meter } from "../meter";
-import type { MemberOverview, RoomOverview } from "../protocol";
+import type { ChainView, MemberOverview, RoomOverview, StagePatch } from "../protocol";
 import { describeQuality, LossWindow, quality } from "../quality";
+import { ChainOfRoom } from "./chain-of-room";
 import { counted } from "./workers";
 
 /** Over how many seconds losses are rated. */
@@ -15,6 +16,10 @@ const INHERITED = "";
 export interface RoomsListener {
   /** `id` null: of the room; `chain` null: back to what is configured, or to the room's. */
   chain(room: string, id: number | null, chain: string | null): void;
+  /** A room's chain as it runs; null where it cannot be had. */
+  view(room: string): Promise<ChainView | null>;
+  /** Settles once the server has taken it, or it was told why not. */
+  stage(room: string, stage: string, patch: StagePatch): Promise<void>;
   mute(room: string, member: MemberOverview, muted: boolean): void;
   kick(room: string, member: MemberOverview): void;
 }
@@ -50,6 +55,7 @@ class RoomItem {
   readonly #listener: RoomsListener;
   readonly #summary = make("p", "hint");
   readonly #chain: ChainChoice;
+  readonly #stages: ChainOfRoom;
   readonly #list = make("ul", "members");
   readonly #members = new Map<number, MemberItem>();
 
@@ -58,16 +64,21 @@ class RoomItem {
     this.#listener = listener;
     this.element.dataset.room = room;
     this.#chain = new ChainChoice(`the room ${room}`, "as configured", (chain) => listener.chain(room, null, chain));
+    this.#stages = new ChainOfRoom(room, {
+      view: () => listener.view(room),
+      change: (stage, patch) => listener.stage(room, stage, patch),
+    });
     const title = make("h3", "", room);
     this.#list.setAttribute("aria-label", `People in ${room}`);
     const head = make("div", "admin-room-head");
     head.append(title, this.#summary, this.#chain.element);
-    this.element.append(head, this.#list);
+    this.element.append(head, this.#stages.element, this.#list);
   }
 
   show({ participants, worker, chain }: RoomOverview, chains: string[]): void {
     setText(this.#summary, `${counted(participants.length, "participant")}, on worker ${worker}`);
     this.#chain.show(chains, chain);
+    void this.#stages.refresh();
     keep(this.#members, new Set(participants.map(({ id }) => id)));
     for (const member of participants) {
       let item = this.#members.get(member.id);

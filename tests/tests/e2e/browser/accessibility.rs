@@ -255,6 +255,9 @@ async fn what_operators_see_does_not_violate_wcag_either() {
     admin.click("#config-details summary").await;
     let text = "return document.querySelector('#config-text').textContent !== ''";
     admin.wait_until("the configuration is shown", text).await;
+    admin.click(".room-chain > summary").await;
+    let stages = "return document.querySelector('.room-chain li') !== null";
+    admin.wait_until("a room's chain is shown", stages).await;
     check(&admin, "the operator's page").await;
     admin.click("[data-action=kick]").await;
     check(&admin, "the question before somebody is taken out").await;

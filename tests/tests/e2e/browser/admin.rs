@@ -86,6 +86,21 @@ async fn an_operator_sees_rooms_and_workers_mutes_takes_out_and_changes_chains(k
     choose(&admin, "document.querySelector('#rooms article[data-room=lobby] select')", "").await;
     bob.wait_until("the room is as configured", &has("gain")).await;
 
+    // The chain as it runs, and its stages turned by keyboard.
+    admin.click("#rooms article[data-room=lobby] .room-chain > summary").await;
+    let live = "const stages = [...document.querySelectorAll('.room-chain li')];
+        return stages.map(it => it.dataset.name).join() === 'gain,mix' && /µs/.test(stages[0].textContent)";
+    admin.wait_until("its stages are shown, and what they take", live).await;
+    let switch = "document.querySelector('.room-chain li[data-name=gain] input[role=switch]')";
+    admin.script(&format!("{switch}.focus()"), vec![]).await;
+    admin.press(' ').await;
+    let off = "return document.querySelector('#chain li[data-name=gain]').dataset.off === ''";
+    bob.wait_until("the stage is off in the room", off).await;
+    // As the server tells it too, with the focus where it was.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let kept = format!("return {switch} === document.activeElement && !{switch}.checked");
+    assert_eq!(admin.script(&kept, vec![]).await, json!(true));
+
     admin.script(&format!("{bobs}.querySelector('[data-action=kick]').click()"), vec![]).await;
     admin.click("#kick-cancel").await;
     assert_eq!(ann.participants().await, ["Ann", "Bob"]);

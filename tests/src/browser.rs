@@ -76,9 +76,14 @@ impl Browser {
     }
 
     /// Stops the browser where it stands, as a laptop that is closed: its sockets stay open and
-    /// nothing comes from them any more. Nothing can be asked of it from now on.
+    /// nothing comes from them any more. Nothing can be asked of it until it goes on.
     pub fn freeze(&self) {
         self.driver.freeze();
+    }
+
+    /// Lets a browser that was [frozen](Self::freeze) go on, as a laptop that is opened again.
+    pub fn thaw(&self) {
+        self.driver.thaw();
     }
 }
 

@@ -102,6 +102,11 @@ impl TestChild {
         self.signal_family(Signal::STOP);
     }
 
+    /// Lets all of them go on (SIGCONT).
+    pub(crate) fn thaw(&self) {
+        self.signal_family(Signal::CONT);
+    }
+
     /// Kills it with SIGKILL, and all its descendants: no goodbye of any of them gets out.
     pub(crate) fn kill(&mut self) {
         // What they start while they are being killed is found in the next round.

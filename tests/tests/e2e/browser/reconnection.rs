@@ -201,6 +201,29 @@ async fn the_microphone_that_was_chosen_is_taken_again_when_it_is_plugged_in_aga
     assert!((heard - TONE_DBFS).abs() < 3.0, "Bob hears Ann at {heard} dBFS");
 }
 
+in_both_browsers!(a_laptop_that_slept_is_back_in_its_room_and_heard);
+async fn a_laptop_that_slept_is_back_in_its_room_and_heard(kind: Kind) {
+    let Some(ann) = kind.with_microphone(microphone_tone(660.0)).await else { return };
+    let server = Server::start_for_firefox_with_file("clean.toml").await;
+    let bob = Browser::with_microphone(microphone_tone(440.0)).await;
+    join!(ann.join(&server, "room", "Ann"), bob.join(&server, "room", "Bob"));
+    bob.wait_for_participants(&["Ann", "Bob"], Duration::from_secs(5)).await;
+    tokio::time::sleep(SETTLING).await;
+    ann.freeze();
+    bob.wait_for_participants(&["Bob"], Duration::from_secs(15)).await;
+    tokio::time::sleep(SETTLING).await;
+    ann.thaw();
+    let opened = Instant::now();
+    bob.wait_for_participants(&["Ann", "Bob"], Duration::from_secs(15)).await;
+    println!("back after {:.1?}", opened.elapsed());
+    tokio::time::sleep(2 * SETTLING).await;
+    let (ann_hears, bob_hears) = join!(ann.record(2.0), bob.record(2.0));
+    for (name, heard, tone_hz) in [("Ann", ann_hears, 440.0), ("Bob", bob_hears, 660.0)] {
+        let level_dbfs = median_tone_dbfs(&heard, tone_hz);
+        assert!((level_dbfs - TONE_DBFS).abs() < 3.0, "{name} hears {level_dbfs} dBFS");
+    }
+}
+
 in_both_browsers!(a_page_behind_another_tab_hears_and_is_heard_without_a_gap);
 async fn a_page_behind_another_tab_hears_and_is_heard_without_a_gap(kind: Kind) {
     const HIDDEN: Duration = Duration::from_secs(15);

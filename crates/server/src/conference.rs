@@ -129,12 +129,11 @@ impl Conference {
     /// `bad-room`, if no chain serves a room of that name.
     pub fn room_info(&self, room: &str) -> Result<RoomInfo, ErrorMessage> {
         let configured = self.chain_of(room)?;
-        let open = self.state().rooms.get(room).map(|open| (open.info.clone(), open.people.len()));
-        let (chain, participants) =
-            open.unwrap_or_else(|| (self.running().chain_info(&configured), 0));
         let running = self.running();
-        let pin_required =
-            running.config.rule_for_room(room).is_some_and(|rule| rule.pin.is_some());
+        let open = self.state().rooms.get(room).map(|open| (open.info.clone(), open.people.len()));
+        let (chain, participants) = open.unwrap_or_else(|| (running.chain_info(&configured), 0));
+        let rule = running.config.rule_for_room(room);
+        let pin_required = rule.is_some_and(|rule| rule.pin.is_some());
         Ok(RoomInfo { room: room.to_owned(), chain, participants, pin_required })
     }
 

@@ -104,7 +104,7 @@ impl Conference {
     #[must_use]
     pub fn stage_readings(&self) -> Vec<StageReading> {
         let state = self.state();
-        let (_, shown) = self.shown_participants(&state);
+        let shown = self.shown_participants(&state).unwrap_or_default();
         let mut by_chain: BTreeMap<&str, Vec<&Readings>> = BTreeMap::new();
         for side in state.rooms.values().flat_map(RoomState::readings) {
             by_chain.entry(&side.chain.name).or_default().push(side);

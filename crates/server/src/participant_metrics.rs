@@ -11,24 +11,22 @@ use crate::report::ParticipantReport;
 use crate::roster::State;
 
 impl Conference {
-    /// How many are in rooms, and those of them who have series of their own: nobody, unless the
-    /// configuration asks for it, and no more than it says, those who came first.
-    pub(crate) fn shown_participants(&self, state: &State) -> (usize, BTreeSet<ParticipantId>) {
+    /// Those who have series of their own, which are the first of those inside; `None` where nobody is to
+    /// have any.
+    pub(crate) fn shown_participants(&self, state: &State) -> Option<BTreeSet<ParticipantId>> {
         let config = self.running().config.metrics;
-        let most = if config.participant_readings { config.max_participants } else { 0 };
-        let all: BTreeSet<_> = state.rooms_of.keys().copied().collect();
-        (all.len(), all.into_iter().take(most).collect())
+        config.participant_readings.then(|| {
+            let all: BTreeSet<_> = state.rooms_of.keys().copied().collect();
+            all.into_iter().take(config.max_participants).collect()
+        })
     }
 
     /// Figures of those who have series of their own; `None` where nobody is to have any.
     #[must_use]
     pub fn participant_figures(&self) -> Option<ParticipantFigures> {
-        if !self.running().config.metrics.participant_readings {
-            return None;
-        }
         let state = self.state();
-        let (all, shown) = self.shown_participants(&state);
-        let left_out = all - shown.len();
+        let shown = self.shown_participants(&state)?;
+        let left_out = state.rooms_of.len() - shown.len();
         let members = state.rooms.values().flat_map(|room| &room.people);
         let of_shown = members.filter(|(id, _)| shown.contains(id));
         let figures = of_shown.filter_map(|(id, member)| Some((id.0, member.report?.into())));

@@ -37,21 +37,6 @@ export function microphoneProblem(error: unknown): string {
   }
 }
 
-/** For an error of that code where one is not taken for the operator; null for other errors. */
-export function operatorProblem(code: string | undefined): string | null {
-  switch (code) {
-    case "unauthorized":
-      return "That is not the operator token of this server. Check it, and type it again.";
-    case "forbidden":
-      return (
-        "This server was started without an operator token, so only pages on its own machine may do this. " +
-        "Who runs it can set operator_token_file or FOLDBACK_OPERATOR_TOKEN, and start it again."
-      );
-    default:
-      return null;
-  }
-}
-
 /** Once one is open again after it went away, by the browser's `label` of it. */
 export function microphoneIsBack(label: string): string {
   return label ? `Your microphone is “${label}” now.` : "Your microphone is open again.";
@@ -64,21 +49,23 @@ const SERVER_ADVICE: Record<string, string> = {
   internal: "Try again; if it stays, tell who runs this server.",
 };
 
+const PIN_ADVICE = "Type it below; whoever invited you knows it.";
+
 // Those whose own sentence is plain already.
-const DOOR_ADVICE: Record<string, string> = {
+const PLAIN_ADVICE: Record<string, string> = {
+  unauthorized: "",
+  forbidden: "",
   "room-full": "Wait until somebody leaves and try again, or choose another room.",
   "server-full": "",
-  "pin-required": "Type it below; whoever invited you knows it.",
+  "pin-required": PIN_ADVICE,
   "wrong-pin": "Type it again; whoever invited you knows it.",
   "too-fast": "",
 };
 
 /** For an `error` message of the server. */
 export function serverProblem({ code, message }: ServerError): string {
-  const plain = DOOR_ADVICE[code];
+  const plain = PLAIN_ADVICE[code];
   if (plain !== undefined && message) return `${sentence(message)} ${plain}`.trim();
-  const ofOperator = operatorProblem(code);
-  if (ofOperator) return ofOperator;
   const advice = SERVER_ADVICE[code];
   const refusal = `The server refused: ${sentence(message || code)}`;
   return advice ? `${refusal} ${advice}` : refusal;
@@ -149,7 +136,7 @@ export function markerProblem(why: string): string {
 }
 
 /** Where the room has a PIN and none was typed. */
-export const PIN_NEEDED = "This room asks for a PIN. Type it below; whoever invited you knows it.";
+export const PIN_NEEDED = `This room asks for a PIN. ${PIN_ADVICE}`;
 
 /** While one's place is taken after a lost connection, maybe by oneself: the server may not have noticed yet. */
 export function noPlace(why: string, seconds: number): string {

@@ -89,7 +89,7 @@ impl Operator {
             "This is the operator's alone, who shows a token: send `Authorization: Bearer TOKEN`, or \
              over the WebSocket a message of type `operator`."
         } else {
-            "This is not the operator token of this server: whoever started it chose one."
+            "This is not the operator token of this server; whoever started it chose one. Check it, and say it again."
         };
         Err(ErrorMessage::new(ErrorCode::Unauthorized, sentence))
     }

@@ -1,8 +1,7 @@
 // The server's API, asked as its operator.
 
 import { forgetToken, recallToken } from "../memory";
-import type { ServerError } from "../protocol";
-import { operatorProblem, sentence } from "../words";
+import { sentence } from "../words";
 
 /** The server did not do what it was asked; the message is for a person. */
 export class ApiError extends Error {
@@ -43,7 +42,6 @@ async function ask(method: string, path: string, body?: unknown): Promise<Respon
   if (response.ok) return response;
   const isLocked = response.status === 401 || response.status === 403;
   if (isLocked) forgetToken();
-  const told = (await response.json().catch(() => null)) as Partial<ServerError> | null;
-  const words = operatorProblem(told?.code) ?? sentence(told?.message ?? `the server answered ${response.status}`);
-  throw new ApiError(words, isLocked);
+  const told = (await response.json().catch(() => null)) as { message?: string } | null;
+  throw new ApiError(sentence(told?.message ?? `the server answered ${response.status}`), isLocked);
 }

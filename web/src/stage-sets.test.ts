@@ -1,27 +1,17 @@
 import { expect, test } from "vitest";
-import type { ChainView, Param, ParamValue } from "./protocol";
+import type { ChainView, Param, ParamValue, StageView } from "./protocol";
 import { StageSets } from "./stage-sets";
 
 function param(name: string, value: ParamValue): Param {
   return { name, value, type: "number", live: true, about: "" };
 }
 
+function stage(name: string, enabled: boolean, params: Param[]): StageView {
+  return { name, kind: name, part: "input", enabled, delay_ms: 0, readings: {}, params };
+}
+
 function view(gainDb: number, denoise: boolean): ChainView {
-  return {
-    chain: "talk",
-    stages: [
-      { name: "denoise", kind: "denoise", part: "input", enabled: denoise, delay_ms: 0, readings: {}, params: [] },
-      {
-        name: "gain",
-        kind: "gain",
-        part: "input",
-        enabled: true,
-        delay_ms: 0,
-        readings: {},
-        params: [param("gain_db", gainDb)],
-      },
-    ],
-  };
+  return { chain: "talk", stages: [stage("denoise", denoise, []), stage("gain", true, [param("gain_db", gainDb)])] };
 }
 
 test("going to the other set changes what differs, and coming back undoes it", () => {
@@ -54,17 +44,7 @@ test("of a chain that became another one nothing is asked that it does not have"
   sets.begin(view(0, true));
   sets.change({ denoise: { enabled: false } });
   const other = view(0, true);
-  other.stages = [
-    {
-      name: "gain",
-      kind: "gain",
-      part: "input",
-      enabled: true,
-      delay_ms: 0,
-      readings: {},
-      params: [param("gain_db", 2), param("ramp_ms", 5)],
-    },
-  ];
+  other.stages = [stage("gain", true, [param("gain_db", 2), param("ramp_ms", 5)])];
   sets.take(other);
   expect(sets.swap()).toEqual({ gain: { params: { gain_db: 0 } } });
 });

@@ -1,11 +1,9 @@
 // A room's chain as it runs: what its stages read, take and are set to, which the operator may turn.
 
 import { make } from "../dom";
-import type { ChainView, Stage, StagePatch, StagePatches } from "../protocol";
-import { type Part, StageItem } from "../stage-item";
+import type { ChainView, StagePatch, StagePatches } from "../protocol";
+import { StageList } from "../stage-list";
 import { merged } from "../stage-sets";
-
-const PARTS: Record<ChainView["stages"][number]["part"], Part> = { input: "in", mix: "mix", output: "out" };
 
 export interface ChainOfRoomListener {
   /** Null where it cannot be had, which is told elsewhere. */
@@ -17,9 +15,7 @@ export interface ChainOfRoomListener {
 export class ChainOfRoom {
   readonly element = make("details", "room-chain");
   readonly #listener: ChainOfRoomListener;
-  readonly #list = make("ol", "chain");
-  #items = new Map<string, StageItem>();
-  #shown = "";
+  readonly #stages: StageList;
   #unsent: StagePatches = {};
   #isSending = false;
   /** Answers to questions that were asked before the last change are old. */
@@ -29,9 +25,12 @@ export class ChainOfRoom {
     this.#listener = listener;
     const summary = make("summary", "", "Stages");
     summary.append(make("span", "unseen", ` of ${room}`));
-    this.#list.setAttribute("aria-label", `Stages of ${room}, in order`);
+    const list = make("ol", "chain");
+    list.setAttribute("aria-label", `Stages of ${room}, in order`);
+    this.#stages = new StageList(list, (stage, patch) => this.#change(stage, patch));
+    this.#stages.editable = true;
     const path = make("div", "path");
-    path.append(this.#list);
+    path.append(list);
     this.element.append(summary, path);
     this.element.addEventListener("toggle", () => void this.refresh());
   }
@@ -44,26 +43,14 @@ export class ChainOfRoom {
     if (view && changes === this.#changes) this.#show(view);
   }
 
-  #show({ stages }: ChainView): void {
-    // What is the same stays, with the focus in it and what is unfolded.
-    const shown = JSON.stringify(stages.map(({ name, kind }) => [name, kind]));
-    if (shown !== this.#shown) {
-      this.#shown = shown;
-      this.#items = new Map(stages.map((stage) => [stage.name, this.#item(stage, PARTS[stage.part])]));
-      this.#list.replaceChildren(...[...this.#items.values()].map(({ element }) => element));
-    }
-    for (const stage of stages) {
-      const item = this.#items.get(stage.name);
-      item?.show(stage);
-      item?.read(stage.readings, stage.time_us);
-      item?.set(stage, false);
-    }
-  }
-
-  #item(stage: Stage, part: Part): StageItem {
-    const item = new StageItem(stage, part, (patch) => this.#change(stage.name, patch));
-    item.editable = true;
-    return item;
+  #show(view: ChainView): void {
+    const { stages } = view;
+    this.#stages.show(stages);
+    this.#stages.read(
+      Object.fromEntries(stages.map(({ name, readings }) => [name, readings])),
+      Object.fromEntries(stages.map(({ name, time_us }) => [name, time_us])),
+    );
+    this.#stages.set(view);
   }
 
   #change(stage: string, patch: StagePatch): void {

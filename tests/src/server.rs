@@ -107,6 +107,8 @@ impl Server {
         let mut command = Command::new(binary::foldback());
         // The others share the machine, so that load is no reason; and whoever ends one waits for it.
         command.arg("serve").env("FOLDBACK_SERVER_MAX_LOAD_PERCENT", "0");
+        // Tests share the machine.
+        command.env("FOLDBACK_SERVER_REALTIME_PRIORITY", "0");
         command.env("FOLDBACK_SERVER_DRAIN_SECONDS", "0").envs(variables.iter().copied());
         if let Some(config) = config {
             std::fs::write(&config_file, config).expect("a temporary folder takes a file");

@@ -1,15 +1,15 @@
 //! Settings from variables of the environment, each named after its section and key.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use foldback_stage::ParamType;
 use toml::Value;
 
 use crate::Config;
-use crate::names;
 use crate::reader::Reader;
 use crate::sections;
 use crate::settings::{AT_START, Setting};
+use crate::{log, names};
 
 /// What the name of each variable begins with.
 const PREFIX: &str = "FOLDBACK_";
@@ -74,14 +74,14 @@ impl Config {
         for (section, setting) in all() {
             let name = name(section, setting);
             let Some(value) = variable(&name) else { continue };
-            let value = written(setting, &value.to_string_lossy());
-            let text = format!("[{section}]\n{} = {value}\n", setting.spec.name);
+            let text = document(section, setting, &value);
             let mut reader = Reader::new(&text);
             let root = reader.document().unwrap_or_default();
             // Without a folder to look from, paths are the caller's own.
             sections::read_server(&mut reader, &root, "", &mut self.server);
             sections::read_opus(&mut reader, &root, &mut self.opus);
             sections::read_latency(&mut reader, &root, &mut self.latency);
+            log::read(&mut reader, &root, &mut self.log);
             mistakes.extend(reader.into_sentences().map(|mistake| format!("{name}: {mistake}")));
         }
         if mistakes.is_empty() { Ok(()) } else { Err(mistakes.join("\n")) }
@@ -92,7 +92,13 @@ fn all() -> impl Iterator<Item = (&'static str, &'static Setting)> {
     AT_START.iter().flat_map(|section| section.settings.iter().map(|it| (section.name, it)))
 }
 
-fn name(section: &str, setting: &Setting) -> String {
+/// A file that says what a variable does.
+pub(crate) fn document(section: &str, setting: &Setting, value: &OsStr) -> String {
+    let value = written(setting, &value.to_string_lossy());
+    format!("[{section}]\n{} = {value}\n", setting.spec.name)
+}
+
+pub(crate) fn name(section: &str, setting: &Setting) -> String {
     format!("{PREFIX}{section}_{}", setting.spec.name).to_uppercase()
 }
 

@@ -23,6 +23,7 @@ mod environment;
 mod error;
 mod include;
 mod limits;
+mod log;
 mod names;
 mod overrides;
 mod plugins;
@@ -46,6 +47,7 @@ pub use describe::{describe_chain, describe_kinds};
 pub use environment::{Variable, environment_variables, unknown_variables};
 pub use error::{ConfigError, ConfigErrors};
 pub use limits::LimitsConfig;
+pub use log::{LogConfig, LogFormat, check_log_level};
 pub use overrides::{Overrides, RefusedOverride};
 pub use plugins::kinds_of;
 pub use rooms::{RoomPattern, RoomRule};
@@ -65,6 +67,8 @@ pub struct Config {
     pub opus: OpusConfig,
     /// Section `[latency]`.
     pub latency: LatencyMode,
+    /// Section `[log]`.
+    pub log: LogConfig,
     /// Section `[metrics]`.
     pub metrics: MetricsConfig,
     /// Section `[limits]`.
@@ -184,11 +188,11 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     let settings = settings::ALL.map(|section| section.name);
     reader.known_keys("the file", &root, &[&settings[..], &["chain", "room"]].concat());
     let registry = &plugins::read(reader, &root, file, registry);
-    let (mut server, mut opus, mut latency, mut metrics) = Default::default();
-    let mut limits = LimitsConfig::default();
+    let (mut server, mut opus, mut latency, mut log, mut metrics, mut limits) = Default::default();
     sections::read_server(reader, &root, file, &mut server);
     sections::read_opus(reader, &root, &mut opus);
     sections::read_latency(reader, &root, &mut latency);
+    log::read(reader, &root, &mut log);
     sections::read_metrics(reader, &root, &mut metrics);
     limits::read(reader, &root, &mut limits);
     let chains = chains::read(reader, &root, registry);
@@ -196,7 +200,7 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     let Chains { specs: chains, .. } = chains;
     let echo = chains.iter().find(|chain| chain.name == ECHO);
     let echo = echo.map_or_else(|| built_in_echo(registry), Arc::clone);
-    Some(Config { server, opus, latency, metrics, limits, chains, rooms, echo })
+    Some(Config { server, opus, latency, log, metrics, limits, chains, rooms, echo })
 }
 
 fn built_in_echo(registry: &Registry) -> Arc<ChainSpec> {

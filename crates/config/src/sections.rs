@@ -31,6 +31,8 @@ pub struct ServerConfig {
     /// For how long those inside may talk on when the server is asked to end, in s. 0: it ends at
     /// once. Default 20.
     pub drain_seconds: u32,
+    /// The real-time priority of media threads, where the system allows one. 0: none. Default 10.
+    pub realtime_priority: u8,
     /// A file with the token that whoever changes sound must show. `None`: this machine alone may,
     /// unless a token is set otherwise.
     pub operator_token_file: Option<PathBuf>,
@@ -114,6 +116,16 @@ impl ServerConfig {
         "For how long those inside may talk on when the server is asked to end (SIGTERM); 0 ends at once.",
     );
 
+    /// The declaration of `realtime_priority`.
+    pub const REALTIME_PRIORITY: ParamSpec = ParamSpec::int(
+        "realtime_priority",
+        "",
+        0,
+        99,
+        10,
+        "The real-time priority of media threads, where the system allows one; 0 is none.",
+    );
+
     /// The declaration of `operator_token_file`.
     pub const OPERATOR_TOKEN_FILE: ParamSpec = ParamSpec::text(
         "operator_token_file",
@@ -143,6 +155,9 @@ impl ServerConfig {
             Setting::one(Self::DRAIN_SECONDS, |a, b| {
                 a.server.drain_seconds != b.server.drain_seconds
             }),
+            Setting::one(Self::REALTIME_PRIORITY, |a, b| {
+                a.server.realtime_priority != b.server.realtime_priority
+            }),
             Setting::one(Self::OPERATOR_TOKEN_FILE, |a, b| {
                 a.server.operator_token_file != b.server.operator_token_file
             }),
@@ -157,6 +172,7 @@ impl ServerConfig {
         Self::MAX_LOAD_PERCENT,
         Self::WATCH_CONFIG,
         Self::DRAIN_SECONDS,
+        Self::REALTIME_PRIORITY,
     ];
 
     /// Checks that every worker gets a port. A file is checked by itself; this is for values
@@ -183,6 +199,7 @@ impl ServerConfig {
         set_int(&mut self.threads_per_room, given, &Self::THREADS_PER_ROOM);
         set_int(&mut self.max_load_percent, given, &Self::MAX_LOAD_PERCENT);
         set_int(&mut self.drain_seconds, given, &Self::DRAIN_SECONDS);
+        set_int(&mut self.realtime_priority, given, &Self::REALTIME_PRIORITY);
         if is_given(given, &Self::WATCH_CONFIG) {
             self.watch_config = given.bool(&Self::WATCH_CONFIG);
         }
@@ -202,6 +219,7 @@ impl Default for ServerConfig {
             max_load_percent: 0,
             watch_config: true,
             drain_seconds: 0,
+            realtime_priority: 0,
             operator_token_file: None,
         };
         server.set(&Params::defaults(Self::PARAMS));

@@ -4,18 +4,19 @@ use foldback_stage::ParamSpec;
 use toml::de::DeTable;
 
 use crate::limits::LimitsConfig;
+use crate::log::LogConfig;
 use crate::reader::Reader;
 use crate::sections::{LatencyMode, MetricsConfig, OpusConfig, ServerConfig};
 use crate::{Config, plugins};
 
 /// The sections whose settings count from the start of the server to its end.
-pub(crate) const AT_START: [Section; 3] =
-    [ServerConfig::SECTION, OpusConfig::SECTION, LatencyMode::SECTION];
+pub(crate) const AT_START: [Section; 4] =
+    [ServerConfig::SECTION, OpusConfig::SECTION, LatencyMode::SECTION, LogConfig::SECTION];
 
 /// Every section of settings, in the order of messages.
-pub(crate) const ALL: [Section; 6] = {
-    let [server, opus, latency] = AT_START;
-    [server, opus, latency, MetricsConfig::SECTION, LimitsConfig::SECTION, plugins::SECTION]
+pub(crate) const ALL: [Section; 7] = {
+    let [server, opus, latency, log] = AT_START;
+    [server, opus, latency, log, MetricsConfig::SECTION, LimitsConfig::SECTION, plugins::SECTION]
 };
 
 /// A section `[name]` that may stand once in a file.

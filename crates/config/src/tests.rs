@@ -91,6 +91,7 @@ fn what_is_given_is_taken() {
         max_load_percent = 70
         watch_config = false
         drain_seconds = 300
+        realtime_priority = 20
         operator_token_file = \"token\"
         [opus]
         bitrate_bps = 6000
@@ -98,6 +99,9 @@ fn what_is_given_is_taken() {
         expected_loss_percent = 0
         [latency]
         mode = \"low\"
+        [log]
+        format = \"json\"
+        level = \"warn,foldback_worker=debug\"
         [metrics]
         participant_readings = true
         max_participants = 7
@@ -117,10 +121,11 @@ fn what_is_given_is_taken() {
         max_load_percent,
         watch_config,
         drain_seconds,
+        realtime_priority,
         operator_token_file,
     } = config.server;
     assert_eq!((threads_per_room, watch_config, max_load_percent), (4, false, 70));
-    assert_eq!(drain_seconds, 300);
+    assert_eq!((drain_seconds, realtime_priority), (300, 20));
     assert_eq!(operator_token_file.as_deref(), Some(Path::new("token")));
     assert_eq!((listen.to_string().as_str(), media_port, workers), ("[::]:80", 9000, 16));
     assert_eq!(public_addresses, [IpAddr::from([203, 0, 113, 7]), IpAddr::from([127, 0, 0, 1])]);
@@ -132,6 +137,8 @@ fn what_is_given_is_taken() {
     };
     assert_eq!(config.opus, opus);
     assert_eq!(config.latency, LatencyMode::Low);
+    let log = LogConfig { format: LogFormat::Json, level: "warn,foldback_worker=debug".to_owned() };
+    assert_eq!(config.log, log);
     let metrics = MetricsConfig { participant_readings: true, max_participants: 7 };
     assert_eq!(config.metrics, metrics);
     let LimitsConfig {
@@ -201,9 +208,11 @@ fn settings_that_count_from_the_start_are_named_where_they_differ() {
         threads_per_room = 1
         max_load_percent = 1
         drain_seconds = 1
+        realtime_priority = 1
         operator_token_file = \"token\"
         public_addresses = [\"203.0.113.7\"]\n[opus]\nbitrate_bps = 6000\ncomplexity = 1
-        expected_loss_percent = 1\napplication = \"audio\"\ndtx = false\n[latency]\nmode = \"low\""
+        expected_loss_percent = 1\napplication = \"audio\"\ndtx = false\n[latency]\nmode = \"low\"
+        [log]\nformat = \"json\"\nlevel = \"warn\""
     ));
     let declared: Vec<_> = settings::AT_START
         .iter()

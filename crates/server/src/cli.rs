@@ -1,28 +1,23 @@
 //! The command line.
 
 use std::fmt::Write;
-use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use foldback_config::{
-    ServerConfig, Variable, check_listen, check_public_address, describe_chain, describe_kinds,
-    environment_variables, json_schema, unknown_variables,
+    LogConfig, ServerConfig, Variable, check_listen, check_public_address, describe_chain,
+    describe_kinds, environment_variables, json_schema, unknown_variables,
 };
 use foldback_room::Economies;
-use tracing::Level;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::bench::{self, BenchOptions};
 use crate::capacity::{self, CapacityOptions};
 use crate::clock;
 use crate::config_file::{self, ConfigSource};
 use crate::load::{self, LoadOptions};
+use crate::log;
 use crate::new_stage::{self, NewStageOptions};
 use crate::operator::TOKEN_VARIABLE;
 use crate::process::{self, ProcessOptions};
@@ -43,7 +38,7 @@ enum Command {
     /// Serve the page, the rooms and the metrics.
     ///
     /// Without --config the built-in conference chain serves every room. The log goes to standard
-    /// error; RUST_LOG sets how much (RUST_LOG=debug).
+    /// error, as `[log]` of the file says; RUST_LOG stands above its level (RUST_LOG=debug).
     #[command(after_long_help = environment_help())]
     Serve(ServeOptions),
     /// Check a configuration file and print its chains.
@@ -168,7 +163,7 @@ pub fn main() -> ExitCode {
             println!("{:#}", json_schema(&kinds));
         }),
         Command::Process(options) => {
-            start_log("warn");
+            log::start(&LogConfig { level: "warn".to_owned(), ..LogConfig::default() });
             process::run(&options)
         }
         Command::Bench(options) => bench::run(&options),
@@ -186,8 +181,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run_server(options: ServeOptions) -> Result<(), String> {
-    // str0m tells much at info that matters to its developers only.
-    start_log("info,str0m=warn,is=warn");
+    // From the reading of the file on: it tells which libraries were loaded.
+    let text = options.config.as_deref().and_then(|file| std::fs::read(file).ok());
+    log::start(&LogConfig::peek(&text.unwrap_or_default(), |name| std::env::var_os(name)));
     let names: Vec<_> =
         std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
     for sentence in unknown_variables(&names, NO_SETTINGS) {
@@ -242,25 +238,6 @@ fn check_again_and_again(file: &Path) -> Result<(), String> {
         }
         println!("\n{} {} was changed", clock::now(), file.display());
     }
-}
-
-/// The log, from the reading of the file on: it tells which libraries were loaded. RUST_LOG stands
-/// above `level`.
-fn start_log(level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let stderr = std::io::stderr;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(stderr().is_terminal())
-        .with_writer(stderr)
-        .finish()
-        .with(filter_fn(|it| !tells_messages(it.target(), *it.level())))
-        .init();
-}
-
-/// Nobody can ask for the messages of clients themselves, in which PINs and tokens are: tungstenite tells them at trace.
-fn tells_messages(target: &str, level: Level) -> bool {
-    level == Level::TRACE && target.starts_with("tungstenite")
 }
 
 /// The variables of the environment that stand above the file.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 
 use foldback_chain::ChainSpec;
 use foldback_config::{Config, LatencyMode, OpusApplication};
@@ -18,6 +19,7 @@ use crate::chain_info::ChainInfo;
 use crate::chat::ROOM_BURST;
 use crate::connect::RESTARTS_BURST;
 use crate::control::not_here;
+use crate::health::Health;
 use crate::limits;
 use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason, Person, ServerMessage};
@@ -110,6 +112,7 @@ impl Conference {
             LatencyMode::Balanced => LatencyProfile::Balanced,
             LatencyMode::Robust => LatencyProfile::Robust,
         };
+        let health = Health::new(workers.len(), Instant::now());
         Arc::new(Self {
             running: RwLock::new(Running::new(config)),
             opus,
@@ -117,7 +120,7 @@ impl Conference {
             economies,
             workers,
             metrics,
-            state: Mutex::default(),
+            state: Mutex::new(State { health, ..State::default() }),
             echoes: AtomicU64::new(0),
             ending: watch::Sender::new(false),
         })
@@ -286,12 +289,6 @@ impl Conference {
     /// Takes a person out; the others are told why. Nothing happens if they are gone already.
     pub fn leave(&self, id: ParticipantId, reason: LeftReason) {
         self.remove(id, reason, true);
-    }
-
-    /// Whether every worker runs.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.workers.iter().all(WorkerHandle::is_running)
     }
 
     /// Turns true when the server is about to end.

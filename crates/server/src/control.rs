@@ -330,6 +330,7 @@ mod tests {
             index: 0,
             max_load: 0.0,
             threads: 1,
+            realtime_priority: 0,
             socket,
             metrics: metrics.for_worker(),
             events,

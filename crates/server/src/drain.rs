@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::conference::Conference;
 use crate::message::{ErrorCode, ErrorMessage, ServerMessage};
+use crate::notify;
 
 /// How often it is looked whether everybody has left.
 const LOOK: Duration = Duration::from_millis(50);
@@ -23,7 +24,9 @@ pub(crate) async fn end_on_signal(
     server: axum_server::Handle<SocketAddr>,
 ) {
     let mut signals = Signals::new();
-    if signals.next().await == SignalKind::terminate() && !patience.is_zero() {
+    let signal = signals.next().await;
+    notify::stopping();
+    if signal == SignalKind::terminate() && !patience.is_zero() {
         conference.drain(patience);
         tracing::info!(
             participants = conference.people(),
@@ -83,12 +86,6 @@ impl Conference {
         self.metrics.draining();
         let told = ServerMessage::Draining { seconds_left: patience.as_secs() };
         state.rooms.values_mut().for_each(|room| room.tell_all(&told));
-    }
-
-    /// Whether it is about to end, and lets nobody new in.
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.state().draining
     }
 
     /// How many are in its rooms.

@@ -1,6 +1,7 @@
 //! What workers tell, and what becomes of it.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use foldback_metrics::{RecentLatency, StageReading};
 use foldback_room::Level;
@@ -54,6 +55,7 @@ impl Conference {
         let Load { worker, busy, shedding, .. } = load;
         self.metrics.worker_load(worker, busy, shedding.level());
         let mut state = self.state();
+        state.health.tell(&load, Instant::now());
         let people = state.people_on(worker);
         let before = state.placement.tell(load, people);
         drop(state);
@@ -166,6 +168,7 @@ mod tests {
             index: 0,
             max_load: 0.0,
             threads: 1,
+            realtime_priority: 0,
             socket,
             metrics: metrics.for_worker(),
             events,

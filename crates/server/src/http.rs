@@ -21,6 +21,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::auth::{Admitted, Caller, Door, Wish};
 use crate::conference::{Conference, RoomInfo};
+use crate::health::Readiness;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason};
 use crate::operator::Operator;
 use crate::reload::Reloader;
@@ -215,20 +216,18 @@ pub(crate) fn check_room(room: &str) -> Result<String, ErrorMessage> {
 }
 
 async fn metrics(State(app): State<App>) -> impl IntoResponse {
-    let text = app
-        .metrics
-        .encode(&app.conference.stage_readings(), app.conference.participant_figures().as_ref());
+    let figures = app.conference.participant_figures();
+    let text = app.metrics.encode(&app.conference.stage_readings(), figures.as_ref());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
 async fn ready(State(app): State<App>) -> impl IntoResponse {
-    if app.conference.is_draining() {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-    } else if app.conference.is_ready() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "a media worker has ended\n")
-    }
+    let readiness = app.conference.readiness();
+    let status = match readiness {
+        Readiness::Ready => StatusCode::OK,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("{}\n", readiness.about()))
 }
 
 /// The browser client as `make web` builds it, inside the binary (read from the folder in debug builds).

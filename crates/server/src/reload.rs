@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::clock;
 use crate::conference::Conference;
 use crate::config_file::{ConfigSource, Loaded};
+use crate::notify;
 use crate::watch::FileWatch;
 
 /// How many versions are kept, the running one among them.
@@ -202,6 +203,7 @@ impl Reloader {
     /// As [`Self::reload`]: a library that it needs may be gone.
     pub fn restore(&self, version: u32) -> Result<Reloaded, ReloadError> {
         let _turn = self.turn();
+        let _told = notify::Reloading::begin();
         let read = self
             .text(version)
             .and_then(|text| self.source.check(text.as_bytes()).map_err(ReloadError::Mistakes));

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc::Sender;
 
 use crate::chain_info::ChainInfo;
+use crate::health::Health;
 use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, Person, ServerMessage};
 use crate::placement::Placement;
@@ -27,6 +28,7 @@ pub(crate) struct State {
     /// The rooms' names by how workers know them.
     pub(crate) names: HashMap<RoomKey, String>,
     pub(crate) placement: Placement,
+    pub(crate) health: Health,
     /// Nobody new is let in, since the server is about to end.
     pub(crate) draining: bool,
     pub(crate) next_room: u64,

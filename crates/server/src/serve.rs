@@ -19,7 +19,7 @@ use crate::config_file::{ConfigSource, Loaded};
 use crate::http::{App, router};
 use crate::operator::{Operator, TOKEN_VARIABLE};
 use crate::reload::{self, Reloader};
-use crate::{addresses, drain, plugins, tls};
+use crate::{addresses, drain, notify, plugins, tls};
 
 /// Events of workers that may wait.
 const EVENTS: usize = 4096;
@@ -68,6 +68,8 @@ pub async fn serve(
 
     tokio::spawn(pump(conference.clone(), queue));
     announce(listen, dev_tls, &public, &chains);
+    notify::ready();
+    tokio::spawn(notify::feed_watchdog(conference.clone()));
     let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
     let handle = axum_server::Handle::new();
     tokio::spawn(drain::end_on_signal(conference, drain, handle.clone()));
@@ -119,6 +121,7 @@ fn start_workers(
             index,
             max_load,
             threads,
+            realtime_priority: config.server.realtime_priority,
             socket,
             metrics,
             events: events.clone(),

@@ -22,6 +22,7 @@ mod media;
 mod member;
 mod messages;
 mod outbox;
+mod priority;
 mod recycle;
 mod sessions;
 mod socket;

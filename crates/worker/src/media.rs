@@ -19,6 +19,7 @@ use crate::frames::Fanout;
 use crate::load::{Lateness, LoadControl};
 use crate::member::Member;
 use crate::outbox::Outbox;
+use crate::priority;
 use crate::socket::{MediaSocket, ReceiveBuffers};
 use crate::stage_times::TimedStages;
 use crate::timers::Timers;
@@ -60,6 +61,8 @@ pub struct WorkerConfig {
     pub max_load: f32,
     /// Threads, its own included, that it may divide a large room among, 1 or more.
     pub threads: usize,
+    /// The real-time priority of its threads, 1 to 99, where the system allows it; 0 is none.
+    pub realtime_priority: u8,
     /// Its socket.
     pub socket: MediaSocket,
     /// Where it records.
@@ -81,6 +84,7 @@ pub fn spawn(config: WorkerConfig) -> io::Result<WorkerHandle> {
     let candidates = config.socket.candidates().to_vec();
     let builder = std::thread::Builder::new().name(format!("media-{}", config.index));
     let thread = builder.spawn(move || {
+        priority::make_real_time(config.realtime_priority);
         (config.on_start)();
         Worker::new(config, queue).run();
     })?;

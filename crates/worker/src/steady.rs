@@ -94,6 +94,7 @@ impl Bench {
             index: 0,
             max_load: 0.0,
             threads: 1,
+            realtime_priority: 0,
             socket,
             metrics,
             events: sender,

@@ -1,5 +1,7 @@
 // The messages of docs/signalling.md.
 
+import type { Pass, Role } from "./pass";
+
 export interface Stage {
   name: string;
   kind: string;
@@ -18,6 +20,7 @@ export interface Chain {
 export interface Person {
   id: number;
   name: string;
+  role: Role;
   muted: boolean;
   /** Null while the hand is down; else the higher, the later it was raised. */
   hand: number | null;
@@ -142,7 +145,7 @@ export type ServerMessage =
   | { type: "levels"; levels: Level[] };
 
 export type ClientMessage =
-  | { type: "join"; room: string; name: string; pin?: string }
+  | ({ type: "join"; room: string; name: string } & Pass)
   | { type: "offer"; sdp: string }
   | { type: "candidate"; candidate: RTCIceCandidateInit | null }
   | { type: "mute"; muted: boolean }
@@ -214,4 +217,6 @@ export interface RoomInfo {
   participants: number;
   /** Whether whoever joins must say a PIN. */
   pin_required: boolean;
+  /** Whether one needs an invitation. */
+  token_required: boolean;
 }

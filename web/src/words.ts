@@ -60,6 +60,11 @@ const PLAIN_ADVICE: Record<string, string> = {
   "pin-required": PIN_ADVICE,
   "wrong-pin": "Type it again; whoever invited you knows it.",
   "too-fast": "",
+  "token-required": "Ask whoever invited you for the link.",
+  "bad-token": "Ask whoever invited you for another link.",
+  "token-expired": "",
+  "token-in-use": "",
+  "wrong-room": "Open the link you were sent once more.",
 };
 
 /** For an `error` message of the server. */
@@ -92,11 +97,11 @@ export const SERVER_AWAY = "The server does not answer.";
 
 export const REMOVED_FOR_SILENCE = "The server heard nothing from this page for a while.";
 
-export const REMOVED_BY_OPERATOR = "Who runs this server took you out of the room.";
+export const REMOVED_BY_OPERATOR = "A host, or whoever runs this server, took you out of the room.";
 
-export const MUTED_BY_OPERATOR = "Who runs this server muted you. Press Unmute to talk again.";
+export const MUTED_BY_OPERATOR = "A host, or whoever runs this server, muted you. Press Unmute to talk again.";
 
-export const UNMUTED_BY_OPERATOR = "Who runs this server unmuted you: the others hear you again.";
+export const UNMUTED_BY_OPERATOR = "A host, or whoever runs this server, unmuted you: the others hear you again.";
 
 export const NO_AUDIO_PATH =
   "No audio gets through: the page reaches the server, but UDP to its media port does not. " +

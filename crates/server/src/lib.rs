@@ -45,6 +45,7 @@ pub mod report;
 mod roster;
 pub mod serve;
 mod tls;
+mod token;
 mod watch;
 mod websocket;
 

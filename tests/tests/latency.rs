@@ -2,19 +2,9 @@
 //!
 //! `cargo test -p foldback-tests --test latency -- --ignored --nocapture`
 
-use std::io::ErrorKind;
-use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use foldback_tests::{Scrape, Server};
-use futures_util::{SinkExt, StreamExt};
-use serde_json::{Value, json};
-use str0m::change::SdpAnswer;
-use str0m::media::{Direction, MediaKind, Mid, Pt};
-use str0m::net::{Protocol, Receive};
-use str0m::rtp::RtpWrite;
-use str0m::{Candidate, Event, Input, Output, Rtc};
-use tokio_tungstenite::tungstenite::Message;
+use foldback_tests::{RtcClient, Scrape, Server};
 
 const CLIENTS: usize = 10;
 const PACKET_TIME: Duration = Duration::from_millis(20);
@@ -34,16 +24,17 @@ async fn latency_over_udp() {
         let server = Server::start(&config).await;
         let mut clients = Vec::new();
         for number in 0..CLIENTS {
-            clients.push(Client::join(&server, number).await);
+            let (mut client, _) = RtcClient::join(&server, "r", &format!("n{number}"), None).await;
+            // Each at its own place between two ticks.
+            client.delay(PACKET_TIME * number as u32 / CLIENTS as u32);
+            clients.push(client);
         }
-        let sockets: Vec<_> = clients.iter_mut().map(|c| c.signalling.take()).collect();
         let talking = std::thread::spawn(move || talk(clients, SETTLE + MEASURE));
         tokio::time::sleep(SETTLE).await;
         let before = server.metrics().await;
         tokio::time::sleep(MEASURE).await;
         let after = server.metrics().await;
         talking.join().expect("the clients talk to the end");
-        drop(sockets);
         let latency = "foldback_server_latency_seconds";
         let at = |share| quantile_ms(&before, &after, latency, share);
         println!(
@@ -93,141 +84,7 @@ fn quantile_ms(before: &Scrape, after: &Scrape, name: &str, share: f64) -> f64 {
     f64::INFINITY
 }
 
-struct Client {
-    rtc: Rtc,
-    mid: Mid,
-    opus: Pt,
-    socket: UdpSocket,
-    address: SocketAddr,
-    timeout: Instant,
-    connected: bool,
-    next_packet: Instant,
-    sent: u64,
-    payloads: Vec<Vec<u8>>,
-    signalling: Option<Signalling>,
-}
-
-type Signalling =
-    tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
-
-impl Client {
-    async fn join(server: &Server, number: usize) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
-        socket.set_nonblocking(true).expect("a socket that does not block");
-        let address = socket.local_addr().expect("bound");
-        let now = Instant::now();
-        let builder = Rtc::builder().set_rtp_mode(true).clear_codecs();
-        let mut rtc = builder.enable_opus(true, false).build(now);
-        rtc.add_local_candidate(Candidate::host(address, "udp").expect("plain"));
-        let mut api = rtc.sdp_api();
-        let mid = api.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
-        let (offer, pending) = api.apply().expect("a media line was added");
-        let url = server.websocket_url();
-        let (mut signalling, _) = tokio_tungstenite::connect_async(url).await.expect("a socket");
-        let join = json!({ "type": "join", "room": "r", "name": format!("n{number}") });
-        let offer = json!({ "type": "offer", "sdp": offer.to_sdp_string() });
-        for message in [join, offer] {
-            signalling.send(Message::text(message.to_string())).await.expect("sent");
-        }
-        let answer = loop {
-            let message = signalling.next().await.expect("an answer").expect("an answer");
-            let value: Value =
-                serde_json::from_str(message.to_text().unwrap_or("{}")).unwrap_or_default();
-            if value["type"] == "answer" {
-                break value["sdp"].as_str().expect("SDP").to_owned();
-            }
-        };
-        let answer = SdpAnswer::from_sdp_string(&answer).expect("an answer");
-        rtc.sdp_api().accept_answer(pending, answer).expect("the answer fits");
-        let opus = rtc.codec_config().params().first().expect("Opus").pt();
-        // Each at its own place between two ticks.
-        let next_packet = now + Duration::from_micros(20_000 * number as u64 / CLIENTS as u64);
-        let voice = foldback_testkit::signal::speech_like(number as u64, -26.0, 5.0);
-        let payloads = encoded(&voice);
-        Self {
-            rtc,
-            mid,
-            opus,
-            socket,
-            address,
-            timeout: now,
-            connected: false,
-            next_packet,
-            sent: 0,
-            payloads,
-            signalling: Some(signalling),
-        }
-    }
-
-    fn run(&mut self, now: Instant) {
-        let mut buffer = [0; 2000];
-        loop {
-            match self.socket.recv_from(&mut buffer) {
-                Ok((length, from)) => {
-                    let bytes = &buffer[..length];
-                    if let Ok(r) = Receive::new(Protocol::Udp, from, self.address, bytes) {
-                        self.rtc.handle_input(Input::Receive(now, r)).expect("good");
-                        self.drain();
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => panic!("{error}"),
-            }
-        }
-        while self.next_packet <= now {
-            self.next_packet += PACKET_TIME;
-            if self.connected {
-                self.send(now);
-            }
-        }
-        if self.timeout <= now {
-            self.rtc.handle_input(Input::Timeout(now)).expect("time passes");
-            self.drain();
-        }
-    }
-
-    fn send(&mut self, now: Instant) {
-        let payload = self.payloads[self.sent as usize % self.payloads.len()].clone();
-        let rtp_time = (self.sent * 960) as u32;
-        let write = RtpWrite::new(self.opus, (self.sent + 1).into(), rtp_time, now, payload);
-        self.sent += 1;
-        let mut api = self.rtc.direct_api();
-        api.stream_tx_by_mid(self.mid, None).expect("a sending stream").write_rtp(write);
-        self.rtc.handle_input(Input::Timeout(now)).expect("time passes");
-        self.drain();
-    }
-
-    fn drain(&mut self) {
-        loop {
-            match self.rtc.poll_output().expect("the session lives") {
-                Output::Timeout(at) => {
-                    self.timeout = at;
-                    return;
-                }
-                Output::Transmit(t) => {
-                    let _ = self.socket.send_to(&t.contents, t.destination);
-                }
-                Output::Event(Event::Connected) => self.connected = true,
-                Output::Event(_) => {}
-            }
-        }
-    }
-}
-
-fn encoded(voice: &[f32]) -> Vec<Vec<u8>> {
-    use audiopus::coder::Encoder;
-    use audiopus::{Application, Channels, SampleRate};
-    let encoder =
-        Encoder::new(SampleRate::Hz48000, Channels::Mono, Application::Voip).expect("an encoder");
-    let encode = |pcm: &[f32]| {
-        let mut bytes = [0; 1275];
-        let length = encoder.encode_float(pcm, &mut bytes).expect("encodes");
-        bytes[..length].to_vec()
-    };
-    voice.chunks_exact(960).map(encode).collect()
-}
-
-fn talk(mut clients: Vec<Client>, time: Duration) {
+fn talk(mut clients: Vec<RtcClient>, time: Duration) {
     let end = Instant::now() + time;
     while Instant::now() < end {
         for client in &mut clients {

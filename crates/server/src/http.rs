@@ -1,6 +1,7 @@
 //! The HTTP side: page, offers, rooms, metrics, health.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -15,6 +16,7 @@ use foldback_metrics::Metrics;
 use rust_embed::RustEmbed;
 use serde::{Deserialize, Serialize};
 use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
 
 use crate::auth::{Admitted, Caller, Credentials, Door, Wish, check_origin};
 use crate::conference::{Conference, RoomInfo};
@@ -27,6 +29,9 @@ use crate::{admin_api, config_api, control_api, names, websocket};
 
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+
+/// From the head of a request to the head of its answer: a body that comes slower is not waited for.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// When whoever was refused for now may try again: load that is gone is noticed within 5 s.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
@@ -86,6 +91,7 @@ pub fn router(app: App) -> Router {
         .route("/admin", get(admin_page))
         .fallback(page)
         .layer(DefaultBodyLimit::max(MAX_MESSAGE_BYTES))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
         .layer(header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "no-referrer"))
@@ -318,7 +324,10 @@ impl IntoResponse for HttpError {
         let later =
             matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
                 .then_some([(header::RETRY_AFTER, RETRY_AFTER_SECONDS)]);
-        (self.status, challenge, later, Json(self.error)).into_response()
+        // What is left of the body is not read, so nothing else can come on this connection.
+        let last = (self.status == StatusCode::PAYLOAD_TOO_LARGE)
+            .then_some([(header::CONNECTION, HeaderValue::from_static("close"))]);
+        (self.status, challenge, later, last, Json(self.error)).into_response()
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum_server::{Address, Server};
 use foldback_config::{Config, ServerConfig};
 use foldback_metrics::Metrics;
 use foldback_room::Economies;
@@ -20,6 +21,9 @@ use crate::http::{App, router};
 use crate::operator::{Operator, TOKEN_VARIABLE};
 use crate::reload::{self, Reloader};
 use crate::{addresses, drain, notify, plugins, tls};
+
+/// The head of a request comes within this time, the first one of a connection with TLS and all.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Events of workers that may wait.
 const EVENTS: usize = 4096;
@@ -76,12 +80,18 @@ pub async fn serve(
     let served = if dev_tls {
         let certificate = tls::self_made(&public).await?;
         let server = axum_server::from_tcp_rustls(listener, certificate);
-        server.map_err(ServeError::io)?.handle(handle).serve(service).await
+        impatient(server.map_err(ServeError::io)?).handle(handle).serve(service).await
     } else {
         let server = axum_server::from_tcp(listener);
-        server.map_err(ServeError::io)?.handle(handle).serve(service).await
+        impatient(server.map_err(ServeError::io)?).handle(handle).serve(service).await
     };
     served.map_err(ServeError::io)
+}
+
+/// Heads of requests that do not end would keep their connections for ever.
+fn impatient<A: Address, S>(mut server: Server<A, S>) -> Server<A, S> {
+    server.http_builder().http1().header_read_timeout(HEAD_TIMEOUT);
+    server.first_request_timeout(HEAD_TIMEOUT)
 }
 
 fn start_workers(

@@ -9,8 +9,9 @@ use axum::response::{IntoResponse, Response};
 use foldback_room::ParticipantId;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use crate::auth::{Caller, Credentials, Wish, check_origin};
+use crate::auth::{Caller, Credentials, Seat, Wish, check_origin};
 use crate::conference::{Conference, encoded};
 use crate::http::{App, HttpError, MAX_MESSAGE_BYTES};
 use crate::message::{
@@ -21,6 +22,8 @@ use crate::message::{
 const OUTBOX: usize = 256;
 /// More than a client sends at once, but for its offer.
 const READ_BUFFER_BYTES: usize = 4096;
+/// A client without media that says nothing for so long is let go.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// A message that cannot be sent for so long is the last.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -33,6 +36,10 @@ pub(crate) async fn upgrade(
     if let Err(error) = check_origin(&request, &app.conference.running().config.auth) {
         return HttpError::from(error).into_response();
     }
+    let seat = match app.door.seat(caller.address) {
+        Ok(seat) => seat,
+        Err(error) => return HttpError::from(error).into_response(),
+    };
     let operator = app.operator.check(&request);
     // Somewhat more than is allowed is read, so that the mistake can be told.
     upgrade
@@ -43,7 +50,8 @@ pub(crate) async fn upgrade(
         .on_upgrade(move |socket| async move {
             let (outbox, messages) = channel(OUTBOX);
             let (id, outbox, left) = (None, Some(outbox), LeftReason::Closed);
-            let mut session = Session { app, caller, id, outbox, left, operator };
+            let has_media = false;
+            let mut session = Session { app, caller, seat, id, outbox, has_media, left, operator };
             let close = session.run(socket, messages).await;
             if let Some(id) = session.id {
                 session.app.conference.leave(id, session.left);
@@ -55,10 +63,14 @@ pub(crate) async fn upgrade(
 struct Session {
     app: App,
     caller: Caller,
+    /// Until somebody joins.
+    seat: Option<Seat>,
     id: Option<ParticipantId>,
     /// The session's own end; given to the room on joining, so that the room's dropping it ends
     /// the session.
     outbox: Option<Sender<Utf8Bytes>>,
+    /// From the first offer that was answered on, the media tells whether anybody is there.
+    has_media: bool,
     /// What the others are told if the session ends now.
     left: LeftReason,
     /// Whether it may change sound.
@@ -69,8 +81,14 @@ impl Session {
     /// Talks until one side ends it; returns the close code.
     async fn run(&mut self, mut socket: WebSocket, mut messages: Receiver<Utf8Bytes>) -> u16 {
         let mut ending = self.conference().ending();
+        let patience = tokio::time::sleep(PATIENCE);
+        tokio::pin!(patience);
         let code = loop {
             tokio::select! {
+                () = &mut patience, if !self.has_media => {
+                    self.left = LeftReason::Timeout;
+                    break close_code::POLICY;
+                }
                 () = turned_true(&mut ending) => break close_code::AWAY,
                 message = messages.recv() => match message {
                     Some(text) => {
@@ -82,19 +100,22 @@ impl Session {
                     None => break close_code::NORMAL,
                 },
                 received = socket.recv() => match received {
-                    Some(Ok(Message::Text(text))) => match self.text(&text).await {
-                        Reply::Nothing => {}
-                        Reply::Say(message) => {
-                            if !send(&mut socket, encoded(&message)).await {
-                                return close_code::ABNORMAL;
+                    Some(Ok(Message::Text(text))) => {
+                        patience.as_mut().reset(Instant::now() + PATIENCE);
+                        match self.text(&text).await {
+                            Reply::Nothing => {}
+                            Reply::Say(message) => {
+                                if !send(&mut socket, encoded(&message)).await {
+                                    return close_code::ABNORMAL;
+                                }
+                            }
+                            Reply::Close => break close_code::NORMAL,
+                            Reply::TooLarge => {
+                                send(&mut socket, encoded(&too_large())).await;
+                                break close_code::SIZE;
                             }
                         }
-                        Reply::Close => break close_code::NORMAL,
-                        Reply::TooLarge => {
-                            send(&mut socket, encoded(&too_large())).await;
-                            break close_code::SIZE;
-                        }
-                    },
+                    }
                     Some(Ok(Message::Binary(_))) => {
                         let error = ErrorMessage::new(
                             ErrorCode::BadJson,
@@ -136,6 +157,7 @@ impl Session {
             ClientMessage::Offer { sdp } => {
                 let id = self.joined()?;
                 let sdp = self.conference().connect(id, sdp).await?;
+                self.has_media = true;
                 Ok(Reply::Say(ServerMessage::Answer { sdp }))
             }
             ClientMessage::Candidate { candidate } => {
@@ -201,7 +223,7 @@ impl Session {
             *operator = self.operator.is_ok();
         }
         self.id = Some(id);
-        self.outbox = None;
+        (self.outbox, self.seat) = (None, None);
         Ok(Reply::Say(joined))
     }
 

@@ -119,7 +119,7 @@ fn a_bad_value_in_the_environment_is_told_by_the_name_of_its_variable() {
 fn options_stand_above_the_environment() {
     let mut serve = Command::new(foldback());
     // An address of nobody, so that the server says where it would have listened and ends.
-    serve.args(["serve", "--listen", "192.0.2.1:1"]).current_dir(root());
+    serve.args(["serve", "--open", "--listen", "192.0.2.1:1"]).current_dir(root());
     let output = serve.env("FOLDBACK_SERVER_LISTEN", "192.0.2.2:1").output().expect("it starts");
     assert!(stderr(&output).contains("cannot listen on 192.0.2.1:1"), "{output:?}");
 }
@@ -127,7 +127,7 @@ fn options_stand_above_the_environment() {
 #[test]
 fn a_mistyped_variable_is_warned_of_and_those_of_the_tests_are_not() {
     let mut serve = Command::new(foldback());
-    serve.args(["serve", "--listen", "192.0.2.1:1"]).current_dir(root());
+    serve.args(["serve", "--open", "--listen", "192.0.2.1:1"]).current_dir(root());
     let serve = serve.env("FOLDBACK_SERVER_LISTN", "0.0.0.0:80").env("FOLDBACK_SHARED", "shared");
     let output = serve.output().expect("it starts");
     let told = "WARN foldback_server::cli: FOLDBACK_SERVER_LISTN sets nothing: did you mean \

@@ -9,6 +9,7 @@ use subtle::ConstantTimeEq;
 
 use super::host::wrong_room;
 use super::per_address::PerAddress;
+use super::seats::{Seat, Seats};
 use super::token::{self, Claims, Role};
 use super::{Caller, Credentials};
 use crate::message::{ErrorCode, ErrorMessage};
@@ -25,6 +26,7 @@ const GUESS_COST: Duration = Duration::from_secs(6);
 pub struct Door {
     joins: PerAddress,
     guesses: PerAddress,
+    seats: Arc<Seats>,
 }
 
 /// What whoever wants to come in says.
@@ -61,7 +63,8 @@ pub(crate) struct SharedToken {
 
 impl Default for Door {
     fn default() -> Self {
-        Self { joins: PerAddress::new(MINUTE), guesses: PerAddress::new(MINUTE) }
+        let (joins, guesses) = (PerAddress::new(MINUTE), PerAddress::new(MINUTE));
+        Self { joins, guesses, seats: Arc::default() }
     }
 }
 
@@ -84,6 +87,22 @@ impl Door {
             "Your address joined more often than {per_minute} times in a minute; wait some seconds."
         );
         Err(ErrorMessage::new(ErrorCode::TooFast, sentence))
+    }
+
+    /// A seat for a socket until somebody joins by it. This machine's own sockets take none.
+    ///
+    /// # Errors
+    /// `too-fast`.
+    pub(crate) fn seat(&self, address: IpAddr) -> Result<Option<Seat>, ErrorMessage> {
+        if address.is_loopback() {
+            return Ok(None);
+        }
+        self.seats.take(address).map(Some).ok_or_else(|| {
+            tracing::info!(%address, "too many sockets on which nobody joins");
+            let sentence =
+                "Your address has many sockets open on which nobody joined; wait some seconds.";
+            ErrorMessage::new(ErrorCode::TooFast, sentence)
+        })
     }
 
     /// Lets somebody in who knocked.

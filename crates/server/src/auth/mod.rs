@@ -7,6 +7,7 @@ mod exposure;
 mod host;
 mod origin;
 mod per_address;
+mod seats;
 mod token;
 
 pub(crate) use caller::Caller;
@@ -16,5 +17,6 @@ pub(crate) use door::{Admitted, SharedToken, Wish};
 pub(crate) use exposure::check as check_exposure;
 pub(crate) use host::AsHost;
 pub(crate) use origin::check as check_origin;
+pub(crate) use seats::Seat;
 pub use token::Role;
 pub(crate) use token::{Claims, Signer, check_keys, now, sign};

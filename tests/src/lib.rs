@@ -20,6 +20,7 @@ mod browser;
 mod child;
 mod chromium;
 mod firefox;
+mod foreign;
 mod installed;
 mod page;
 mod prometheus;
@@ -31,6 +32,7 @@ mod sound_card;
 
 pub use binary::foldback;
 pub use browser::Browser;
+pub use foreign::{Foreign, Software};
 pub use page::SETTLING;
 pub use prometheus::{Prometheus, deployed, promtool};
 pub use relay::{Relay, RelayStats};

@@ -33,11 +33,11 @@ export class People {
     for (const person of [...participants.filter(({ id }) => id === self), ...others]) this.add(person);
   }
 
-  add({ id, name, muted, hand }: Person): void {
+  add({ id, name, muted, hand, listener = false }: Person): void {
     if (this.#rows.has(id)) return;
-    const row = new Row(id, name, id === this.#self);
+    const row = new Row(id, name, id === this.#self, listener);
     row.mute(muted);
-    if (id !== this.#self) row.hearing(this.#hearing.add(id, name));
+    if (id !== this.#self && !listener) row.hearing(this.#hearing.add(id, name));
     this.#rows.set(id, row);
     this.#list.append(row.element);
     if (hand !== null) this.hand(id, hand);
@@ -110,12 +110,14 @@ class Row {
   readonly #meter: Meter;
   readonly #bars = make("span", "bars");
   readonly #id: number;
+  readonly #listens: boolean;
   #muted = false;
   #talking = false;
   #isHeardKnown = false;
 
-  constructor(id: number, name: string, isSelf: boolean) {
+  constructor(id: number, name: string, isSelf: boolean, listens: boolean) {
     this.#id = id;
+    this.#listens = listens;
     this.name = name;
     this.#meter = new Meter(make("div", ""), `Level of ${name}`);
     const initials = make("span", "initials", initialsOf(name));
@@ -180,7 +182,7 @@ class Row {
   #show(): void {
     this.element.dataset.muted = String(this.#muted);
     this.element.dataset.talking = String(this.#talking && !this.#muted);
-    setText(this.#state, this.#muted ? "muted" : this.#talking ? "talking" : "");
+    setText(this.#state, this.#listens ? "only listens" : this.#muted ? "muted" : this.#talking ? "talking" : "");
   }
 }
 

@@ -21,6 +21,8 @@ export interface Person {
   muted: boolean;
   /** Null while the hand is down; else the higher, the later it was raised. */
   hand: number | null;
+  /** Only listens, and cannot speak. */
+  listener?: boolean;
 }
 
 /** One of `GET /api/v1/rooms/{room}/participants`; figures are null for a second after one came. */

@@ -8,7 +8,7 @@ use std::time::Instant;
 use foldback_chain::ChainSpec;
 use foldback_config::{Config, LatencyMode, OpusApplication};
 use foldback_metrics::Metrics;
-use foldback_peer::Peer;
+use foldback_peer::{Flow, Peer};
 use foldback_room::{
     Application, Economies, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec,
 };
@@ -165,7 +165,22 @@ impl Conference {
         outbox: Option<Outbox>,
     ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
         let chain = self.chain_of(room)?;
-        self.enter(room, name, chain, outbox)
+        self.enter(room, name, chain, outbox, Flow::AsOffered)
+    }
+
+    /// Brings somebody into a room who only speaks or only listens, and is told nothing; the media
+    /// follows with [`Self::connect`]. The others are told.
+    ///
+    /// # Errors
+    /// As [`Self::join`].
+    pub fn join_one_way(
+        &self,
+        room: &str,
+        name: &str,
+        flow: Flow,
+    ) -> Result<ParticipantId, ErrorMessage> {
+        let chain = self.chain_of(room)?;
+        self.enter(room, name, chain, None, flow).map(|(id, _)| id)
     }
 
     /// Brings a caller into a room of their own on chain `echo`.
@@ -175,7 +190,7 @@ impl Conference {
     pub fn join_echo(&self) -> Result<ParticipantId, ErrorMessage> {
         let chain = Arc::clone(self.running().config.echo_chain());
         let room = format!("{ECHO_ROOMS}{}", self.echoes.fetch_add(1, Ordering::Relaxed));
-        self.enter(&room, "echo", chain, None).map(|(id, _)| id)
+        self.enter(&room, "echo", chain, None, Flow::AsOffered).map(|(id, _)| id)
     }
 
     /// Passes on a candidate that a client trickled.
@@ -233,7 +248,10 @@ impl Conference {
         }
         if !muted && !member.muted_by_operator {
             let name = &member.person.name;
-            let sentence = format!("{name} muted themselves; only they can unmute.");
+            let sentence = match member.person.listener {
+                true => format!("{name} came to listen, and cannot speak."),
+                false => format!("{name} muted themselves; only they can unmute."),
+            };
             return Err(ErrorMessage::new(ErrorCode::MutedByThemselves, sentence));
         }
         member.muted_by_operator = muted;
@@ -303,6 +321,7 @@ impl Conference {
         person: &str,
         chain: Arc<ChainSpec>,
         outbox: Option<Outbox>,
+        flow: Flow,
     ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
         let mut state = self.state();
         if state.draining {
@@ -322,12 +341,17 @@ impl Conference {
         let id = ParticipantId(state.last_participant);
         state.rooms_of.insert(id, name.to_owned());
         let Some(room) = state.rooms.get_mut(name) else { return Err(ErrorMessage::internal()) };
-        let person = Person { id: id.0, name: person.to_owned(), muted: false, hand: None };
+        let listener = flow == Flow::ToClient;
+        // Whoever cannot speak is shown as who does not.
+        let person =
+            Person { id: id.0, name: person.to_owned(), muted: listener, hand: None, listener };
         room.tell_all(&ServerMessage::ParticipantJoined { participant: person.clone() });
         let member = Member {
             person,
             muted_by_operator: false,
             outbox,
+            flow,
+            session: None,
             media: false,
             restarts: Allowance::new(RESTARTS_BURST),
             hears: BTreeMap::new(),
@@ -396,7 +420,7 @@ impl Conference {
         let left = ServerMessage::ParticipantLeft { id: id.0, reason };
         // Who was lost is told too; dropping the outbox then closes their socket.
         room.tell_all(&left);
-        room.people.remove(&id);
+        let session = room.people.remove(&id).and_then(|member| member.session);
         room.people.values_mut().for_each(|member| _ = member.hears.remove(&id));
         room.chains.remove_own(id);
         room.own.remove(&id);
@@ -405,6 +429,9 @@ impl Conference {
         let (worker, key, empty) = (room.worker, room.key, room.people.is_empty());
         if media && tell_worker && self.command(worker, Command::Leave(id)).is_err() {
             tracing::error!(%id, "the worker takes no command");
+        }
+        if let Some(session) = session {
+            state.sessions.remove(&session);
         }
         if empty {
             state.rooms.remove(&name);

@@ -25,6 +25,7 @@ mod events;
 mod health;
 mod hearing;
 pub mod http;
+mod ice_servers;
 mod limits;
 mod live;
 mod load;
@@ -47,5 +48,6 @@ pub mod serve;
 mod tls;
 mod watch;
 mod websocket;
+mod whip;
 
 pub use conference::Conference;

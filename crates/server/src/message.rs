@@ -349,6 +349,9 @@ pub struct Person {
     pub muted: bool,
     /// `null` while their hand is down; else a number that is the higher, the later it was raised.
     pub hand: Option<u64>,
+    /// Whether they came only to listen, and cannot speak.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub listener: bool,
 }
 
 /// Why somebody is gone.
@@ -522,6 +525,16 @@ pub enum ErrorCode {
     Overloaded,
     /// The server is about to end, and takes nobody new.
     Draining,
+    /// The body is not of the type that is taken there.
+    BadContentType,
+    /// The offer asks for what cannot be had, or the answer would be of a type that is not wanted.
+    NotAcceptable,
+    /// The fragment of SDP cannot be read.
+    BadFragment,
+    /// Say which state of the session is meant.
+    PreconditionRequired,
+    /// The session is no longer in the state that is meant.
+    PreconditionFailed,
     /// The server is at fault.
     Internal,
 }

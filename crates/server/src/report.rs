@@ -205,7 +205,7 @@ mod tests {
     );
 
     fn person() -> Person {
-        Person { id: 7, name: "Ann".to_owned(), muted: false, hand: None }
+        Person { id: 7, name: "Ann".to_owned(), muted: false, hand: None, listener: false }
     }
 
     #[test]

@@ -11,8 +11,8 @@ use str0m::media::{Direction, MediaKind};
 
 const CHAIN: &str = "[server]\nworkers = 1\n[chain.talk]\nstages = [{ kind = \"mix\" }]\n";
 const SDP: &str = "application/sdp";
-/// All that there is to log, but for the changes of the log file itself, which stands beside the configuration.
-const LOG: (&str, &str) = ("RUST_LOG", "trace,notify=off");
+/// All that there is to log.
+const LOG: (&str, &str) = ("RUST_LOG", "trace");
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 const CANDIDATE: &str = "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n\
     a=candidate:1 1 udp 2122260223 192.0.2.9 61764 typ host\r\na=end-of-candidates\r\n";

@@ -208,6 +208,26 @@ async fn a_change_says_what_it_is_meant_for_and_what_it_is() {
 }
 
 #[tokio::test]
+async fn of_sound_and_a_picture_the_sound_is_taken() {
+    let server = Server::start(CHAIN).await;
+    let [sound, picture] = [MediaKind::Audio, MediaKind::Video].map(|it| (it, Direction::SendOnly));
+    for lines in [[sound, picture], [picture, sound]] {
+        let session = Session::open(&server, "/whip/lobby", &of_media(&lines)).await;
+        let sections: Vec<_> = session.answer.split("\r\nm=").skip(1).collect();
+        assert_eq!(sections.len(), 2, "{}", session.answer);
+        for section in sections {
+            let is_sound = section.starts_with("audio 9 ");
+            assert!(is_sound || section.starts_with("video 0 "), "{}", session.answer);
+            assert_eq!(section.contains("a=candidate:"), is_sound, "{}", session.answer);
+        }
+        let restarted = session.patch(&[("if-match", "*")], &start("anew")).await;
+        assert_eq!(restarted.status(), 200);
+        let fragment = restarted.text().await.expect("text");
+        assert!(fragment.contains("m=audio 9 ") && fragment.contains("a=candidate:"), "{fragment}");
+    }
+}
+
+#[tokio::test]
 async fn other_methods_are_refused_and_pages_of_other_origins_may_ask() {
     let server = Server::start(CHAIN).await;
     let session = Session::open(&server, "/whip/lobby", &offer(Direction::SendOnly)).await;

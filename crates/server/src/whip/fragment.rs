@@ -130,8 +130,9 @@ pub(crate) fn of_answer(answer: &str) -> String {
     if let Some(Credentials { ufrag, password }) = Fragment::credentials_of(answer) {
         let _ = write!(fragment, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n");
     }
-    // All lines of media are of one bundle, and have the same candidates.
-    let media = answer.split("\r\nm=").nth(1).unwrap_or_default();
+    // All lines of media are of one bundle; one of them has the candidates.
+    let mut all = answer.split("\r\nm=").skip(1);
+    let media = all.find(|media| media.contains("\r\na=candidate:")).unwrap_or_default();
     let told = |line: &&str| {
         let starts = ["a=mid:", "a=candidate:", "a=end-of-candidates"];
         starts.iter().any(|start| line.starts_with(start))
@@ -195,7 +196,7 @@ mod tests {
     fn of_an_answer_a_fragment_keeps_ice_and_where_it_belongs() {
         let answer = "v=0\r\na=ice-lite\r\na=ice-ufrag:abcd\r\na=ice-pwd:efgh\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n\
             c=IN IP4 0.0.0.0\r\na=mid:a\r\na=candidate:1 1 udp 1 192.0.2.7 8000 typ host\r\na=end-of-candidates\r\n\
-            m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=mid:v\r\na=candidate:1 1 udp 1 192.0.2.7 8000 typ host\r\n";
+            m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=mid:v\r\n";
         assert_eq!(
             of_answer(answer),
             "a=ice-lite\r\na=ice-ufrag:abcd\r\na=ice-pwd:efgh\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:a\r\n\

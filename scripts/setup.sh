@@ -4,7 +4,7 @@
 #   scripts/setup.sh build    what `cargo build` needs, and, where that can be had, what building the chain for browsers does
 #   scripts/setup.sh test     all of that, and what the tests need: Chromium, Firefox ESR with geckodriver and PulseAudio
 #                             (not on Ubuntu, which has no Firefox ESR), espeak-ng, Prometheus, valgrind, cargo-nextest, Node
-#                             with the packages of web/ (default)
+#                             with the packages of web/ and tests/clients/, GStreamer, aiortc and PyAV (default)
 #   scripts/setup.sh web      what building the page needs: Node
 #   scripts/setup.sh compare  what the build needs, and Janus to compare with
 #
@@ -36,7 +36,7 @@ main() {
     require_rust
     mapfile -t packages < <(build_packages)
     case $scope in
-        test) mapfile -t -O "${#packages[@]}" packages < <(browser_packages; node_packages; printf "%s\n" espeak-ng prometheus valgrind) ;;
+        test) mapfile -t -O "${#packages[@]}" packages < <(browser_packages; node_packages; gstreamer_packages; printf "%s\n" espeak-ng prometheus valgrind) ;;
         compare) packages+=(janus) ;;
     esac
     [[ $scope != test ]] || keep_from_starting prometheus
@@ -52,6 +52,7 @@ main() {
         install_nextest
         install_geckodriver
         scripts/web.sh install
+        install_clients
     fi
 }
 
@@ -114,6 +115,12 @@ chromium_packages() {
 node_packages() {
     # Another Node than the system's is the developer's own.
     { command -v node && command -v npm; } >/dev/null || printf '%s\n' nodejs npm
+}
+
+# What tests/clients/gstreamer_client.py is made of.
+gstreamer_packages() {
+    printf '%s\n' python3-gst-1.0 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice gstreamer1.0-plugins-base \
+        gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 }
 
 release() {
@@ -192,6 +199,24 @@ link_into_path() {
 install_nextest() {
     cargo nextest --version >/dev/null 2>&1 ||
         install_tool cargo-nextest "$NEXTEST_VERSION" --no-default-features --features default-no-update
+}
+
+# The WebRTC software of others that the tests of WHIP and WHEP run, by the exact versions of its lists.
+install_clients() {
+    local venv=.venv
+    cd tests/clients
+    # npm writes this one last, so it is as old as what is installed.
+    if [[ ! node_modules/.package-lock.json -nt package-lock.json ]]; then
+        npm ci --no-progress
+        touch node_modules/.package-lock.json
+    fi
+    if [[ ! $venv/.installed -nt requirements.txt ]]; then
+        say "installing aiortc and PyAV into tests/clients/$venv"
+        python3 -m venv --clear "$venv"
+        "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.txt
+        touch "$venv/.installed"
+    fi
+    cd ../..
 }
 
 # Debian has the browser, but not what drives it.

@@ -20,6 +20,7 @@ mod browser;
 mod child;
 mod chromium;
 mod firefox;
+mod foreign;
 mod installed;
 mod page;
 mod prometheus;
@@ -33,6 +34,7 @@ mod talkers;
 
 pub use binary::foldback;
 pub use browser::Browser;
+pub use foreign::{Foreign, Software};
 pub use page::SETTLING;
 pub use prometheus::{Prometheus, deployed, promtool};
 pub use relay::{Relay, RelayStats};

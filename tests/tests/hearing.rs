@@ -25,7 +25,11 @@ fn studio(channels: usize) -> Studio {
 }
 
 fn studio_with(channels: usize, opus: OpusSettings) -> Studio {
-    let text = format!("[chain.test]\nchannels = {channels}\nstages = [{{ kind = \"mix\" }}]\n");
+    studio_of(channels, opus, "{ kind = \"mix\" }")
+}
+
+fn studio_of(channels: usize, opus: OpusSettings, stages: &str) -> Studio {
+    let text = format!("[chain.test]\nchannels = {channels}\nstages = [{stages}]\n");
     let config = Config::parse(&text, "test.toml", &foldback_server::plugins::registry());
     Studio::new(RoomSpec {
         chain: Arc::clone(&config.expect("a valid chain").chains[0]),
@@ -239,4 +243,43 @@ fn who_measures_hears_themselves_and_nobody_else_does_muted_or_not() {
             assert!(clicks(sound).is_empty(), "{id}: {:?}", clicks(sound));
         }
     }
+}
+
+#[test]
+fn who_is_sent_nothing_needs_no_mix_of_their_own() {
+    let mut studio = studio(1);
+    let [deaf, listener, other] = [(); 3].map(|()| studio.join(false));
+    studio.room_mut().set_deaf(deaf, true);
+    tones(&mut studio, &[(deaf, LOW_HZ)], 2 * SETTLED, |_, _| {});
+    assert_eq!(studio.room().encoders_at_work(), 1, "one for all who listen");
+    assert_eq!(studio.heard(deaf).packets.iter().flatten().count(), 0);
+    for id in [listener, other] {
+        let level = tone_dbfs(&studio.heard(id).sound[SETTLED * PACKET..], LOW_HZ);
+        assert!((level + 26.0).abs() < 1.0, "{id} hears it at {level} dBFS");
+    }
+}
+
+#[test]
+fn what_somebody_was_not_sent_is_no_echo_in_what_they_say() {
+    let speech = speech_like(7, -26.0, 8.0);
+    let level_of = |deaf: bool| {
+        let stages = "{ kind = \"echo-cancel\" }, { kind = \"mix\" }";
+        let mut studio = studio_of(1, OpusSettings::default(), stages);
+        let [talker, parrot, _] = [(); 3].map(|()| studio.join(false));
+        studio.room_mut().set_deaf(parrot, deaf);
+        // The parrot says what the talker said 100 ms before, as a loudspeaker in its microphone would.
+        let silence = [0.0; PACKET];
+        let packets: Vec<_> = speech.chunks_exact(PACKET).collect();
+        for (number, said) in packets.iter().enumerate() {
+            let echoed = number.checked_sub(5).map_or(&silence[..], |before| packets[before]);
+            studio.packet(&[(talker, said), (parrot, echoed)]);
+        }
+        // Whoever talks hears the parrot alone.
+        let heard = &studio.heard(talker).sound;
+        rms_dbfs(&heard[heard.len() / 2..])
+    };
+    let [echo, own] = [false, true].map(level_of);
+    println!("as an echo {echo:.1} dBFS, as what they say {own:.1}");
+    assert!(own > -30.0, "what is no echo is taken away: {own} dBFS");
+    assert!(echo < own - 15.0, "the echo is not: {echo} dBFS beside {own}");
 }

@@ -43,7 +43,7 @@ export class People {
   add({ id, name, role, muted, hand }: Person): void {
     if (this.#rows.has(id)) return;
     const row = new Row(id, name, role, id === this.#self);
-    if (id !== this.#self) row.hearing(this.#hearing.add(id, name));
+    if (id !== this.#self && role !== "listener") row.hearing(this.#hearing.add(id, name));
     if (this.#hosting && id !== this.#self) row.host(new HostControls(id, name, role, this.#hosting, this.#say));
     row.mute(muted);
     this.#rows.set(id, row);
@@ -108,8 +108,6 @@ export class People {
   }
 }
 
-const ROLE_WORDS = { host: "host", listener: "listens" };
-
 class Row {
   readonly element = make("li", "person");
   readonly name: string;
@@ -135,7 +133,7 @@ class Row {
     const label = make("span", "label");
     label.append(make("span", "name", name));
     if (isSelf) label.append(" ", make("span", "self-tag", "you"));
-    if (role !== "talker") label.append(" ", make("span", "self-tag", ROLE_WORDS[role]));
+    if (role === "host") label.append(" ", make("span", "self-tag", "host"));
     this.#listens = role === "listener";
     this.#bars.setAttribute("role", "img");
     this.#bars.append(make("i", ""), make("i", ""), make("i", ""));
@@ -201,8 +199,8 @@ class Row {
   #show(): void {
     this.element.dataset.muted = String(this.#muted);
     this.element.dataset.talking = String(this.#talking && !this.#muted);
-    const muted = this.#listens ? "" : "muted";
-    setText(this.#state, this.#muted ? muted : this.#talking ? "talking" : "");
+    const idle = this.#listens ? "only listens" : this.#muted ? "muted" : "";
+    setText(this.#state, this.#talking && !this.#muted ? "talking" : idle);
   }
 }
 

@@ -9,7 +9,7 @@ pub(crate) fn finish(answer: &str, options: &PeerOptions) -> String {
     let opus = opus_number(answer).map(|number| format!("a=fmtp:{number} "));
     let mut finished = String::with_capacity(answer.len() + 64);
     let mut in_audio = false;
-    for line in answer.lines() {
+    for line in with_candidates_in_use(answer) {
         if line.starts_with("m=") {
             in_audio = line.starts_with("m=audio");
         }
@@ -31,6 +31,26 @@ pub(crate) fn finish(answer: &str, options: &PeerOptions) -> String {
         }
     }
     finished
+}
+
+/// The lines of the answer. str0m puts candidates into the first section of media: where that is rejected (port 0), as
+/// of video, nobody reads them there, so they go into the first one that is not.
+fn with_candidates_in_use(answer: &str) -> Vec<&str> {
+    let (mut lines, mut candidates) = (Vec::new(), Vec::new());
+    let (mut in_use, mut rejected) = (false, false);
+    for line in answer.lines() {
+        if line.starts_with("m=") {
+            if in_use {
+                lines.append(&mut candidates);
+            }
+            rejected = line.split(' ').nth(1) == Some("0");
+            in_use = !rejected;
+        }
+        let is_candidate = line.starts_with("a=candidate:") || line == "a=end-of-candidates";
+        if rejected && is_candidate { &mut candidates } else { &mut lines }.push(line);
+    }
+    lines.append(&mut candidates);
+    lines
 }
 
 #[cfg(test)]
@@ -65,5 +85,16 @@ mod tests {
         let finished = finish(ANSWER, &as_usual());
         let line = "a=extmap:3/sendonly urn:ietf:params:rtp-hdrext:csrc-audio-level\r\n";
         assert!(finished.contains(line), "{finished}");
+    }
+
+    #[test]
+    fn candidates_stand_in_a_section_that_is_in_use() {
+        let candidate = "a=candidate:1 1 udp 1 192.0.2.7 8000 typ host\r\n";
+        let (video, audio) = ("m=video 0 X 0\r\na=mid:0\r\n", "m=audio 9 X 111\r\na=mid:1\r\n");
+        let answer = format!("v=0\r\n{video}{candidate}{audio}m=video 0 X 0\r\n");
+        let expected = format!("v=0\r\n{video}{audio}{candidate}m=video 0 X 0\r\n");
+        assert_eq!(finish(&answer, &as_usual()), expected);
+        let answer = format!("v=0\r\n{audio}{candidate}{video}");
+        assert_eq!(finish(&answer, &as_usual()), answer);
     }
 }

@@ -12,13 +12,16 @@
 //! is told the time) and knows nothing of rooms or mixing.
 
 mod answer;
+mod consent;
 mod extensions;
+mod flow;
 mod offer;
 mod outgoing;
 mod payloads;
 mod peer;
 mod red;
 
+pub use flow::Flow;
 pub use offer::{CandidateError, IceRestart, OfferError, PeerOptions, stun_ufrag};
 pub use outgoing::{Contributor, MixedPacket, OutgoingFrame};
 pub use payloads::Payloads;

@@ -13,6 +13,7 @@ use str0m::{Candidate, Rtc};
 
 use crate::answer;
 use crate::extensions::{self, CSRC_LEVELS_URI};
+use crate::flow::Flow;
 
 /// What a session is made with.
 #[derive(Clone, Debug)]
@@ -25,13 +26,16 @@ pub struct PeerOptions {
     pub stereo_bps: Option<u32>,
     /// One moment by the monotonic and by the wall clock, to tell when something was captured.
     pub wall_clock: Option<(Instant, SystemTime)>,
+    /// Which ways sound goes.
+    pub flow: Flow,
 }
 
 impl PeerOptions {
     /// Reached at these addresses, everything else as browsers do it by themselves.
     #[must_use]
     pub fn at(candidates: Vec<SocketAddr>) -> Self {
-        Self { candidates, packet_ms: None, stereo_bps: None, wall_clock: None }
+        let flow = Flow::AsOffered;
+        Self { candidates, packet_ms: None, stereo_bps: None, wall_clock: None, flow }
     }
 }
 
@@ -59,7 +63,7 @@ pub(crate) fn accept(
     options: &PeerOptions,
     now: Instant,
 ) -> Result<(Rtc, String, Option<AudioLine>, Marks), OfferError> {
-    let offer = SdpOffer::from_sdp_string(offer).map_err(|e| OfferError::new(&e.to_string()))?;
+    let offer = read(offer, options)?;
     let text = offer.to_sdp_string();
     let nack = opus_has_nack(&text);
     let wants_dtx = opus_asks_for(&text, "usedtx=1");
@@ -94,6 +98,11 @@ pub(crate) fn accept(
     Ok((rtc, answer, audio, Marks::of(&text)))
 }
 
+fn read(offer: &str, options: &PeerOptions) -> Result<SdpOffer, OfferError> {
+    let offer = SdpOffer::from_sdp_string(&options.flow.narrow(offer));
+    offer.map_err(|e| OfferError::new(&e.to_string()))
+}
+
 /// A further offer of the browser of a running session, which has ICE start anew while the rest
 /// goes on (RFC 8839, section 4.4.1.1.1): after a change of its network.
 #[derive(Debug)]
@@ -109,8 +118,7 @@ impl IceRestart {
     /// # Errors
     /// When the text is no SDP offer.
     pub fn read(offer: &str, options: PeerOptions) -> Result<Self, OfferError> {
-        let offer =
-            SdpOffer::from_sdp_string(offer).map_err(|e| OfferError::new(&e.to_string()))?;
+        let offer = read(offer, &options)?;
         let marks = Marks::of(&offer.to_sdp_string());
         Ok(Self { offer, options, marks })
     }

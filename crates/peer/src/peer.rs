@@ -11,6 +11,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::{RedDecoder, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 
+use crate::consent::Consent;
 use crate::extensions::{captured_in, header_extensions};
 use crate::offer::{AudioLine, CandidateError, IceRestart, Marks, OfferError, PeerOptions, accept};
 use crate::outgoing::OutgoingFrame;
@@ -130,11 +131,16 @@ pub struct Peer {
     clock_ahead_ns: Option<i64>,
     /// Of which stream lost packets are asked for again, and whether.
     asks_again: (u32, bool),
+    consent: Consent,
+    /// What str0m answers to STUN is for nobody.
+    answers_nobody: bool,
     connected: bool,
     closed: bool,
     timeout: Instant,
     last_received: Instant,
     local_ufrag: String,
+    /// Whether it is reached by IPv4, and by IPv6.
+    reached_by: [bool; 2],
     offer: Marks,
 }
 
@@ -168,11 +174,15 @@ impl Peer {
             wall_clock: options.wall_clock,
             clock_ahead_ns: None,
             asks_again: (0, false),
+            consent: Consent::default(),
+            answers_nobody: false,
             connected: false,
             closed: false,
             timeout: now,
             last_received: now,
             local_ufrag,
+            reached_by: [SocketAddr::is_ipv4, SocketAddr::is_ipv6]
+                .map(|is_such| options.candidates.iter().any(is_such)),
             offer,
         };
         Ok((peer, answer))
@@ -196,6 +206,9 @@ impl Peer {
         sink: &mut impl Sink,
     ) -> Result<Option<String>, OfferError> {
         let answer = restart.apply(&mut self.rtc, &mut self.offer);
+        if matches!(answer, Ok(Some(_))) {
+            self.consent.forget();
+        }
         self.local_ufrag = self.rtc.direct_api().local_ice_credentials().ufrag;
         self.handle_timeout(now, sink);
         answer
@@ -228,6 +241,18 @@ impl Peer {
         self.audio.is_some()
     }
 
+    /// Whether sound of the other side is taken.
+    #[must_use]
+    pub fn takes_audio(&self) -> bool {
+        self.audio.is_some_and(|line| line.direction.is_receiving())
+    }
+
+    /// Whether the other side is sent sound.
+    #[must_use]
+    pub fn sends_audio(&self) -> bool {
+        self.audio.is_some_and(|line| line.direction.is_sending())
+    }
+
     /// Whether the browser asked for packets to stop in silence (`usedtx=1` in its offer).
     #[must_use]
     pub fn wants_dtx(&self) -> bool {
@@ -253,7 +278,9 @@ impl Peer {
         (!self.closed).then_some(self.timeout)
     }
 
-    /// Takes a trickled candidate in its SDP form (`candidate:...`).
+    /// Takes a trickled candidate in its SDP form (`candidate:...`). One that no way leads to from here is
+    /// left out: were it the first, str0m would take the session for lost, while others, and checks from the
+    /// browser, are still to come.
     ///
     /// # Errors
     /// As [`Self::check_candidate`].
@@ -264,6 +291,11 @@ impl Peer {
         sink: &mut impl Sink,
     ) -> Result<(), CandidateError> {
         let Some(candidate) = parse_candidate(candidate)? else { return Ok(()) };
+        let [by_ipv4, by_ipv6] = self.reached_by;
+        let leads_there = if candidate.addr().is_ipv4() { by_ipv4 } else { by_ipv6 };
+        if !leads_there || candidate.proto() != Protocol::Udp {
+            return Ok(());
+        }
         self.rtc.add_remote_candidate(candidate);
         self.handle_timeout(now, sink);
         Ok(())
@@ -291,13 +323,28 @@ impl Peer {
             return false;
         }
         self.last_received = now;
+        self.consent.note(now, source, destination, datagram);
         match self.rtc.handle_input(input) {
             Ok(()) => self.drain(now, sink),
             // A datagram that cannot be decrypted or parsed is the network's business.
             Err(str0m::RtcError::Net(_)) => self.drain(now, sink),
             Err(_) => self.fail(sink),
         }
+        self.renew_consent(now, sink);
         true
+    }
+
+    /// Has str0m take the last check for another one, where media says as much. It answers; nobody
+    /// waits for that.
+    fn renew_consent(&mut self, now: Instant, sink: &mut impl Sink) {
+        let Some(check) = self.consent.due(now).filter(|_| !self.closed) else { return };
+        let receive = Receive::new(Protocol::Udp, check.source, check.destination, &check.datagram);
+        let Ok(input) = receive.map(|receive| Input::Receive(now, receive)) else { return };
+        if self.rtc.accepts(&input) && self.rtc.handle_input(input).is_ok() {
+            self.answers_nobody = true;
+            self.drain(now, sink);
+            self.answers_nobody = false;
+        }
     }
 
     /// Lets time pass.
@@ -309,6 +356,7 @@ impl Peer {
             Ok(()) => self.drain(now, sink),
             Err(_) => self.fail(sink),
         }
+        self.renew_consent(now, sink);
     }
 
     /// Sends one frame, if connected and the browser wants audio. If it takes copies, memory for
@@ -372,6 +420,9 @@ impl Peer {
                     }
                     return;
                 }
+                // STUN (RFC 7983).
+                Ok(Output::Transmit(t))
+                    if self.answers_nobody && t.contents.first().is_some_and(|it| *it <= 3) => {}
                 Ok(Output::Transmit(t)) => sink.transmit(t.source, t.destination, &t.contents),
                 Ok(Output::Event(event)) => self.event(now, event, sink),
                 Err(_) => return self.fail(sink),
@@ -392,6 +443,10 @@ impl Peer {
             }
             Event::RtpPacket(packet) => self.rtp(now, &packet, sink),
             Event::MediaEgressStats(stats) => {
+                // There is a loss where a report came since the last time.
+                if stats.loss.is_some() {
+                    self.consent.give();
+                }
                 self.tell(NetworkReport { round_trip: stats.rtt, loss: stats.loss }, sink);
             }
             Event::SenderFeedback(feedback) => self.learn_clock(&feedback),
@@ -426,6 +481,7 @@ impl Peer {
     }
 
     fn rtp(&mut self, now: Instant, packet: &RtpPacket, sink: &mut impl Sink) {
+        self.consent.give();
         let Some(line) = self.audio.filter(|line| line.direction.is_receiving()) else { return };
         let ssrc = packet.header.ssrc;
         // A second line of audio is not listened to.

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use foldback_peer::{
-    Closed, EchoStrings, IceRestart, NetworkReport, OfferError, Peer, PeerOptions, ReceivedFrame,
-    Sink, install_crypto, stun_ufrag,
+    Closed, EchoStrings, Flow, IceRestart, NetworkReport, OfferError, Peer, PeerOptions,
+    ReceivedFrame, Sink, install_crypto, stun_ufrag,
 };
 use str0m::Rtc;
 use str0m::media::{Direction, MediaKind};
@@ -127,6 +127,49 @@ fn a_further_offer_has_ice_start_anew_and_changes_nothing_else() {
     let error = error.to_string();
     assert!(error.contains("certificate"), "{error}");
     assert!(restart(&anew).expect("the session goes on").0.is_none());
+}
+
+#[test]
+fn sound_goes_one_way_where_it_shall_whatever_the_offer_could_do() {
+    let offered = |direction| {
+        offer(|api| {
+            api.add_media(MediaKind::Audio, direction, None, None, None);
+        })
+    };
+    let answered = |flow, direction| {
+        let options = PeerOptions { flow, ..options() };
+        let accepted = Peer::accept(&offered(direction), &options, EchoStrings::No, now());
+        let (peer, answer) = accepted.expect("the offer is good");
+        (peer.takes_audio(), peer.sends_audio(), answer)
+    };
+    for direction in [Direction::SendRecv, Direction::SendOnly] {
+        let (takes, sends, answer) = answered(Flow::FromClient, direction);
+        assert!(takes && !sends && answer.contains("a=recvonly\r\n"), "{answer}");
+    }
+    for direction in [Direction::SendRecv, Direction::RecvOnly] {
+        let (takes, sends, answer) = answered(Flow::ToClient, direction);
+        assert!(!takes && sends && answer.contains("a=sendonly\r\n"), "{answer}");
+    }
+    let (takes, _, answer) = answered(Flow::FromClient, Direction::RecvOnly);
+    assert!(!takes, "what the offer cannot do is not done: {answer}");
+    let (takes, sends, _) = answered(Flow::AsOffered, Direction::SendRecv);
+    assert!(takes && sends);
+}
+
+#[test]
+fn candidates_that_no_way_leads_to_end_no_session() {
+    let offer = offer(|api| {
+        api.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
+    });
+    let (mut peer, _) = accept(&offer).expect("the offer is good");
+    for candidate in [
+        "candidate:1 1 udp 2122260223 2001:db8::9 5000 typ host",
+        "candidate:2 1 tcp 1518280447 192.0.2.9 9 typ host tcptype active",
+        "candidate:3 1 udp 2122260223 192.0.2.9 5000 typ host",
+    ] {
+        peer.add_remote_candidate(candidate, now(), &mut Nothing).expect("a candidate");
+        assert!(peer.timeout().is_some(), "the session goes on after {candidate}");
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(crate) struct FarEnd {
 }
 
 impl FarEnd {
-    const SILENT: Self = Self { sound: [0.0; MAX_PACKET_SAMPLES_OUT], delay_samples: 0 };
+    pub(crate) const SILENT: Self = Self { sound: [0.0; MAX_PACKET_SAMPLES_OUT], delay_samples: 0 };
 
     fn follow(&mut self, mix: &Mix) {
         let sent = mix.sent();

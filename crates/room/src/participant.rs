@@ -194,6 +194,8 @@ pub(crate) struct Participant {
     pub(crate) downlink: Downlink,
     /// Index of the mix it hears.
     pub(crate) hears: usize,
+    /// Is sent nothing.
+    pub(crate) deaf: bool,
 }
 
 impl Participant {
@@ -226,12 +228,14 @@ impl Participant {
             own_mix_hold: 0,
             downlink: Downlink::default(),
             hears,
+            deaf: false,
         }
     }
 
     /// Pulls one packet's worth through the input chain. Depends on nobody else.
     pub(crate) fn listen<C: Clock>(&mut self, cx: &Listening<'_, C>, sound: &mut AudioBuffer) {
-        let far_end = &cx.far_ends[self.hears];
+        // What it is not sent does not come back as its echo.
+        let far_end = if self.deaf { &FarEnd::SILENT } else { &cx.far_ends[self.hears] };
         self.receiver.set_heard(!cx.skips_silence || self.in_mix || self.activity.is_talking());
         for block in 0..cx.blocks {
             let pulled = self.receiver.pull(cx.now, sound);

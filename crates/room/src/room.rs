@@ -288,6 +288,14 @@ impl Room {
         }
     }
 
+    /// Whether a participant is sent nothing, whatever is said: then it needs no mix without itself, and
+    /// nothing of the others is in what it says.
+    pub fn set_deaf(&mut self, id: ParticipantId, deaf: bool) {
+        if let Some(index) = self.find(id) {
+            self.participants[index].deaf = deaf;
+        }
+    }
+
     /// Whether a participant asked for packets to stop while there is nothing to hear but noise
     /// that does not change (DTX, `usedtx` in RFC 7587, section 6.1). Without `dtx` in the settings
     /// of the room nobody gets that.
@@ -410,11 +418,12 @@ impl Room {
     }
 
     /// The packets that the last tick closed: one for each participant, but for those that asked
-    /// for none in silence; or none at all.
+    /// for none in silence or are deaf; or none at all.
     pub fn packets(&self) -> impl Iterator<Item = MixPacket<'_>> {
         let packet = self.ticks / self.blocks() as u64;
         let rtp_time = packet.wrapping_mul(self.packet_samples() as u64) as u32;
-        self.participants.iter().filter(|_| self.packet_ready).filter_map(move |p| {
+        let listening = self.participants.iter().filter(|p| self.packet_ready && !p.deaf);
+        listening.filter_map(move |p| {
             let mix = self.mixes.get(p.hears);
             Some(MixPacket {
                 to: p.id,
@@ -568,7 +577,7 @@ impl Room {
         for index in 0..self.participants.len() {
             let p = &mut self.participants[index];
             p.loopback.advance(p.contributes);
-            p.needs_own_mix = p.contributes || p.loopback.sounds();
+            p.needs_own_mix = (p.contributes && !p.deaf) || p.loopback.sounds();
             if p.hearing.is_plain() {
                 continue;
             }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use foldback_chain::ChainSpec;
 use foldback_config::{Config, LatencyMode, OpusApplication};
 use foldback_metrics::Metrics;
-use foldback_peer::Peer;
+use foldback_peer::{Flow, Peer};
 use foldback_room::{
     Application, Economies, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec,
 };
@@ -168,7 +168,26 @@ impl Conference {
         outbox: Option<Outbox>,
     ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
         let chain = self.chain_of(&who.room)?;
-        self.enter(who, chain, outbox)
+        self.enter(who, chain, outbox, Flow::AsOffered)
+    }
+
+    /// Brings somebody into a room who only speaks or only listens, and is told nothing; the media
+    /// follows with [`Self::connect`]. The others are told.
+    ///
+    /// # Errors
+    /// As [`Self::join`]; `forbidden`, if a listener wants to speak.
+    pub(crate) fn join_one_way(
+        &self,
+        mut who: Admitted,
+        flow: Flow,
+    ) -> Result<ParticipantId, ErrorMessage> {
+        match flow {
+            Flow::ToClient => who.role = Role::Listener,
+            Flow::FromClient if who.role == Role::Listener => return Err(only_listens()),
+            Flow::FromClient | Flow::AsOffered => {}
+        }
+        let chain = self.chain_of(&who.room)?;
+        self.enter(&who, chain, None, flow).map(|(id, _)| id)
     }
 
     /// Brings a caller into a room of their own on chain `echo`.
@@ -179,7 +198,7 @@ impl Conference {
         let chain = Arc::clone(self.running().config.echo_chain());
         let room = format!("{ECHO_ROOMS}{}", self.echoes.fetch_add(1, Ordering::Relaxed));
         let who = Admitted { room, name: "echo".to_owned(), ..Admitted::default() };
-        self.enter(&who, chain, None).map(|(id, _)| id)
+        self.enter(&who, chain, None, Flow::AsOffered).map(|(id, _)| id)
     }
 
     /// Passes on a candidate that a client trickled.
@@ -213,8 +232,7 @@ impl Conference {
         let (_, room) = state.room_of(id)?;
         let member = room.people.get_mut(&id).ok_or_else(not_joined)?;
         if member.person.role == Role::Listener && !muted {
-            let sentence = "You are here to listen; your token does not let you talk.";
-            return Err(ErrorMessage::new(ErrorCode::Forbidden, sentence));
+            return Err(only_listens());
         }
         member.muted_by_operator = false;
         self.set_muted(room, id, muted, false)
@@ -315,6 +333,7 @@ impl Conference {
         who: &Admitted,
         chain: Arc<ChainSpec>,
         outbox: Option<Outbox>,
+        flow: Flow,
     ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
         let name = who.room.as_str();
         let mut state = self.state();
@@ -346,6 +365,8 @@ impl Conference {
             person,
             muted_by_operator: false,
             outbox,
+            flow,
+            session: None,
             media: false,
             restarts: Allowance::new(RESTARTS_BURST),
             hears: BTreeMap::new(),
@@ -415,7 +436,7 @@ impl Conference {
         let left = ServerMessage::ParticipantLeft { id: id.0, reason };
         // Who was lost is told too; dropping the outbox then closes their socket.
         room.tell_all(&left);
-        room.people.remove(&id);
+        let session = room.people.remove(&id).and_then(|member| member.session);
         room.people.values_mut().for_each(|member| _ = member.hears.remove(&id));
         room.chains.remove_own(id);
         room.own.remove(&id);
@@ -424,6 +445,9 @@ impl Conference {
         let (worker, key, empty) = (room.worker, room.key, room.people.is_empty());
         if media && tell_worker && self.command(worker, Command::Leave(id)).is_err() {
             tracing::error!(%id, "the worker takes no command");
+        }
+        if let Some(session) = session {
+            state.sessions.remove(&session);
         }
         if empty {
             state.rooms.remove(&name);
@@ -462,6 +486,11 @@ impl Conference {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn only_listens() -> ErrorMessage {
+    let sentence = "You are here to listen; your token does not let you talk.";
+    ErrorMessage::new(ErrorCode::Forbidden, sentence)
 }
 
 pub(crate) fn capitalised(sentence: &str) -> String {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use foldback_peer::{EchoStrings, IceRestart, OfferError, Peer, PeerOptions};
+use foldback_peer::{EchoStrings, Flow, IceRestart, OfferError, Peer, PeerOptions};
 use foldback_room::{Admission, LatencyProfile, ParticipantId, RoomSpec};
 use foldback_worker::{Command, Join};
 use tokio::sync::oneshot;
@@ -21,9 +21,9 @@ impl Conference {
     /// having ICE start anew.
     ///
     /// # Errors
-    /// `bad-sdp`, `already-connected`, `too-fast`, `not-joined` or `internal`.
+    /// `bad-sdp`, `not-acceptable`, `already-connected`, `too-fast`, `not-joined` or `internal`.
     pub async fn connect(&self, id: ParticipantId, offer: String) -> Result<String, ErrorMessage> {
-        let (worker, spec, echo, is_first) = {
+        let (worker, spec, echo, flow, is_first) = {
             let mut state = self.state();
             let (_, room) = state.room_of(id)?;
             let member = room.people.get_mut(&id).ok_or_else(not_joined)?;
@@ -31,15 +31,17 @@ impl Conference {
             if !is_first && !member.restarts.take(Instant::now(), RESTART_COST) {
                 return Err(too_fast());
             }
+            let flow = member.flow;
             let chain = Arc::clone(room.chains.chain_of(id));
             let echo = if chain.mix.is_none() { EchoStrings::Yes } else { EchoStrings::No };
-            (room.worker, self.spec(chain), echo, is_first)
+            (room.worker, self.spec(chain), echo, flow, is_first)
         };
         let options = PeerOptions {
             candidates: self.workers[worker].candidates().to_vec(),
             packet_ms: (spec.latency == LatencyProfile::Low).then_some(10),
             stereo_bps: spec.stereo_bps(),
             wall_clock: Some((Instant::now(), SystemTime::now())),
+            flow,
         };
         if !is_first {
             return Box::pin(self.restart_ice(id, worker, offer, options)).await;
@@ -47,6 +49,7 @@ impl Conference {
         // Making a session and its stages takes some milliseconds of computing.
         let build = move || -> Result<_, BuildError> {
             let (peer, answer) = Peer::accept(&offer, &options, echo, Instant::now())?;
+            check_flow(flow, &peer)?;
             let admission = Admission::build(&spec)?;
             Ok((answer, Box::new(Built { peer, admission, spec })))
         };
@@ -54,6 +57,7 @@ impl Conference {
         let result = match built {
             Ok(Ok((answer, built))) => self.hand_over(id, built).await.map(|()| answer),
             Ok(Err(BuildError::Offer(error))) => Err(bad_sdp(&error)),
+            Ok(Err(BuildError::Flow(error))) => Err(error),
             Ok(Err(BuildError::Admission(error))) => Err(could_not_be_built(id, &error)),
             Err(error) => Err(could_not_be_built(id, &error)),
         };
@@ -113,6 +117,20 @@ impl Conference {
     }
 }
 
+/// Whether sound can go the one way that it is to go.
+fn check_flow(flow: Flow, peer: &Peer) -> Result<(), BuildError> {
+    let (can_go, does) = match flow {
+        Flow::AsOffered => return Ok(()),
+        Flow::FromClient => (peer.takes_audio(), "sends (`sendonly` or `sendrecv`)"),
+        Flow::ToClient => (peer.sends_audio(), "receives (`recvonly` or `sendrecv`)"),
+    };
+    if can_go {
+        return Ok(());
+    }
+    let sentence = format!("The offer has no line of audio with Opus that {does}.");
+    Err(BuildError::Flow(ErrorMessage::new(ErrorCode::NotAcceptable, sentence)))
+}
+
 fn bad_sdp(error: &OfferError) -> ErrorMessage {
     ErrorMessage::new(ErrorCode::BadSdp, capitalised(&error.to_string()))
 }
@@ -145,6 +163,7 @@ struct Built {
 
 enum BuildError {
     Offer(OfferError),
+    Flow(ErrorMessage),
     Admission(foldback_room::AdmissionError),
 }
 

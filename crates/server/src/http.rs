@@ -25,7 +25,7 @@ use crate::message::{ErrorCode, ErrorMessage, LeftReason};
 use crate::operator::Operator;
 use crate::reload::Reloader;
 use crate::report::ParticipantInfo;
-use crate::{admin_api, config_api, control_api, names, websocket};
+use crate::{admin_api, config_api, control_api, names, websocket, whip};
 
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
@@ -78,6 +78,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/ws", get(websocket::upgrade))
         .route("/offer", post(offer))
+        .merge(whip::routes())
         .route("/api/v1/rooms/{room}", get(room_info))
         .route("/api/v1/rooms/{room}/participants", get(participants))
         .merge(control_api::routes())
@@ -282,6 +283,11 @@ impl HttpError {
     fn bad_request(code: ErrorCode, sentence: String) -> Self {
         Self { status: StatusCode::BAD_REQUEST, error: ErrorMessage::new(code, sentence) }
     }
+
+    /// For where the code alone does not say it.
+    pub(crate) fn with_status(status: StatusCode, error: ErrorMessage) -> Self {
+        Self { status, error }
+    }
 }
 
 impl From<ErrorMessage> for HttpError {
@@ -308,9 +314,14 @@ impl From<ErrorMessage> for HttpError {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            ErrorCode::BadJson | ErrorCode::MissingField | ErrorCode::UnknownType => {
-                StatusCode::BAD_REQUEST
-            }
+            ErrorCode::BadContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ErrorCode::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            ErrorCode::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
+            ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            ErrorCode::BadJson
+            | ErrorCode::MissingField
+            | ErrorCode::UnknownType
+            | ErrorCode::BadFragment => StatusCode::BAD_REQUEST,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Self { status, error }

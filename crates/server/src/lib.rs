@@ -25,6 +25,7 @@ mod events;
 mod health;
 mod hearing;
 pub mod http;
+mod ice_servers;
 mod limits;
 mod live;
 mod load;
@@ -48,5 +49,6 @@ mod tls;
 mod token;
 mod watch;
 mod websocket;
+mod whip;
 
 pub use conference::Conference;

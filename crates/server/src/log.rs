@@ -23,12 +23,13 @@ pub(crate) fn start(config: &LogConfig) {
         }
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(stderr).boxed(),
     };
-    let shown = filter_fn(|it| !tells_messages(it.target(), *it.level()));
+    let shown = filter_fn(|it| !is_never_told(it.target(), *it.level()));
     tracing_subscriber::registry().with(lines).with(filter).with(shown).init();
 }
 
 /// Nobody can ask for the messages of clients themselves, in which PINs and tokens are: tungstenite tells
-/// them at trace.
-fn tells_messages(target: &str, level: Level) -> bool {
-    level == Level::TRACE && target.starts_with("tungstenite")
+/// them at trace. Nor for each change in the folder of the configuration, which notify tells: where the log is
+/// written there, each line of it would be another change, until the disk is full.
+fn is_never_told(target: &str, level: Level) -> bool {
+    level == Level::TRACE && ["tungstenite", "notify"].iter().any(|it| target.starts_with(it))
 }

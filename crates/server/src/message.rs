@@ -539,6 +539,16 @@ pub enum ErrorCode {
     Overloaded,
     /// The server is about to end, and takes nobody new.
     Draining,
+    /// The body is not of the type that is taken there.
+    BadContentType,
+    /// The offer asks for what cannot be had, or the answer would be of a type that is not wanted.
+    NotAcceptable,
+    /// The fragment of SDP cannot be read.
+    BadFragment,
+    /// Say which state of the session is meant.
+    PreconditionRequired,
+    /// The session is no longer in the state that is meant.
+    PreconditionFailed,
     /// The server is at fault.
     Internal,
 }

@@ -6,6 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
 use axum::extract::ws::Utf8Bytes;
+use foldback_peer::Flow;
 use foldback_room::{HeardAs, Level, ParticipantId};
 use foldback_worker::{Allowance, Figures, Readings, Recycled, RoomKey};
 use tokio::sync::Mutex;
@@ -17,6 +18,7 @@ use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, Person, ServerMessage};
 use crate::placement::Placement;
 use crate::report::ParticipantReport;
+use crate::whip::{SessionKey, Sessions};
 
 /// Where messages to one client go. Bounded: a client that does not read is let go.
 pub type Outbox = Sender<Utf8Bytes>;
@@ -35,6 +37,8 @@ pub(crate) struct State {
     pub(crate) draining: bool,
     pub(crate) next_room: u64,
     pub(crate) last_participant: u64,
+    /// Those of participants that have an address of their own.
+    pub(crate) sessions: Sessions,
 }
 
 #[derive(Debug)]
@@ -69,6 +73,10 @@ pub(crate) struct Member {
     /// An operator muted them.
     pub(crate) muted_by_operator: bool,
     pub(crate) outbox: Option<Outbox>,
+    /// Which ways sound goes between them and the room.
+    pub(crate) flow: Flow,
+    /// By which their session is found, where it has an address.
+    pub(crate) session: Option<SessionKey>,
     pub(crate) media: bool,
     /// What is left of having ICE start anew, which takes time of the media thread.
     pub(crate) restarts: Allowance,

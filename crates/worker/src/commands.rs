@@ -140,6 +140,7 @@ impl Worker {
         let input = TimedStages::of(&mut self.metrics, chain, &chain.input);
         let spare = open.room.join(id, admission);
         open.room.set_muted(id, muted);
+        open.room.set_deaf(id, !peer.sends_audio());
         open.room.set_dtx(id, peer.wants_dtx());
         open.room.set_stereo(id, peer.wants_stereo());
         self.demux.add(id, peer.local_ufrag());

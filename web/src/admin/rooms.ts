@@ -127,10 +127,11 @@ class MemberItem {
 
   show(member: MemberOverview, chains: string[]): void {
     this.#member = member;
-    const { muted, talking, muted_by_operator: byOperator, name } = member;
+    const { muted, talking, muted_by_operator: byOperator, name, role } = member;
     this.element.dataset.muted = String(muted);
     this.element.dataset.talking = String(talking && !muted);
-    setText(this.#state, muted ? (byOperator ? "muted by you" : "muted") : talking ? "talking" : "");
+    const silent = role === "listener" ? "only listens" : byOperator ? "muted by you" : "muted";
+    setText(this.#state, muted ? silent : talking ? "talking" : "");
     this.#meter.show(Math.max(SILENCE_DBFS, member.level_dbfs));
     setText(this.#mute, muted ? "Unmute" : "Mute");
     this.#mute.setAttribute("aria-label", `${muted ? "Unmute" : "Mute"} ${name}`);

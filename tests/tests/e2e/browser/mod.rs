@@ -6,6 +6,7 @@ mod control;
 mod delay;
 mod departures;
 mod disturbances;
+mod elsewhere;
 mod firefox;
 mod hearing;
 mod invitations;

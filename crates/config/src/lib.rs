@@ -28,6 +28,7 @@ mod names;
 mod overrides;
 mod plugins;
 mod reader;
+mod recording;
 mod rooms;
 mod schema;
 mod secret;
@@ -50,6 +51,7 @@ pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat, check_log_level};
 pub use overrides::{Overrides, RefusedOverride};
 pub use plugins::kinds_of;
+pub use recording::RecordingConfig;
 pub use rooms::{RoomPattern, RoomRule};
 pub use schema::json_schema;
 pub use secret::{Secret, without_secrets};
@@ -73,6 +75,8 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// Section `[limits]`.
     pub limits: LimitsConfig,
+    /// Section `[recording]`.
+    pub recording: RecordingConfig,
     /// Every `[chain.NAME]`, in the order of the file. At least one.
     pub chains: Vec<Arc<ChainSpec>>,
     /// Every `[[room]]`, in the order of the file; the first that matches wins.
@@ -195,12 +199,14 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     log::read(reader, &root, &mut log);
     sections::read_metrics(reader, &root, &mut metrics);
     limits::read(reader, &root, &mut limits);
+    let mut recording = RecordingConfig::default();
+    recording::read(reader, &root, file, &mut recording);
     let chains = chains::read(reader, &root, registry);
     let rooms = rooms::read(reader, &root, file, &chains);
     let Chains { specs: chains, .. } = chains;
     let echo = chains.iter().find(|chain| chain.name == ECHO);
     let echo = echo.map_or_else(|| built_in_echo(registry), Arc::clone);
-    Some(Config { server, opus, latency, log, metrics, limits, chains, rooms, echo })
+    Some(Config { server, opus, latency, log, metrics, limits, recording, chains, rooms, echo })
 }
 
 fn built_in_echo(registry: &Registry) -> Arc<ChainSpec> {

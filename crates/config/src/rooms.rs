@@ -32,6 +32,13 @@ pub(crate) const MAX_PARTICIPANTS: ParamSpec = ParamSpec::int(
     "Most people in such a room, in the place of `participants_per_room`; 0: as many as come.",
 );
 
+/// The declaration of `record`.
+pub(crate) const RECORD: ParamSpec = ParamSpec::bool(
+    "record",
+    false,
+    "Whether such a room is recorded, mix and voices, from the first person in it on; needs a `directory` in [recording].",
+);
+
 /// One `[[room]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoomRule {
@@ -43,6 +50,8 @@ pub struct RoomRule {
     pub pin: Option<Secret>,
     /// Most people in each of them, 0 for as many as come; `None`: as `[limits]` has it.
     pub max_participants: Option<usize>,
+    /// Each of them is recorded from the first person in it on.
+    pub record: bool,
 }
 
 /// The name of a room, or a pattern for many: `*` stands for any run of characters, also none.
@@ -132,6 +141,7 @@ fn implied(reader: &mut Reader<'_>, chains: &Chains) -> Option<RoomRule> {
         chain: Arc::clone(chain),
         pin: None,
         max_participants: None,
+        record: false,
     })
 }
 
@@ -146,7 +156,8 @@ fn read_rule(
         reader.refuse_value("room", room, "must be `[[room]]`, once for each rule", None);
         return None;
     };
-    let keys = [NAME, CHAIN, secret::PIN, secret::PIN_FILE, MAX_PARTICIPANTS].map(|it| it.name);
+    let keys =
+        [NAME, CHAIN, secret::PIN, secret::PIN_FILE, MAX_PARTICIPANTS, RECORD].map(|it| it.name);
     reader.known_keys("`[[room]]`", table, &keys);
     let pattern = read_pattern(reader, room, table);
     if let Some((pattern, value)) = &pattern {
@@ -158,7 +169,8 @@ fn read_rule(
     let given = reader.given(table, &[MAX_PARTICIPANTS]);
     let is_given = given.iter().next().is_some();
     let most = is_given.then(|| usize::try_from(given.int(&MAX_PARTICIPANTS)).unwrap_or_default());
-    Some(RoomRule { pattern: pattern?.0, chain: chain?, pin, max_participants: most })
+    let record = reader.given(table, &[RECORD]).bool(&RECORD);
+    Some(RoomRule { pattern: pattern?.0, chain: chain?, pin, max_participants: most, record })
 }
 
 fn read_pattern<'v, 'd>(

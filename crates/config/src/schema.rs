@@ -160,6 +160,7 @@ fn room() -> Value {
             secret::PIN.name: pin,
             secret::PIN_FILE.name: pin_file,
             rooms::MAX_PARTICIPANTS.name: parameter(&rooms::MAX_PARTICIPANTS),
+            rooms::RECORD.name: parameter(&rooms::RECORD),
         },
         "required": [rooms::NAME.name, rooms::CHAIN.name],
         "additionalProperties": false,

@@ -6,6 +6,7 @@ use toml::de::DeTable;
 use crate::limits::LimitsConfig;
 use crate::log::LogConfig;
 use crate::reader::Reader;
+use crate::recording::RecordingConfig;
 use crate::sections::{LatencyMode, MetricsConfig, OpusConfig, ServerConfig};
 use crate::{Config, plugins};
 
@@ -14,9 +15,18 @@ pub(crate) const AT_START: [Section; 4] =
     [ServerConfig::SECTION, OpusConfig::SECTION, LatencyMode::SECTION, LogConfig::SECTION];
 
 /// Every section of settings, in the order of messages.
-pub(crate) const ALL: [Section; 7] = {
+pub(crate) const ALL: [Section; 8] = {
     let [server, opus, latency, log] = AT_START;
-    [server, opus, latency, log, MetricsConfig::SECTION, LimitsConfig::SECTION, plugins::SECTION]
+    [
+        server,
+        opus,
+        latency,
+        log,
+        MetricsConfig::SECTION,
+        LimitsConfig::SECTION,
+        RecordingConfig::SECTION,
+        plugins::SECTION,
+    ]
 };
 
 /// A section `[name]` that may stand once in a file.

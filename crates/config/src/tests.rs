@@ -110,7 +110,17 @@ fn what_is_given_is_taken() {
         participants = 500
         rooms = 100
         joins_per_minute = 20
-        trusted_proxies = [\"10.0.0.0/8\", \"fd00::1\"]"
+        trusted_proxies = [\"10.0.0.0/8\", \"fd00::1\"]
+        [recording]
+        directory = \"src\"
+        min_free_mb = 7
+        [[room]]
+        name = \"board\"
+        chain = \"talk\"
+        record = true
+        [[room]]
+        name = \"*\"
+        chain = \"talk\""
     ));
     let ServerConfig {
         listen,
@@ -152,6 +162,18 @@ fn what_is_given_is_taken() {
     assert_eq!(joins_per_minute, 20);
     let trusted: Vec<_> = trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(trusted, ["10.0.0.0/8", "fd00::1/128"]);
+    let recording = RecordingConfig { directory: Some("src".into()), min_free_mb: 7 };
+    assert_eq!(config.recording, recording);
+    assert_eq!([0, 1].map(|rule: usize| config.rooms[rule].record), [true, false]);
+}
+
+#[test]
+fn a_folder_for_recordings_must_be_there() {
+    let text = format!("{CHAIN}[recording]\ndirectory = \"no/such\"\n");
+    let (line, column, words) = errors(&text).swap_remove(0);
+    assert_eq!((line, column), (4, 13));
+    assert!(words.contains("no/such, where no folder is"), "{words}");
+    assert_eq!(valid(CHAIN).recording, RecordingConfig { directory: None, min_free_mb: 500 });
 }
 
 #[test]

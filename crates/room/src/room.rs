@@ -262,6 +262,13 @@ impl Room {
         }
     }
 
+    /// Whether what a participant says is for the others: they are neither muted nor hearing themselves.
+    #[must_use]
+    pub fn is_for_others(&self, id: ParticipantId) -> bool {
+        let participant = self.find(id).map(|index| &self.participants[index]);
+        participant.is_some_and(|p| !p.muted && !p.loopback.keeps_voice())
+    }
+
     /// Lets one participant hear another so from now on, without a click; all others hear what they
     /// did. Nothing happens unless both are here, and are two. At most [`MOST_OWN_MIXES`](crate::MOST_OWN_MIXES) of
     /// a room may hear anybody otherwise than [`HeardAs::PLAIN`]: whoever calls sees to it. Not part of

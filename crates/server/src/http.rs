@@ -26,7 +26,7 @@ use crate::message::{ErrorCode, ErrorMessage, LeftReason};
 use crate::operator::Operator;
 use crate::reload::Reloader;
 use crate::report::ParticipantInfo;
-use crate::{admin_api, config_api, control_api, names, websocket};
+use crate::{admin_api, config_api, control_api, names, recording_api, websocket};
 
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
@@ -80,6 +80,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/rooms/{room}/participants", get(participants))
         .merge(control_api::routes())
         .merge(admin_api::routes())
+        .merge(recording_api::routes())
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -296,9 +297,13 @@ impl From<ErrorMessage> for HttpError {
                 StatusCode::FORBIDDEN
             }
             ErrorCode::NoSuchVersion => StatusCode::NOT_FOUND,
-            ErrorCode::NoConfigFile | ErrorCode::MutedByThemselves | ErrorCode::RoomFull => {
-                StatusCode::CONFLICT
-            }
+            ErrorCode::NoConfigFile
+            | ErrorCode::MutedByThemselves
+            | ErrorCode::RoomFull
+            | ErrorCode::AlreadyRecording
+            | ErrorCode::NotRecording
+            | ErrorCode::RecordingOff => StatusCode::CONFLICT,
+            ErrorCode::CannotRecord => StatusCode::INSUFFICIENT_STORAGE,
             ErrorCode::TooFast => StatusCode::TOO_MANY_REQUESTS,
             ErrorCode::Overloaded | ErrorCode::ServerFull | ErrorCode::Draining => {
                 StatusCode::SERVICE_UNAVAILABLE

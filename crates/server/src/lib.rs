@@ -40,6 +40,8 @@ mod participant_metrics;
 mod placement;
 pub mod plugins;
 mod process;
+mod recording;
+mod recording_api;
 pub mod reload;
 pub mod report;
 mod roster;

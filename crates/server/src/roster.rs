@@ -16,6 +16,7 @@ use crate::health::Health;
 use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, Person, ServerMessage};
 use crate::placement::Placement;
+use crate::recording::RoomRecording;
 use crate::report::ParticipantReport;
 
 /// Where messages to one client go. Bounded: a client that does not read is let go.
@@ -59,6 +60,8 @@ pub(crate) struct RoomState {
     pub(crate) hands: u64,
     /// What may still be written in it.
     pub(crate) chat: Allowance,
+    /// The last one since somebody is in it.
+    pub(crate) recording: Option<RoomRecording>,
 }
 
 #[derive(Debug)]
@@ -111,10 +114,17 @@ impl RoomState {
         self.figures.as_ref().map_or(&[], |figures| figures.readings())
     }
 
-    /// Those who have brought an offer: the worker knows them, or soon will.
+    /// Those who have brought an offer, so that the worker knows them, or soon will; and who hears the room and is
+    /// nobody in it.
     pub(crate) fn media(&self) -> Vec<ParticipantId> {
         let people = self.people.iter().filter(|(_, member)| member.media);
-        people.map(|(id, _)| *id).collect()
+        let listener = self.recording.as_ref().and_then(RoomRecording::listener);
+        people.map(|(id, _)| *id).chain(listener).collect()
+    }
+
+    /// Whether it is being recorded.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.recording.as_ref().is_some_and(RoomRecording::is_running)
     }
 
     pub(crate) fn tell_all(&mut self, message: &ServerMessage) {

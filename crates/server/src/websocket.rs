@@ -1,5 +1,6 @@
 //! `GET /ws`: one client's signalling.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -17,6 +18,8 @@ use crate::http::{App, MAX_MESSAGE_BYTES};
 use crate::message::{
     ClientMessage, ErrorCode, ErrorMessage, LeftReason, ServerMessage, SetStage, SetStages,
 };
+use crate::recording::Wanted;
+use crate::recording_api::blocking;
 
 /// Messages that may wait for a client: levels of some 20 s.
 const OUTBOX: usize = 256;
@@ -177,6 +180,10 @@ impl Session {
                 self.spare(kinds).await?;
                 Ok(Reply::Nothing)
             }
+            ClientMessage::Record { recording } => {
+                self.record(recording).await?;
+                Ok(Reply::Nothing)
+            }
             ClientMessage::Leave {} => {
                 self.joined()?;
                 self.left = LeftReason::Left;
@@ -194,7 +201,7 @@ impl Session {
         }
         let admitted = self.app.admit(self.caller, wish)?;
         let outbox = self.outbox.clone();
-        let (id, mut joined) = self.conference().join(&admitted.room, &admitted.name, outbox)?;
+        let (id, mut joined) = self.app.conference.join(&admitted.room, &admitted.name, outbox)?;
         if let ServerMessage::Joined { operator, .. } = &mut joined {
             *operator = self.operator.is_ok();
         }
@@ -220,6 +227,19 @@ impl Session {
         let (id, app) = (self.joined()?, self.app.clone());
         let done = tokio::task::spawn_blocking(move || app.conference.spare(id, &kinds));
         done.await.unwrap_or_else(|_| Err(ErrorMessage::internal()))
+    }
+
+    async fn record(&self, on: bool) -> Result<(), ErrorMessage> {
+        self.operator.clone()?;
+        let id = self.joined()?;
+        let act = move |conference: &Arc<Conference>| {
+            let room = conference.room_with(id)?;
+            match on {
+                true => conference.record(&room, Wanted::ALL),
+                false => conference.stop_recording(&room),
+            }
+        };
+        blocking(self.app.clone(), act).await.map(drop)
     }
 
     fn joined(&self) -> Result<ParticipantId, ErrorMessage> {

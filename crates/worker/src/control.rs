@@ -17,6 +17,7 @@ use foldback_room::{
 use foldback_stage::{Reading, StageReport};
 use tokio::sync::oneshot;
 
+use crate::ears::{Ear, EarRemains};
 use crate::recycle::Recycled;
 use crate::stage_times::Took;
 
@@ -43,6 +44,10 @@ pub enum Command {
     HearAs(ParticipantId, ParticipantId, HeardAs),
     /// A participant hears itself for so long, and nobody else does.
     LoopBack(ParticipantId, Duration),
+    /// Lets somebody hear a room who is nobody in it; at the end of that or of the room answered by [`Event::EarGone`].
+    Listen(Box<Ear>),
+    /// Ends that.
+    Unlisten(RoomKey, ParticipantId),
     /// Sends a text to everybody in a room who has a data channel for it.
     TellRoom(RoomKey, Arc<str>),
     /// Sends a text to one participant.
@@ -106,6 +111,8 @@ pub enum Event {
     },
     /// Stages that were taken out of a running chain, to be freed here.
     StagesOut(Change),
+    /// Who was nobody in a room hears it no more; to be freed here.
+    EarGone(EarRemains),
     /// What a room has enough of, to be freed here.
     Spare(Spare),
     /// A room was given up as asked; freed here.

@@ -17,6 +17,7 @@ mod plugins;
 mod preview;
 mod processing;
 mod reconnection;
+mod recording;
 mod reload;
 mod rooms;
 mod stereo;

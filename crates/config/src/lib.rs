@@ -51,7 +51,7 @@ pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat, check_log_level};
 pub use overrides::{Overrides, RefusedOverride};
 pub use plugins::kinds_of;
-pub use recording::RecordingConfig;
+pub use recording::{PlayingConfig, RecordingConfig};
 pub use rooms::{RoomPattern, RoomRule};
 pub use schema::json_schema;
 pub use secret::{Secret, without_secrets};
@@ -77,6 +77,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Section `[recording]`.
     pub recording: RecordingConfig,
+    /// Section `[playing]`.
+    pub playing: PlayingConfig,
     /// Every `[chain.NAME]`, in the order of the file. At least one.
     pub chains: Vec<Arc<ChainSpec>>,
     /// Every `[[room]]`, in the order of the file; the first that matches wins.
@@ -201,12 +203,26 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     limits::read(reader, &root, &mut limits);
     let mut recording = RecordingConfig::default();
     recording::read(reader, &root, file, &mut recording);
+    let mut playing = PlayingConfig::default();
+    recording::read_playing(reader, &root, file, &mut playing);
     let chains = chains::read(reader, &root, registry);
     let rooms = rooms::read(reader, &root, file, &chains);
     let Chains { specs: chains, .. } = chains;
     let echo = chains.iter().find(|chain| chain.name == ECHO);
     let echo = echo.map_or_else(|| built_in_echo(registry), Arc::clone);
-    Some(Config { server, opus, latency, log, metrics, limits, recording, chains, rooms, echo })
+    Some(Config {
+        server,
+        opus,
+        latency,
+        log,
+        metrics,
+        limits,
+        recording,
+        playing,
+        chains,
+        rooms,
+        echo,
+    })
 }
 
 fn built_in_echo(registry: &Registry) -> Arc<ChainSpec> {

@@ -39,6 +39,13 @@ pub(crate) const RECORD: ParamSpec = ParamSpec::bool(
     "Whether such a room is recorded, mix and voices, from the first person in it on; needs a `directory` in [recording].",
 );
 
+/// The declaration of `chime`.
+pub(crate) const CHIME: ParamSpec = ParamSpec::bool(
+    "chime",
+    false,
+    "Whether everybody in such a room hears a chime when somebody comes in.",
+);
+
 /// One `[[room]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoomRule {
@@ -52,6 +59,8 @@ pub struct RoomRule {
     pub max_participants: Option<usize>,
     /// Each of them is recorded from the first person in it on.
     pub record: bool,
+    /// Everybody in one hears a chime when somebody comes in.
+    pub chime: bool,
 }
 
 /// The name of a room, or a pattern for many: `*` stands for any run of characters, also none.
@@ -142,6 +151,7 @@ fn implied(reader: &mut Reader<'_>, chains: &Chains) -> Option<RoomRule> {
         pin: None,
         max_participants: None,
         record: false,
+        chime: false,
     })
 }
 
@@ -156,8 +166,8 @@ fn read_rule(
         reader.refuse_value("room", room, "must be `[[room]]`, once for each rule", None);
         return None;
     };
-    let keys =
-        [NAME, CHAIN, secret::PIN, secret::PIN_FILE, MAX_PARTICIPANTS, RECORD].map(|it| it.name);
+    let keys = [NAME, CHAIN, secret::PIN, secret::PIN_FILE, MAX_PARTICIPANTS, RECORD, CHIME]
+        .map(|it| it.name);
     reader.known_keys("`[[room]]`", table, &keys);
     let pattern = read_pattern(reader, room, table);
     if let Some((pattern, value)) = &pattern {
@@ -169,8 +179,10 @@ fn read_rule(
     let given = reader.given(table, &[MAX_PARTICIPANTS]);
     let is_given = given.iter().next().is_some();
     let most = is_given.then(|| usize::try_from(given.int(&MAX_PARTICIPANTS)).unwrap_or_default());
-    let record = reader.given(table, &[RECORD]).bool(&RECORD);
-    Some(RoomRule { pattern: pattern?.0, chain: chain?, pin, max_participants: most, record })
+    let given = reader.given(table, &[RECORD, CHIME]);
+    let (record, chime) = (given.bool(&RECORD), given.bool(&CHIME));
+    let (pattern, chain) = (pattern?.0, chain?);
+    Some(RoomRule { pattern, chain, pin, max_participants: most, record, chime })
 }
 
 fn read_pattern<'v, 'd>(

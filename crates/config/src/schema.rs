@@ -161,6 +161,7 @@ fn room() -> Value {
             secret::PIN_FILE.name: pin_file,
             rooms::MAX_PARTICIPANTS.name: parameter(&rooms::MAX_PARTICIPANTS),
             rooms::RECORD.name: parameter(&rooms::RECORD),
+            rooms::CHIME.name: parameter(&rooms::CHIME),
         },
         "required": [rooms::NAME.name, rooms::CHAIN.name],
         "additionalProperties": false,

@@ -114,10 +114,14 @@ fn what_is_given_is_taken() {
         [recording]
         directory = \"src\"
         min_free_mb = 7
+        chime = false
+        [playing]
+        directory = \"tests\"
         [[room]]
         name = \"board\"
         chain = \"talk\"
         record = true
+        chime = true
         [[room]]
         name = \"*\"
         chain = \"talk\""
@@ -162,9 +166,11 @@ fn what_is_given_is_taken() {
     assert_eq!(joins_per_minute, 20);
     let trusted: Vec<_> = trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(trusted, ["10.0.0.0/8", "fd00::1/128"]);
-    let recording = RecordingConfig { directory: Some("src".into()), min_free_mb: 7 };
+    let recording = RecordingConfig { directory: Some("src".into()), min_free_mb: 7, chime: false };
     assert_eq!(config.recording, recording);
+    assert_eq!(config.playing, PlayingConfig { directory: Some("tests".into()) });
     assert_eq!([0, 1].map(|rule: usize| config.rooms[rule].record), [true, false]);
+    assert_eq!([0, 1].map(|rule: usize| config.rooms[rule].chime), [true, false]);
 }
 
 #[test]
@@ -173,7 +179,10 @@ fn a_folder_for_recordings_must_be_there() {
     let (line, column, words) = errors(&text).swap_remove(0);
     assert_eq!((line, column), (4, 13));
     assert!(words.contains("no/such, where no folder is"), "{words}");
-    assert_eq!(valid(CHAIN).recording, RecordingConfig { directory: None, min_free_mb: 500 });
+    assert_eq!(
+        valid(CHAIN).recording,
+        RecordingConfig { directory: None, min_free_mb: 500, chime: true }
+    );
 }
 
 #[test]

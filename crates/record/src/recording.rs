@@ -303,7 +303,7 @@ impl<N: Names> Writer<N> {
 
     fn finish(&mut self) -> Result<(), String> {
         let now = Instant::now();
-        self.end_pages(now)?;
+        self.tell();
         let voices = std::mem::take(&mut self.voices);
         let tracks = self.mix.take().map(|mix| (None, mix)).into_iter();
         for (id, track) in tracks.chain(voices.into_iter().map(|(id, track)| (Some(id), track))) {

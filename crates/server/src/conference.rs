@@ -404,6 +404,8 @@ impl Conference {
             hands: 0,
             chat: Allowance::new(ROOM_BURST),
             recording: None,
+            taps: Vec::new(),
+            playing: None,
         })
     }
 

@@ -26,7 +26,9 @@ use crate::message::{ErrorCode, ErrorMessage, LeftReason};
 use crate::operator::Operator;
 use crate::reload::Reloader;
 use crate::report::ParticipantInfo;
-use crate::{admin_api, config_api, control_api, names, recording_api, websocket};
+use crate::{
+    admin_api, config_api, control_api, names, playing_api, recording_api, tap, websocket,
+};
 
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
@@ -81,6 +83,8 @@ pub fn router(app: App) -> Router {
         .merge(control_api::routes())
         .merge(admin_api::routes())
         .merge(recording_api::routes())
+        .merge(playing_api::routes())
+        .merge(tap::routes())
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -301,6 +305,9 @@ impl From<ErrorMessage> for HttpError {
             | ErrorCode::MutedByThemselves
             | ErrorCode::RoomFull
             | ErrorCode::AlreadyRecording
+            | ErrorCode::AlreadyPlaying
+            | ErrorCode::NotPlaying
+            | ErrorCode::PlayingOff
             | ErrorCode::NotRecording
             | ErrorCode::RecordingOff => StatusCode::CONFLICT,
             ErrorCode::CannotRecord => StatusCode::INSUFFICIENT_STORAGE,

@@ -530,6 +530,12 @@ pub enum ErrorCode {
     RecordingOff,
     /// Nothing can be written there.
     CannotRecord,
+    /// Something plays in the room.
+    AlreadyPlaying,
+    /// Nothing plays in the room.
+    NotPlaying,
+    /// The configuration has no folder for what is played.
+    PlayingOff,
     /// Too much in a short time.
     TooFast,
     /// The message or body is too large.

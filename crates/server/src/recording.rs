@@ -203,7 +203,7 @@ impl Conference {
         let since = SystemTime::now();
         let plan = self.plan(room, since, wanted, channels)?;
         let (feed, intake) = ring(wanted.mix, wanted.tracks, None);
-        let watch = Watch { conference: Arc::downgrade(self), room: room.to_owned(), key };
+        let watch = Watch { conference: Arc::downgrade(self), room: room.to_owned(), key, ear };
         let recording = Recording::start(plan, intake, watch).map_err(|error| {
             tracing::error!(%room, %error, "a recording could not begin");
             self.metrics.recording_failed();
@@ -225,7 +225,12 @@ impl Conference {
         let recorded = RoomRecording { recording, ear, wanted, since };
         let report = RecordingReport::of(&recorded);
         open.recording = Some(recorded);
+        if let Some(why) = report.failure {
+            return Err(ErrorMessage::new(ErrorCode::CannotRecord, why));
+        }
         open.tell_all(&ServerMessage::Recording { recording: true, failed: false });
+        drop(state);
+        self.chime_for_recording(room);
         tracing::info!(%room, mix = wanted.mix, tracks = wanted.tracks, "recording");
         Ok(report)
     }
@@ -313,6 +318,7 @@ struct Watch {
     conference: Weak<Conference>,
     room: String,
     key: RoomKey,
+    ear: ParticipantId,
 }
 
 impl Names for Watch {
@@ -346,11 +352,13 @@ impl Names for Watch {
         }
         let mut state = conference.state();
         let Some(open) = state.open(&self.room, self.key) else { return };
-        let Some(ear) = open.recording.as_ref().map(|recorded| recorded.ear) else { return };
-        open.tell_all(&ServerMessage::Recording { recording: false, failed: failed.is_some() });
+        // The next one may have begun already.
+        if !open.is_recorded() {
+            open.tell_all(&ServerMessage::Recording { recording: false, failed: failed.is_some() });
+        }
         if failed.is_some() {
             // Nothing comes of it if the worker has ended.
-            let _ = conference.command(open.worker, Command::Unlisten(self.key, ear));
+            let _ = conference.command(open.worker, Command::Unlisten(self.key, self.ear));
         }
     }
 }

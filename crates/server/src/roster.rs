@@ -16,6 +16,7 @@ use crate::health::Health;
 use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, Person, ServerMessage};
 use crate::placement::Placement;
+use crate::playing::Playing;
 use crate::recording::RoomRecording;
 use crate::report::ParticipantReport;
 
@@ -34,6 +35,7 @@ pub(crate) struct State {
     pub(crate) draining: bool,
     pub(crate) next_room: u64,
     pub(crate) last_participant: u64,
+    pub(crate) last_player: u64,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,10 @@ pub(crate) struct RoomState {
     pub(crate) chat: Allowance,
     /// The last one since somebody is in it.
     pub(crate) recording: Option<RoomRecording>,
+    /// As whom it is tapped, and whether by the mix.
+    pub(crate) taps: Vec<(ParticipantId, bool)>,
+    /// The file that plays in it.
+    pub(crate) playing: Option<Playing>,
 }
 
 #[derive(Debug)]
@@ -119,7 +125,8 @@ impl RoomState {
     pub(crate) fn media(&self) -> Vec<ParticipantId> {
         let people = self.people.iter().filter(|(_, member)| member.media);
         let listener = self.recording.as_ref().and_then(RoomRecording::listener);
-        people.map(|(id, _)| *id).chain(listener).collect()
+        let taps = self.taps.iter().filter(|(_, hears_mix)| *hears_mix).map(|(id, _)| *id);
+        people.map(|(id, _)| *id).chain(listener).chain(taps).collect()
     }
 
     /// Whether it is being recorded.

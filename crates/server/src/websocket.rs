@@ -258,7 +258,7 @@ enum Reply {
     TooLarge,
 }
 
-async fn turned_true(value: &mut watch::Receiver<bool>) {
+pub(crate) async fn turned_true(value: &mut watch::Receiver<bool>) {
     // An error is a sender that is gone, and with it the server.
     let _ = value.wait_for(|value| *value).await;
 }

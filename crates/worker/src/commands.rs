@@ -39,6 +39,21 @@ impl Worker {
                 }
                 Command::Listen(ear) => self.listen(*ear),
                 Command::Unlisten(key, id) => self.unlisten(key, id),
+                Command::Play(key, player) => {
+                    let open = self.rooms.get_mut(&key);
+                    let refused = match open {
+                        Some(open) => open.room.play(player).err(),
+                        None => Some(player),
+                    };
+                    if let Some(player) = refused {
+                        self.tell_surely(Event::Played(key, player));
+                    }
+                }
+                Command::StopPlaying(key, player) => {
+                    if let Some(open) = self.rooms.get_mut(&key) {
+                        open.room.stop_playing(player);
+                    }
+                }
                 Command::TellRoom(key, text) => self.tell_room(key, &text),
                 Command::Tell(id, text) => self.texts.push_back((id, text)),
                 Command::RemoteCandidate(id, candidate) => {

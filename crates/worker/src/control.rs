@@ -11,8 +11,8 @@ use foldback_chain::{ChainSpec, Change};
 use foldback_metrics::RecentLatency;
 use foldback_peer::{IceRestart, OfferError, Peer};
 use foldback_room::{
-    Admission, ChainChange, ChainReadings, Departed, HeardAs, Level, ParticipantId, ReceiverStats,
-    Room, Shedding, Spare,
+    Admission, ChainChange, ChainReadings, Departed, HeardAs, Level, ParticipantId, Player,
+    ReceiverStats, Room, Shedding, Spare,
 };
 use foldback_stage::{Reading, StageReport};
 use tokio::sync::oneshot;
@@ -48,6 +48,10 @@ pub enum Command {
     Listen(Box<Ear>),
     /// Ends that.
     Unlisten(RoomKey, ParticipantId),
+    /// Lets everybody in a room hear what a player plays; at its end answered by [`Event::Played`].
+    Play(RoomKey, Box<Player>),
+    /// Ends a player by its number.
+    StopPlaying(RoomKey, u64),
     /// Sends a text to everybody in a room who has a data channel for it.
     TellRoom(RoomKey, Arc<str>),
     /// Sends a text to one participant.
@@ -113,6 +117,8 @@ pub enum Event {
     StagesOut(Change),
     /// Who was nobody in a room hears it no more; to be freed here.
     EarGone(EarRemains),
+    /// A player has played all, or could not; to be freed here.
+    Played(RoomKey, Box<Player>),
     /// What a room has enough of, to be freed here.
     Spare(Spare),
     /// A room was given up as asked; freed here.

@@ -1,4 +1,5 @@
-//! Those who hear a room and are nobody in it: recordings, and taps for transcription.
+//! Those who hear a room and are nobody in it: recordings, and taps for transcription; and what is heard in it and is
+//! nobody.
 //!
 //! Who hears the mix so is a listener of the room as any other who says nothing, and mostly shares their mix and encoder.
 
@@ -89,6 +90,15 @@ impl Worker {
         open.ears.push(OpenEar { id, hears_mix, feed });
         if let Some(spare) = spare {
             self.tell_surely(Event::Spare(spare));
+        }
+    }
+
+    /// Those who have played all are freed on the control side.
+    pub(crate) fn let_go_of_players(&mut self) {
+        for (key, open) in &mut self.rooms {
+            while let Some(player) = open.room.take_played() {
+                self.unsent.push_back(Event::Played(*key, player));
+            }
         }
     }
 

@@ -236,6 +236,7 @@ impl Worker {
             before = after;
         }
         self.send_packets(deadline, begun);
+        self.let_go_of_players();
         let now = Instant::now();
         let late = begun.saturating_duration_since(deadline);
         self.lateness.add(late);

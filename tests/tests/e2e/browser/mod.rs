@@ -13,6 +13,7 @@ mod live_chain;
 mod mixed;
 mod networks;
 mod offers;
+mod playing;
 mod plugins;
 mod preview;
 mod processing;

@@ -328,6 +328,28 @@ async fn a_server_that_is_asked_to_end_closes_the_files_first() {
 }
 
 #[tokio::test]
+async fn the_chain_of_a_room_changes_while_it_is_recorded() {
+    let folder = Folder::new();
+    let directory = folder.0.path().display();
+    let server = Server::start(&format!(
+        "[chain.talk]\nstages = [{{ kind = \"gain\" }}, {{ kind = \"mix\" }}, {{ kind = \"limiter\" }}]\n\
+         [recording]\ndirectory = \"{directory}\"\n"
+    ))
+    .await;
+    let mut ann = Client::join(&server, "Ann").await;
+    record(&server, json!({})).await;
+    for stage in ["gain", "limiter"] {
+        let path = format!("/api/v1/rooms/lobby/chain/stages/{stage}");
+        let off = json!({ "enabled": false });
+        let (status, told) = ask(&server, Method::PATCH, &path, Some(off)).await;
+        assert_eq!(status.as_u16(), 200, "{stage}: {told}");
+        ann.next("chain-changed").await;
+    }
+    let (status, report) = ask(&server, Method::DELETE, RECORDING, None).await;
+    assert_eq!((status.as_u16(), &report["state"]), (200, &json!("stopped")), "{report}");
+}
+
+#[tokio::test]
 async fn where_nothing_can_be_recorded_that_is_told_at_once() {
     let server = Server::start_with_file("clean.toml").await;
     let missing = ask(&server, Method::POST, RECORDING, None).await;

@@ -435,7 +435,7 @@ mod tests {
         for (n, payload) in tone(50).into_iter().enumerate() {
             let at = begun + Duration::from_millis(20 * n as u64);
             std::thread::sleep(at.saturating_duration_since(Instant::now()));
-            feed.mix(at, u32::MAX - 9600 + 1 + n as u32 * 960 % 9600, &payload);
+            feed.mix(at, (u32::MAX - 9600).wrapping_add(n as u32 * 960), &payload);
             if n >= 25 {
                 let (seq, rtp_time) = (n as u64, n as u64 * 960);
                 let packet =

@@ -16,6 +16,8 @@ const LONGEST_CONCEALED: u64 = 24_000;
 const FADE: u64 = 2_880;
 /// After a gap of more than this, time is taken from the arrival again rather than from the sender's clock.
 const PAUSE: u64 = 48_000;
+/// From the packets of so long it is taken then: the fastest of them tells when all were said.
+const LOOK_AHEAD: Duration = Duration::from_millis(200);
 
 /// Puts packets in order and in their places; gaps are filled once the packet after them is there, so that every
 /// player keeps to the time.
@@ -28,6 +30,8 @@ pub(crate) struct Track<W> {
     next: Option<(u32, u64)>,
     /// An RTP time and its place.
     anchor: Option<(u64, u64)>,
+    /// In order, while their place is not known yet.
+    unplaced: Vec<VoicePacket>,
     /// The first byte of the packet before.
     toc: Option<u8>,
     /// Gaps so far that packets did not say of themselves.
@@ -36,8 +40,8 @@ pub(crate) struct Track<W> {
 
 impl<W: Write> Track<W> {
     pub(crate) fn new(stream: OggOpus<W>, epoch: Instant) -> Self {
-        let (waiting, next, anchor, toc) = Default::default();
-        Self { stream, epoch, waiting, next, anchor, toc, gaps: 0 }
+        let (waiting, next, anchor, unplaced, toc) = Default::default();
+        Self { stream, epoch, waiting, next, anchor, unplaced, toc, gaps: 0 }
     }
 
     pub(crate) fn position(&self) -> u64 {
@@ -60,6 +64,7 @@ impl<W: Write> Track<W> {
             Some((known, next)) if known == ssrc && seq < next => return Ok(()),
             Some((known, _)) if known != ssrc => {
                 self.write_waiting(None)?;
+                self.place_all()?;
                 (self.anchor, self.next) = (None, Some((ssrc, seq)));
             }
             Some(_) => {}
@@ -71,7 +76,13 @@ impl<W: Write> Track<W> {
 
     /// Goes on without what is missing for too long by now.
     pub(crate) fn follow(&mut self, now: Instant) -> io::Result<()> {
-        self.write_waiting(Some(now))
+        self.write_waiting(Some(now))?;
+        match self.unplaced.first() {
+            Some(first) if now.saturating_duration_since(first.arrival) >= LOOK_AHEAD => {
+                self.place_all()
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes what there is out.
@@ -82,6 +93,7 @@ impl<W: Write> Track<W> {
     /// Ends at that time.
     pub(crate) fn finish(mut self, at: Instant) -> io::Result<W> {
         self.write_waiting(None)?;
+        self.place_all()?;
         let end = self.place_of(at);
         self.fill(end)?;
         self.stream.finish()
@@ -92,7 +104,7 @@ impl<W: Write> Track<W> {
             && let Some(packet) = self.waiting.remove(&next)
         {
             self.next = Some((ssrc, next + 1));
-            self.write(&packet)?;
+            self.take(packet)?;
         }
         Ok(())
     }
@@ -111,26 +123,49 @@ impl<W: Write> Track<W> {
         Ok(())
     }
 
-    fn write(&mut self, packet: &VoicePacket) -> io::Result<()> {
+    /// Takes the next packet in order.
+    fn take(&mut self, packet: VoicePacket) -> io::Result<()> {
+        if self.unplaced.is_empty()
+            && let Some(place) = self.place_by_clock(&packet)
+        {
+            return self.write(&packet, place);
+        }
+        let first = self.unplaced.first().map_or(packet.arrival, |first| first.arrival);
+        let is_enough = packet.arrival.saturating_duration_since(first) >= LOOK_AHEAD;
+        self.unplaced.push(packet);
+        if is_enough { self.place_all() } else { Ok(()) }
+    }
+
+    /// Places packets by when the fastest of them came, and writes them.
+    fn place_all(&mut self) -> io::Result<()> {
+        let unplaced = std::mem::take(&mut self.unplaced);
+        let Some(first) = unplaced.first() else { return Ok(()) };
+        let said = |packet: &VoicePacket| packet.rtp_time.saturating_sub(first.rtp_time);
+        let began =
+            |packet: &VoicePacket| self.place_of(packet.arrival).saturating_sub(said(packet));
+        let place = unplaced.iter().map(began).min().unwrap_or_default();
+        self.anchor = Some((first.rtp_time, place));
+        unplaced.iter().try_for_each(|packet| {
+            // Whatever a sender says of its time: nothing is said after it has come.
+            let latest = self.place_of(packet.arrival);
+            self.write(packet, (place + said(packet)).min(latest))
+        })
+    }
+
+    fn write(&mut self, packet: &VoicePacket, place: u64) -> io::Result<()> {
         // What is no Opus, a decoder would stumble over.
         let Some(samples) = opus::samples_of(&packet.payload) else { return Ok(()) };
-        let place = self.place(packet);
         self.fill(place)?;
         self.toc = packet.payload.first().copied();
         self.stream.packet(packet.payload.to_vec(), samples)
     }
 
-    /// Where a packet belongs: by the sender's clock, or by its arrival at first and after each pause.
-    fn place(&mut self, packet: &VoicePacket) -> u64 {
-        let by_clock = self.anchor.and_then(|(rtp_time, place)| {
-            let place = place + packet.rtp_time.checked_sub(rtp_time)?;
-            (place <= self.position() + PAUSE).then_some(place)
-        });
-        by_clock.unwrap_or_else(|| {
-            let place = self.place_of(packet.arrival);
-            self.anchor = Some((packet.rtp_time, place));
-            place
-        })
+    /// Where a packet belongs by its sender's clock; `None` at first and after each pause.
+    fn place_by_clock(&self, packet: &VoicePacket) -> Option<u64> {
+        let (rtp_time, place) = self.anchor?;
+        let place = place + packet.rtp_time.checked_sub(rtp_time)?;
+        let latest = self.position().min(self.place_of(packet.arrival)) + PAUSE;
+        (place <= latest).then_some(place)
     }
 
     fn place_of(&self, time: Instant) -> u64 {
@@ -295,12 +330,42 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn packets_that_are_held_up_on_the_way_are_in_the_place_that_later_ones_tell() {
+        let (epoch, tone) = (Instant::now(), tone(50));
+        let mut track = track(epoch);
+        for (n, payload) in (0..).zip(&tone) {
+            // The first ones come all at once.
+            track.push(packet(epoch, n, 2000 + (20 * n).max(120), payload)).expect("written");
+        }
+        let heard = played(&track.finish(epoch + Duration::from_secs(4)).expect("written"));
+        for (from, to, sounds) in [(1.9, 1.99, false), (2.02, 2.98, true), (3.1, 3.9, false)] {
+            let level = rms_dbfs(seconds(&heard, from, to));
+            let expected = if sounds { -9.0 } else { -120.0 };
+            assert!((level - expected).abs() < 1.5, "{level:.1} dBFS from {from} to {to} s");
+        }
+    }
+
+    #[test]
+    fn a_sender_whose_times_jump_makes_no_file_longer_than_it_lasted() {
+        let (epoch, tone) = (Instant::now(), tone(50));
+        let mut track = track(epoch);
+        for (n, payload) in (0..).zip(&tone) {
+            let mut packet = packet(epoch, n, 20 * n, payload);
+            packet.rtp_time += n % 7 * 0xffff_ffff;
+            track.push(packet).expect("written");
+        }
+        let heard = played(&track.finish(epoch + Duration::from_secs(1)).expect("written"));
+        assert!(heard.len() < 2 * 48_000, "{} samples", heard.len());
+    }
+
+    #[test]
     fn what_was_written_plays_though_nothing_ended_it() {
         let (epoch, tone) = (Instant::now(), tone(150));
         let mut track = track(epoch);
         for (n, payload) in (0..).zip(&tone) {
             track.push(packet(epoch, n, 20 * n, payload)).expect("written");
             if n % 25 == 24 {
+                track.follow(epoch + Duration::from_millis(20 * n)).expect("written");
                 track.end_page().expect("written");
             }
         }

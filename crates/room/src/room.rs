@@ -145,7 +145,7 @@ pub struct Room {
     voices: Vec<usize>,
     buses: Buses,
     /// Sound from elsewhere that everybody hears.
-    players: Vec<Box<Player>>,
+    players: Vec<Player>,
     /// When the last tick was.
     now: Option<Instant>,
     played: Vec<PlayedPacket>,
@@ -281,7 +281,7 @@ impl Room {
     ///
     /// # Errors
     /// The player itself.
-    pub fn play(&mut self, player: Box<Player>) -> Result<(), Box<Player>> {
+    pub fn play(&mut self, player: Player) -> Result<(), Player> {
         if self.spec.chain.mix.is_none() || self.players.len() == MOST_PLAYERS {
             return Err(player);
         }
@@ -291,12 +291,12 @@ impl Room {
 
     /// Ends the player called `id` with the next packet, faded out.
     pub fn stop_playing(&mut self, id: u64) {
-        self.players.iter_mut().filter(|player| player.id() == id).for_each(|it| it.end());
+        self.players.iter_mut().filter(|player| player.id() == id).for_each(Player::end);
     }
 
     /// A player that has played all, to be freed where that may take time.
-    pub fn take_played(&mut self) -> Option<Box<Player>> {
-        let over = self.players.iter().position(|player| player.is_over())?;
+    pub fn take_played(&mut self) -> Option<Player> {
+        let over = self.players.iter().position(Player::is_over)?;
         Some(self.players.swap_remove(over))
     }
 
@@ -624,7 +624,7 @@ impl Room {
 
     /// Moves a participant to a mix of its own, which leaves itself out, or back to the common one.
     fn assign_mix(&mut self, index: usize) {
-        let anyone = !self.voices.is_empty() || self.players.iter().any(|it| it.sounds());
+        let anyone = !self.voices.is_empty() || self.players.iter().any(Player::sounds);
         let blocks = self.blocks() as u32;
         let p = &mut self.participants[index];
         if p.needs_own_mix {

@@ -198,7 +198,7 @@ impl Conference {
         frames: Vec<[f32; 2]>,
     ) -> Result<(), ErrorMessage> {
         let (player, feed) = Player::new(id, format, FRAMES.min(frames.len()));
-        self.command(open.worker, Command::Play(open.key, Box::new(player)))?;
+        self.command(open.worker, Command::Play(open.key, player))?;
         let thread = std::thread::Builder::new().name("playing".to_owned());
         let thread = thread.spawn(move || fill(feed, &frames));
         thread.map(drop).map_err(|error| {

@@ -37,7 +37,7 @@ impl Worker {
                         room.loop_back(id, duration);
                     }
                 }
-                Command::Listen(ear) => self.listen(*ear),
+                Command::Listen(ear) => self.listen(ear),
                 Command::Unlisten(key, id) => self.unlisten(key, id),
                 Command::Play(key, player) => {
                     let open = self.rooms.get_mut(&key);

@@ -49,7 +49,7 @@ pub enum Command {
     /// Ends that.
     Unlisten(RoomKey, ParticipantId),
     /// Lets everybody in a room hear what a player plays; at its end answered by [`Event::Played`].
-    Play(RoomKey, Box<Player>),
+    Play(RoomKey, Player),
     /// Ends a player by its number.
     StopPlaying(RoomKey, u64),
     /// Sends a text to everybody in a room who has a data channel for it.
@@ -118,7 +118,7 @@ pub enum Event {
     /// Who was nobody in a room hears it no more; to be freed here.
     EarGone(EarRemains),
     /// A player has played all, or could not; to be freed here.
-    Played(RoomKey, Box<Player>),
+    Played(RoomKey, Player),
     /// What a room has enough of, to be freed here.
     Spare(Spare),
     /// A room was given up as asked; freed here.

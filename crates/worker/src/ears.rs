@@ -36,8 +36,8 @@ pub(crate) struct OpenEar {
 /// Memory of somebody who heard a room. Until it is freed, no end of the packets is told.
 pub struct EarRemains {
     _departed: Option<Box<Departed>>,
-    _admission: Option<Admission>,
-    _feed: Feed,
+    _refused: Option<Box<Ear>>,
+    _feed: Option<Feed>,
 }
 
 impl fmt::Debug for EarRemains {
@@ -78,12 +78,12 @@ impl OpenRoom {
 }
 
 impl Worker {
-    pub(crate) fn listen(&mut self, ear: Ear) {
-        let Ear { room, id, admission, feed } = ear;
-        let Some(open) = self.rooms.get_mut(&room) else {
-            let remains = EarRemains { _departed: None, _admission: admission, _feed: feed };
+    pub(crate) fn listen(&mut self, ear: Box<Ear>) {
+        let Some(open) = self.rooms.get_mut(&ear.room) else {
+            let remains = EarRemains { _departed: None, _refused: Some(ear), _feed: None };
             return self.tell_surely(Event::EarGone(remains));
         };
+        let Ear { id, admission, feed, .. } = *ear;
         let hears_mix = admission.is_some();
         let spare = admission.and_then(|admission| open.room.join(id, admission));
         open.room.set_stereo(id, true);
@@ -108,7 +108,7 @@ impl Worker {
         let feed = open.ears.swap_remove(place).feed;
         let departed = open.room.leave(id).map(Box::new);
         open.faults = open.room.faults();
-        let remains = EarRemains { _departed: departed, _admission: None, _feed: feed };
+        let remains = EarRemains { _departed: departed, _refused: None, _feed: Some(feed) };
         self.tell_surely(Event::EarGone(remains));
     }
 }

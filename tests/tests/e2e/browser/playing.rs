@@ -213,8 +213,8 @@ async fn a_tap_gives_the_mix_or_one_voice_as_samples_and_who_reads_slowly_loses_
     let people = people.as_array().expect("a list");
     let anns = people.iter().find(|it| it["name"] == "Ann").expect("Ann is there")["id"].clone();
 
-    let mut mix = Ear::open(&server, "?of=mix&rate=16000").await.ok().expect("a socket");
-    let mut voice = Ear::open(&server, &format!("?of={anns}")).await.ok().expect("a socket");
+    let mut mix = Ear::open(&server, "?of=mix&rate=16000").await.expect("a socket");
+    let mut voice = Ear::open(&server, &format!("?of={anns}")).await.expect("a socket");
     let ready = mix.told("ready").await;
     assert_eq!((&ready["rate"], &ready["format"]), (&json!(16_000), &json!("s16le")), "{ready}");
     let nothing = mix.take(Duration::from_millis(300)).await;

@@ -233,7 +233,10 @@ async fn a_tap_gives_the_mix_or_one_voice_as_samples_and_who_reads_slowly_loses_
         assert!(fits, "{what}: Bob at {bob:.1} dBFS");
     }
     let steps: Vec<_> = heard.times_us.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert!(steps.iter().all(|step| step.abs_diff(20_000) < 100), "{steps:?}");
+    let even = steps.iter().filter(|step| step.abs_diff(20_000) < 100).count();
+    // Where the machine is busy the server leaves ticks out, which the times tell.
+    assert!(even * 10 > steps.len() * 9, "{steps:?}");
+    assert!(steps.iter().all(|step| (step + 100) % 20_000 < 200), "{steps:?}");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after");
     let last = Duration::from_micros(*heard.times_us.last().expect("frames"));
     assert!(now.abs_diff(last) < Duration::from_secs(1), "{last:?} is not about {now:?}");

@@ -11,7 +11,7 @@ help: ## What can be made
 setup: ## Install what the build and the tests need
 	@scripts/setup.sh test
 
-run: ## Build in release and start the server on http://localhost:8080 (ARGS="--listen 0.0.0.0:8080")
+run: ## Build in release and start the server on http://localhost:8080 (ARGS="--listen 0.0.0.0:8080 --open")
 	@scripts/setup.sh build
 	@scripts/wasm.sh offer
 	cargo build --release --locked -p foldback-server

@@ -28,6 +28,7 @@ mod relay;
 mod scrape;
 mod server;
 mod sound_card;
+mod talkers;
 
 pub use binary::foldback;
 pub use browser::Browser;
@@ -37,3 +38,4 @@ pub use relay::{Relay, RelayStats};
 pub use scrape::{Sample, Scrape};
 pub use server::Server;
 pub use sound_card::SoundCard;
+pub use talkers::Talkers;

@@ -1,11 +1,10 @@
 //! What the server tells Prometheus: as declared, as documented, and as rules and dashboards use it.
 
 use std::collections::BTreeSet;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use foldback_metrics::declarations::{ALL, Shown};
-use foldback_tests::{Prometheus, Server, deployed, foldback, promtool};
+use foldback_tests::{Prometheus, Server, Talkers, deployed, promtool};
 use serde_json::Value;
 
 /// How long Prometheus watches; two minutes are for whoever asks for them.
@@ -15,7 +14,7 @@ const WATCHED: Duration = Duration::from_secs(25);
 /// until it is dropped.
 struct Busy {
     server: Server,
-    clients: Child,
+    _talkers: Talkers,
 }
 
 impl Busy {
@@ -23,14 +22,8 @@ impl Busy {
         let config = include_str!("../../config/conference.toml");
         let limit = "[metrics]\nparticipant_readings = true\nmax_participants = 3\n";
         let server = Server::start(&format!("{config}\n{limit}")).await;
-        let clients = Command::new(foldback())
-            .args(["load", "--url", &server.url("/"), "--participants", "5", "--talkers", "2"])
-            .args(["--seconds", "600"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the command runs");
-        let busy = Self { server, clients };
+        let talkers = Talkers::join(&server, 5, 2);
+        let busy = Self { server, _talkers: talkers };
         let talking = async {
             while busy.server.metrics().await.total("foldback_server_latency_seconds_count", &[])
                 < 1.0
@@ -40,13 +33,6 @@ impl Busy {
         };
         tokio::time::timeout(Duration::from_secs(30), talking).await.expect("people talk");
         busy
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let ended = self.clients.kill().and_then(|()| self.clients.wait());
-        ended.expect("they ran until now");
     }
 }
 

@@ -1,11 +1,10 @@
 //! What whoever runs a server relies on: its log, whether it is well, and what a service manager is told.
 
 use std::os::unix::net::UnixDatagram;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use foldback_stage_testkit::libraries::built_by_cargo;
-use foldback_tests::{Server, foldback};
+use foldback_tests::{Server, Talkers};
 use serde_json::Value;
 
 const CHAIN: &str = "[server]\nworkers = 1\n[chain.talk]\nstages = [{ kind = \"mix\" }]\n";
@@ -17,28 +16,6 @@ fn hanging_for_ms(ms: u32) -> String {
         "[server]\nworkers = 1\n[plugins]\nload = [{library:?}]\n\
          [chain.slow]\nstages = [{{ kind = \"hang\", for_ms = {ms} }}, {{ kind = \"mix\" }}]\n"
     )
-}
-
-/// People who talk until they are dropped.
-struct Talkers(Child);
-
-impl Talkers {
-    fn of(server: &Server) -> Self {
-        let clients = Command::new(foldback())
-            .args(["load", "--url", &server.url("/"), "--participants", "2", "--talkers", "2"])
-            .args(["--seconds", "600"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        Self(clients.expect("the command runs"))
-    }
-}
-
-impl Drop for Talkers {
-    fn drop(&mut self) {
-        let ended = self.0.kill().and_then(|()| self.0.wait());
-        ended.expect("they ran until now");
-    }
 }
 
 async fn readiness(server: &Server) -> (u16, String) {
@@ -63,7 +40,7 @@ async fn until_it_is(server: &Server, expected: (u16, &str)) {
 async fn a_server_whose_stage_is_too_slow_is_not_ready_and_says_why() {
     let server = Server::start(&hanging_for_ms(200)).await;
     assert_eq!(readiness(&server).await, (200, "ready".to_owned()));
-    let talkers = Talkers::of(&server);
+    let talkers = Talkers::join(&server, 2, 2);
     until_it_is(&server, (503, "ticks missed")).await;
     assert_eq!(reqwest::get(server.url("/healthz")).await.expect("an answer").status(), 200);
     drop(talkers);
@@ -72,8 +49,8 @@ async fn a_server_whose_stage_is_too_slow_is_not_ready_and_says_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_stands_still_is_told_from_one_that_is_slow() {
-    let server = Server::start(&hanging_for_ms(20_000)).await;
-    let _talkers = Talkers::of(&server);
+    let server = Server::start(&hanging_for_ms(10_000)).await;
+    let _talkers = Talkers::join(&server, 2, 2);
     until_it_is(&server, (503, "a media worker hangs")).await;
 }
 
@@ -133,7 +110,10 @@ async fn a_service_manager_is_told_of_start_reload_life_and_end() {
     assert!(fed == 5 && start.elapsed() < Duration::from_secs(3), "{fed} in {:?}", start.elapsed());
 
     server.reload(&CHAIN.replace("talk", "speak"));
-    let next = || std::iter::repeat_with(told).find(|it| it != "WATCHDOG=1").expect("more");
+    let next = || {
+        let mut told = std::iter::repeat_with(told).take(50).filter(|it| it != "WATCHDOG=1");
+        told.next().expect("more than that it lives")
+    };
     let reloading = next();
     assert!(reloading.starts_with("RELOADING=1"), "{reloading}");
     assert_eq!(next(), "READY=1");

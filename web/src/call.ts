@@ -2,6 +2,7 @@
 
 import { Arrivals } from "./arrivals";
 import { packetsReceived } from "./network";
+import type { Pass } from "./pass";
 import type { ClientMessage, ServerError, ServerMessage } from "./protocol";
 import { type ChannelListener, RoomChannel } from "./room-channel";
 import { withOpusParameter } from "./sdp";
@@ -52,9 +53,9 @@ export interface CallListener extends ChannelListener {
 export interface CallOptions {
   room: string;
   name: string;
-  /** What the room asks for, if it does. */
-  pin?: string;
-  microphone: MediaStreamTrack;
+  pass: Pass;
+  /** Null: one only listens. */
+  microphone: MediaStreamTrack | null;
   muted: boolean;
   /** Kinds of stages that this page runs in the server's stead. */
   spares: string[];
@@ -69,7 +70,7 @@ export class Call {
   #channel: RoomChannel | null = null;
   readonly #socket: WebSocket;
   readonly #listener: CallListener;
-  #microphone: MediaStreamTrack;
+  #microphone: MediaStreamTrack | null;
   #muted: boolean;
   #spares: string[];
   #stereo = false;
@@ -83,7 +84,7 @@ export class Call {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Joins. The microphone stays the caller's. */
-  constructor({ room, name, pin, microphone, muted, spares }: CallOptions, listener: CallListener) {
+  constructor({ room, name, pass, microphone, muted, spares }: CallOptions, listener: CallListener) {
     this.#microphone = microphone;
     this.#muted = muted;
     this.#spares = spares;
@@ -91,7 +92,7 @@ export class Call {
     const url = new URL("/ws", location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     this.#socket = new WebSocket(url);
-    this.#socket.onopen = () => this.#send({ type: "join", room, name, ...(pin ? { pin } : {}) });
+    this.#socket.onopen = () => this.#send({ type: "join", room, name, ...pass });
     this.#socket.onmessage = ({ data }) => this.#receive(JSON.parse(String(data)) as ServerMessage);
     this.#socket.onclose = ({ code }) => this.#closed(code);
     this.#expect(ANSWER_TIMEOUT_MS, NO_ANSWER);
@@ -196,11 +197,10 @@ export class Call {
   async #offer(): Promise<void> {
     const pc = new RTCPeerConnection();
     this.pc = pc;
-    const transceiver = pc.addTransceiver(this.#microphone, {
-      direction: "sendrecv",
-      streams: [new MediaStream([this.#microphone])],
-    });
-    askForCaptureTimes(transceiver);
+    if (this.#microphone) {
+      const streams = [new MediaStream([this.#microphone])];
+      askForCaptureTimes(pc.addTransceiver(this.#microphone, { direction: "sendrecv", streams }));
+    } else pc.addTransceiver("audio", { direction: "recvonly" });
     this.#channel = new RoomChannel(pc, this.#listener);
     pc.ontrack = ({ track, streams }) => this.#listener.heard(streams[0] ?? new MediaStream([track]));
     pc.onconnectionstatechange = () => this.#connectionChanged(pc.connectionState);

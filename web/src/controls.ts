@@ -25,6 +25,7 @@ export class Controls {
   readonly #talk = new Talk();
   readonly #speech = new SpeechDetector();
   #room: string | null = null;
+  #mayTalk = true;
   #hintTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(listener: ControlsListener) {
@@ -46,8 +47,11 @@ export class Controls {
     byId("copy-link", HTMLButtonElement).addEventListener("click", () => void this.#copyLink());
   }
 
-  enter(room: string): void {
+  /** Whoever may only listen has no microphone to switch. */
+  enter(room: string, mayTalk: boolean): void {
     this.#room = room;
+    this.#mayTalk = mayTalk;
+    this.#mute.hidden = !mayTalk;
     this.#talk.reset();
     this.#show();
   }
@@ -82,13 +86,13 @@ export class Controls {
   }
 
   #toggle(): void {
-    if (this.#room === null) return;
+    if (this.#room === null || !this.#mayTalk) return;
     this.#talk.toggle();
     this.#changed();
   }
 
   #hold(held: boolean): void {
-    if (this.#room === null) return;
+    if (this.#room === null || !this.#mayTalk) return;
     const before = this.#talk.sending;
     this.#talk.hold(held);
     if (this.#talk.sending !== before) this.#changed();

@@ -3,6 +3,7 @@
 import { roomOfPath } from "./address";
 import { byId, setText } from "./dom";
 import { recall, remember } from "./memory";
+import type { Invitation } from "./pass";
 import type { Chain } from "./protocol";
 import { lookUpRoom } from "./room-lookup";
 import { nameProblem, roomProblem } from "./room-names";
@@ -29,11 +30,14 @@ export class JoinForm {
   readonly #recorded = byId("room-recorded", HTMLElement);
   readonly #join = byId("join", HTMLButtonElement);
   readonly #cancel = byId("cancel", HTMLButtonElement);
+  readonly #isInvited: boolean;
   #lookUp = new AbortController();
 
-  constructor(listener: JoinFormListener) {
+  constructor(invitation: Invitation | null, listener: JoinFormListener) {
     this.#listener = listener;
-    this.#name.value = recall("name");
+    this.#isInvited = invitation !== null;
+    this.#name.value = invitation?.name || recall("name");
+    this.#name.readOnly = Boolean(invitation?.name);
     const linked = roomOfPath(location.pathname);
     this.#room.value = linked || recall("room") || "lobby";
     byId("join-title", HTMLElement).textContent = linked ? `Join ${linked}` : "Join a room";
@@ -123,7 +127,7 @@ export class JoinForm {
       const { chain, pin_required, recording } = await lookUpRoom(room, signal);
       if (signal.aborted) return;
       setText(this.#recorded, recording ? WILL_BE_RECORDED : "");
-      this.#pinField.hidden = !pin_required;
+      this.#pinField.hidden = !pin_required || this.#isInvited;
       this.#listener.chain(chain);
     } catch (error) {
       if (!signal.aborted && error instanceof Error) this.#listener.chain(null, error.message);

@@ -11,6 +11,7 @@ import { JoinForm } from "./join-form";
 import { LiveChain } from "./live-chain";
 import { MouthToEar } from "./mouth-to-ear";
 import { OwnDenoise } from "./own-denoise";
+import { invitationOf } from "./pass";
 import { PreviewPanel } from "./preview-panel";
 import type { Chain, ServerMessage } from "./protocol";
 import { Recording } from "./recording";
@@ -87,7 +88,11 @@ const mouthToEar = new MouthToEar({
   devicesMs: () => roomView.devicesMs,
 });
 
-const joinForm = new JoinForm({
+const invitation = invitationOf(location.hash);
+/** Whoever is invited to listen needs no microphone. */
+const mayTalk = invitation?.role !== "listener";
+
+const joinForm = new JoinForm(invitation, {
   chain(chain, why) {
     chainPanel.show(chain, why);
     sound.takeChain(chain);
@@ -117,26 +122,29 @@ Object.defineProperty(window, "foldback", {
 hear.addEventListener("click", playRoom);
 window.addEventListener("pagehide", () => stay?.leave());
 const missing = missingMicrophoneAccess();
-if (missing) say(missing, "bad");
-void joinForm.lookUp().then(() => sound.tryIfAllowed());
+if (missing && mayTalk) say(missing, "bad");
+void joinForm.lookUp().then(() => {
+  if (mayTalk) sound.tryIfAllowed();
+});
 
 async function join(room: string, name: string, pin: string): Promise<void> {
   joining = new AbortController();
   const { signal } = joining;
   try {
-    if (missing) throw new Error(missing);
+    if (mayTalk && missing) throw new Error(missing);
     say("Asking the server about the room…");
     const { chain, pin_required } = await lookUpWhenFree(room, signal);
-    if (pin_required && !pin) return showJoinForm(PIN_NEEDED, "pin-required");
+    if (pin_required && !pin && !invitation) return showJoinForm(PIN_NEEDED, "pin-required");
     chainPanel.show(chain);
     sound.takeChain(chain);
-    say("Asking for the microphone…");
+    if (mayTalk) say("Asking for the microphone…");
     preview.show(false);
-    const microphone = await denoise.treat(await sound.open());
+    const microphone = mayTalk ? await denoise.treat(await sound.open()) : null;
     if (signal.aborted) return sound.close();
     say("Joining…");
+    const pass = invitation ? { token: invitation.token } : pin ? { pin } : {};
     stay = new Stay(
-      { room, name, pin, microphone, spares: denoise.spares },
+      { room, name, pass, microphone, spares: denoise.spares },
       {
         message: receive,
         channelMessage: (message) => chat.take(message),
@@ -205,15 +213,16 @@ function receive(message: ServerMessage): void {
       if (document.body.dataset.view === "join") {
         joinForm.hide();
         sound.enterRoom();
-        controls.enter(message.room);
-        history.replaceState(null, "", pathOfRoom(message.room) + location.search);
+        controls.enter(message.room, mayTalk);
+        // With the invitation, by which one comes back after a reload.
+        history.replaceState(null, "", pathOfRoom(message.room) + location.search + location.hash);
         say("You are in the room; the audio is being connected…");
       }
       takeChain(message.chain);
       liveChain.enter(message);
       recording.enter(message.recording);
       recording.allow(message.operator);
-      roomView.enter(message, stay?.pin ?? "", () => stay?.pc ?? null);
+      roomView.enter(message, stay?.pass ?? {}, () => stay?.pc ?? null);
       chat.connecting();
       hand.joined();
       break;

@@ -4,19 +4,25 @@ import { SILENCE_DBFS } from "./decibels";
 import { make, setText } from "./dom";
 import type { Heard } from "./heard";
 import type { Hearing, HearingControls } from "./hearing";
+import { HostControls, type Hosting } from "./hosting";
 import { Meter } from "./meter";
+import type { Role } from "./pass";
 import type { Level, Person } from "./protocol";
 import type { Quality } from "./quality";
 
 export class People {
   readonly #list: HTMLElement;
   readonly #hearing: Hearing;
+  readonly #say: (words: string) => void;
+  /** Where one is a host. */
+  #hosting: Hosting | null = null;
   #self: number | null = null;
   readonly #rows = new Map<number, Row>();
 
-  constructor(list: HTMLElement, hearing: Hearing) {
+  constructor(list: HTMLElement, hearing: Hearing, say: (words: string) => void) {
     this.#list = list;
     this.#hearing = hearing;
+    this.#say = say;
   }
 
   get size(): number {
@@ -24,20 +30,22 @@ export class People {
   }
 
   /** Shows `participants`, oneself (`self`, an id) first. */
-  reset(participants: Person[], self: number): void {
+  reset(participants: Person[], self: number, hosting: Hosting | null): void {
     this.#rows.clear();
     this.#hearing.clear();
     this.#list.replaceChildren();
     this.#self = self;
+    this.#hosting = hosting;
     const others = participants.filter(({ id }) => id !== self);
     for (const person of [...participants.filter(({ id }) => id === self), ...others]) this.add(person);
   }
 
-  add({ id, name, muted, hand }: Person): void {
+  add({ id, name, role, muted, hand }: Person): void {
     if (this.#rows.has(id)) return;
-    const row = new Row(id, name, id === this.#self);
-    row.mute(muted);
+    const row = new Row(id, name, role, id === this.#self);
     if (id !== this.#self) row.hearing(this.#hearing.add(id, name));
+    if (this.#hosting && id !== this.#self) row.host(new HostControls(id, name, role, this.#hosting, this.#say));
+    row.mute(muted);
     this.#rows.set(id, row);
     this.#list.append(row.element);
     if (hand !== null) this.hand(id, hand);
@@ -100,6 +108,8 @@ export class People {
   }
 }
 
+const ROLE_WORDS = { host: "host", listener: "listens" };
+
 class Row {
   readonly element = make("li", "person");
   readonly name: string;
@@ -110,11 +120,13 @@ class Row {
   readonly #meter: Meter;
   readonly #bars = make("span", "bars");
   readonly #id: number;
+  readonly #listens: boolean;
+  #host: HostControls | null = null;
   #muted = false;
   #talking = false;
   #isHeardKnown = false;
 
-  constructor(id: number, name: string, isSelf: boolean) {
+  constructor(id: number, name: string, role: Role, isSelf: boolean) {
     this.#id = id;
     this.name = name;
     this.#meter = new Meter(make("div", ""), `Level of ${name}`);
@@ -123,6 +135,8 @@ class Row {
     const label = make("span", "label");
     label.append(make("span", "name", name));
     if (isSelf) label.append(" ", make("span", "self-tag", "you"));
+    if (role !== "talker") label.append(" ", make("span", "self-tag", ROLE_WORDS[role]));
+    this.#listens = role === "listener";
     this.#bars.setAttribute("role", "img");
     this.#bars.append(make("i", ""), make("i", ""), make("i", ""));
     this.#bars.hidden = true;
@@ -140,8 +154,15 @@ class Row {
     this.element.append(button, panel);
   }
 
+  /** Puts in what a host does with them. */
+  host(controls: HostControls): void {
+    this.#host = controls;
+    this.element.append(controls.element);
+  }
+
   mute(muted: boolean): void {
     this.#muted = muted;
+    this.#host?.mute(muted);
     this.#show();
   }
 
@@ -180,7 +201,8 @@ class Row {
   #show(): void {
     this.element.dataset.muted = String(this.#muted);
     this.element.dataset.talking = String(this.#talking && !this.#muted);
-    setText(this.#state, this.#muted ? "muted" : this.#talking ? "talking" : "");
+    const muted = this.#listens ? "" : "muted";
+    setText(this.#state, this.#muted ? muted : this.#talking ? "talking" : "");
   }
 }
 

@@ -1,5 +1,7 @@
 // The messages of docs/signalling.md.
 
+import type { Pass, Role } from "./pass";
+
 export interface Stage {
   name: string;
   kind: string;
@@ -18,6 +20,7 @@ export interface Chain {
 export interface Person {
   id: number;
   name: string;
+  role: Role;
   muted: boolean;
   /** Null while the hand is down; else the higher, the later it was raised. */
   hand: number | null;
@@ -145,7 +148,7 @@ export type ServerMessage =
   | { type: "levels"; levels: Level[] };
 
 export type ClientMessage =
-  | { type: "join"; room: string; name: string; pin?: string }
+  | ({ type: "join"; room: string; name: string } & Pass)
   | { type: "offer"; sdp: string }
   | { type: "candidate"; candidate: RTCIceCandidateInit | null }
   | { type: "mute"; muted: boolean }
@@ -220,4 +223,6 @@ export interface RoomInfo {
   pin_required: boolean;
   /** Whether it is being recorded, or will be once somebody is in it. */
   recording: boolean;
+  /** Whether one needs an invitation. */
+  token_required: boolean;
 }

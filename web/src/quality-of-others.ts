@@ -1,5 +1,6 @@
 // How good the connections of the others are, as the server measures them.
 
+import { authorization, type Pass } from "./pass";
 import type { RoomMember } from "./protocol";
 import { describeQuality, LossWindow, type Quality, quality } from "./quality";
 
@@ -19,11 +20,11 @@ export class QualityOfOthers {
   }
 
   /** Asks for all but `self` while there are not too many. */
-  start(room: string, pin: string, self: number, headCount: () => number): void {
+  start(room: string, pass: Pass, self: number, headCount: () => number): void {
     this.stop();
     this.#timer = setInterval(() => {
       const isWorthIt = headCount() > 1 && headCount() <= LARGEST_ROOM && document.visibilityState === "visible";
-      if (isWorthIt) void this.#ask(room, pin, self);
+      if (isWorthIt) void this.#ask(room, pass, self);
     }, PERIOD_MS);
   }
 
@@ -32,9 +33,9 @@ export class QualityOfOthers {
     this.#losses.clear();
   }
 
-  async #ask(room: string, pin: string, self: number): Promise<void> {
-    const members = await membersOf(room, pin);
-    // The PIN is another one by now: going on would be guessing, of which the server takes only so much.
+  async #ask(room: string, pass: Pass, self: number): Promise<void> {
+    const members = await membersOf(room, pass);
+    // The PIN is another one by now, or the token is too old: going on would be guessing, of which the server takes only so much.
     if (!members) return this.stop();
     for (const member of members) if (member.id !== self) this.#rate(member);
   }
@@ -55,18 +56,13 @@ export class QualityOfOthers {
 }
 
 /** Nobody, where the server does not answer: then the call itself says so. Null where one may not know. */
-async function membersOf(room: string, pin: string): Promise<RoomMember[] | null> {
+async function membersOf(room: string, pass: Pass): Promise<RoomMember[] | null> {
   try {
     const url = `/api/v1/rooms/${encodeURIComponent(room)}/participants`;
-    const response = await fetch(url, pin ? { headers: { Authorization: basic(pin) } } : {});
-    if (response.status === 403) return null;
+    const response = await fetch(url, { headers: authorization(pass) });
+    if (response.status === 401 || response.status === 403) return null;
     return response.ok ? ((await response.json()) as RoomMember[]) : [];
   } catch {
     return [];
   }
-}
-
-/** `pin` as a password of nobody in particular (RFC 7617). */
-function basic(pin: string): string {
-  return `Basic ${btoa(String.fromCharCode(...new TextEncoder().encode(`:${pin}`)))}`;
 }

@@ -4,13 +4,15 @@ import { ConnectionPanel } from "./connection-panel";
 import { byId } from "./dom";
 import { HeardWatch } from "./heard";
 import { Hearing } from "./hearing";
+import { Hosting } from "./hosting";
+import type { Pass } from "./pass";
 import { People } from "./people";
 import type { Chain, ClientMessage, Joined, ServerMessage } from "./protocol";
 import { QualityOfOthers } from "./quality-of-others";
 import type { Tone } from "./status-line";
 import { endsWithin } from "./words";
 
-const HOW_ONE_LEFT: Record<string, string> = { left: "left", kicked: "was taken out by who runs this server" };
+const HOW_ONE_LEFT: Record<string, string> = { left: "left", kicked: "was taken out of the room" };
 
 export class RoomView {
   readonly #say: (words: string, tone?: Tone) => void;
@@ -30,17 +32,19 @@ export class RoomView {
   constructor(say: (words: string, tone?: Tone) => void, ask: (message: ClientMessage) => void) {
     this.#say = say;
     this.#hearing = new Hearing(ask);
-    this.#people = new People(byId("participants", HTMLElement), this.#hearing);
+    this.#people = new People(byId("participants", HTMLElement), this.#hearing, (words) => say(words, "bad"));
   }
 
   /** Shows the room, also when one came back to it. */
-  enter({ room, chain, participants, participant }: Joined, pin: string, pc: () => RTCPeerConnection | null): void {
+  enter({ room, chain, participants, participant }: Joined, pass: Pass, pc: () => RTCPeerConnection | null): void {
     this.#self = participant;
     this.takeChain(chain);
-    this.#people.reset(participants, participant);
+    const own = participants.find(({ id }) => id === participant);
+    const hosting = own?.role === "host" && pass.token ? new Hosting(room, pass.token) : null;
+    this.#people.reset(participants, participant, hosting);
     this.#connection.start(pc);
     this.#heard.start(pc);
-    this.#others.start(room, pin, participant, () => this.#people.size);
+    this.#others.start(room, pass, participant, () => this.#people.size);
     this.#view.dataset.waiting = "false";
     this.#draining.textContent = "";
     this.#countHeads();

@@ -2,6 +2,7 @@
 
 import { retryDelayMs } from "./backoff";
 import { Call, type Ending } from "./call";
+import type { Pass } from "./pass";
 import type { ClientMessage, ServerMessage } from "./protocol";
 import type { ChannelListener } from "./room-channel";
 import { Busy, lookUpRoom } from "./room-lookup";
@@ -9,7 +10,7 @@ import { busy, comingBack, noPlace, SERVER_AWAY } from "./words";
 
 const ANSWER_TIMEOUT_MS = 10_000;
 // Whoever comes back may find their own place still taken.
-const PASSING_CODES = new Set(["room-full", "server-full", "too-fast"]);
+const PASSING_CODES = new Set(["room-full", "server-full", "too-fast", "token-in-use"]);
 const PLACE_RETRY_S = 3;
 
 export interface StayListener extends ChannelListener {
@@ -26,9 +27,9 @@ export interface StayListener extends ChannelListener {
 export interface StayOptions {
   room: string;
   name: string;
-  /** What the room asks for, if it does. */
-  pin?: string;
-  microphone: MediaStreamTrack;
+  pass: Pass;
+  /** Null: one only listens. */
+  microphone: MediaStreamTrack | null;
   /** Kinds of stages that this page runs in the server's stead. */
   spares: string[];
 }
@@ -37,7 +38,7 @@ export class Stay {
   readonly #options: StayOptions;
   readonly #listener: StayListener;
   #call: Call | null = null;
-  #muted = false;
+  #muted: boolean;
   /** One was in, or is to be let in later: a server that is gone is waited for. */
   #comesBack = false;
   #attempts = 0;
@@ -51,6 +52,7 @@ export class Stay {
   /** Joins; the microphone stays the caller's. */
   constructor(options: StayOptions, listener: StayListener) {
     this.#options = { ...options };
+    this.#muted = options.microphone === null;
     this.#listener = listener;
     window.addEventListener("online", this.#retryNow);
     this.#join();
@@ -64,9 +66,9 @@ export class Stay {
     return this.#call?.participantId ?? null;
   }
 
-  /** What one came in by, if the room asks for it. */
-  get pin(): string {
-    return this.#options.pin ?? "";
+  /** What one came in by. */
+  get pass(): Pass {
+    return this.#options.pass;
   }
 
   mute(muted: boolean): void {

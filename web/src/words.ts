@@ -75,6 +75,11 @@ const PLAIN_ADVICE: Record<string, string> = {
   "not-recording": "",
   "recording-off": "",
   "cannot-record": "Who runs this server must see to it.",
+  "token-required": "Ask whoever invited you for the link.",
+  "bad-token": "Ask whoever invited you for another link.",
+  "token-expired": "",
+  "token-in-use": "",
+  "wrong-room": "Open the link you were sent once more.",
 };
 
 /** For an `error` message of the server. */
@@ -107,11 +112,11 @@ export const SERVER_AWAY = "The server does not answer.";
 
 export const REMOVED_FOR_SILENCE = "The server heard nothing from this page for a while.";
 
-export const REMOVED_BY_OPERATOR = "Who runs this server took you out of the room.";
+export const REMOVED_BY_OPERATOR = "A host, or whoever runs this server, took you out of the room.";
 
-export const MUTED_BY_OPERATOR = "Who runs this server muted you. Press Unmute to talk again.";
+export const MUTED_BY_OPERATOR = "A host, or whoever runs this server, muted you. Press Unmute to talk again.";
 
-export const UNMUTED_BY_OPERATOR = "Who runs this server unmuted you: the others hear you again.";
+export const UNMUTED_BY_OPERATOR = "A host, or whoever runs this server, unmuted you: the others hear you again.";
 
 export const NO_AUDIO_PATH =
   "No audio gets through: the page reaches the server, but UDP to its media port does not. " +

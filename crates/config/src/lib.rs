@@ -17,6 +17,7 @@
 //! ));
 //! ```
 
+mod auth;
 mod chains;
 mod describe;
 mod environment;
@@ -44,6 +45,7 @@ use foldback_stage::StageFormat;
 use crate::chains::{Chains, ECHO};
 use crate::reader::Reader;
 
+pub use auth::AuthConfig;
 pub use describe::{describe_chain, describe_kinds};
 pub use environment::{Variable, environment_variables, unknown_variables};
 pub use error::{ConfigError, ConfigErrors};
@@ -79,6 +81,8 @@ pub struct Config {
     pub recording: RecordingConfig,
     /// Section `[playing]`.
     pub playing: PlayingConfig,
+    /// Section `[auth]`.
+    pub auth: AuthConfig,
     /// Every `[chain.NAME]`, in the order of the file. At least one.
     pub chains: Vec<Arc<ChainSpec>>,
     /// Every `[[room]]`, in the order of the file; the first that matches wins.
@@ -91,7 +95,7 @@ impl Config {
     ///
     /// Builds every stage once, so that what a plugin refuses is found here too: may allocate,
     /// may take milliseconds per stage. Has `registry` load the libraries of `[plugins]`, and reads
-    /// what `pin_file` names; paths are relative to the folder of `file`.
+    /// what `pin_file` and keys of `[auth]` name; paths are relative to the folder of `file`.
     ///
     /// # Errors
     /// Every mistake of the file, in the order of their position. Where the text is not TOML
@@ -194,7 +198,8 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     let settings = settings::ALL.map(|section| section.name);
     reader.known_keys("the file", &root, &[&settings[..], &["chain", "room"]].concat());
     let registry = &plugins::read(reader, &root, file, registry);
-    let (mut server, mut opus, mut latency, mut log, mut metrics, mut limits) = Default::default();
+    let (mut server, mut opus, mut latency, mut log, mut metrics) = Default::default();
+    let (mut limits, mut auth) = Default::default();
     sections::read_server(reader, &root, file, &mut server);
     sections::read_opus(reader, &root, &mut opus);
     sections::read_latency(reader, &root, &mut latency);
@@ -205,6 +210,7 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     recording::read(reader, &root, file, &mut recording);
     let mut playing = PlayingConfig::default();
     recording::read_playing(reader, &root, file, &mut playing);
+    auth::read(reader, &root, file, &mut auth);
     let chains = chains::read(reader, &root, registry);
     let rooms = rooms::read(reader, &root, file, &chains);
     let Chains { specs: chains, .. } = chains;
@@ -217,6 +223,7 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
         log,
         metrics,
         limits,
+        auth,
         recording,
         playing,
         chains,

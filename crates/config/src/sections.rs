@@ -227,7 +227,7 @@ impl Default for ServerConfig {
     }
 }
 
-fn is_given(given: &Params, spec: &ParamSpec) -> bool {
+pub(crate) fn is_given(given: &Params, spec: &ParamSpec) -> bool {
     given.iter().any(|(name, _)| name == spec.name)
 }
 

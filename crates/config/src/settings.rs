@@ -3,6 +3,7 @@
 use foldback_stage::ParamSpec;
 use toml::de::DeTable;
 
+use crate::auth::AuthConfig;
 use crate::limits::LimitsConfig;
 use crate::log::LogConfig;
 use crate::reader::Reader;
@@ -15,7 +16,7 @@ pub(crate) const AT_START: [Section; 4] =
     [ServerConfig::SECTION, OpusConfig::SECTION, LatencyMode::SECTION, LogConfig::SECTION];
 
 /// Every section of settings, in the order of messages.
-pub(crate) const ALL: [Section; 9] = {
+pub(crate) const ALL: [Section; 10] = {
     let [server, opus, latency, log] = AT_START;
     [
         server,
@@ -24,6 +25,7 @@ pub(crate) const ALL: [Section; 9] = {
         log,
         MetricsConfig::SECTION,
         LimitsConfig::SECTION,
+        AuthConfig::SECTION,
         RecordingConfig::SECTION,
         PlayingConfig::SECTION,
         plugins::SECTION,

@@ -111,6 +111,10 @@ fn what_is_given_is_taken() {
         rooms = 100
         joins_per_minute = 20
         trusted_proxies = [\"10.0.0.0/8\", \"fd00::1\"]
+        [auth]
+        open = true
+        allowed_origins = [\"https://App.example\", \"http://localhost:5173\"]
+        token_leeway_s = 0
         [recording]
         directory = \"src\"
         min_free_mb = 7
@@ -166,6 +170,9 @@ fn what_is_given_is_taken() {
     assert_eq!(joins_per_minute, 20);
     let trusted: Vec<_> = trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(trusted, ["10.0.0.0/8", "fd00::1/128"]);
+    let AuthConfig { open, allowed_origins, token_leeway_s, .. } = config.auth;
+    assert_eq!((open, token_leeway_s), (true, 0));
+    assert_eq!(allowed_origins, ["https://app.example", "http://localhost:5173"]);
     let recording = RecordingConfig { directory: Some("src".into()), min_free_mb: 7, chime: false };
     assert_eq!(config.recording, recording);
     assert_eq!(config.playing, PlayingConfig { directory: Some("tests".into()) });
@@ -183,6 +190,36 @@ fn a_folder_for_recordings_must_be_there() {
         valid(CHAIN).recording,
         RecordingConfig { directory: None, min_free_mb: 500, chime: true }
     );
+}
+
+#[test]
+fn keys_of_tokens_are_read_from_the_files_that_are_named() {
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("t.toml");
+    let read = |text: &str| {
+        let file = config.to_str().expect("UTF-8");
+        Config::parse(&format!("{CHAIN}[auth]\n{text}"), file, &Registry::new(&[]))
+    };
+    let by_secret = "token_secret_file = \"secret\"";
+    let missing = read(by_secret).expect_err("there is no file").to_string();
+    assert!(missing.contains("secret cannot be read: "), "{missing}");
+    std::fs::write(folder.path().join("secret"), "too short\n").expect("a file");
+    let short = read(by_secret).expect_err("too short").to_string();
+    assert!(short.contains("holds a secret of 9 bytes, must hold one of 32"), "{short}");
+    assert!(!short.contains("too short"), "{short}");
+    std::fs::write(folder.path().join("secret"), format!("\n{SECRET}\n{SECRET}x\n"))
+        .expect("a file");
+    let auth = read(by_secret).expect("two secrets").auth;
+    let secrets: Vec<_> = auth.token_secrets.iter().map(Secret::expose).collect();
+    assert_eq!(secrets, [SECRET.to_owned(), format!("{SECRET}x")]);
+    assert!(auth.has_keys() && !auth.open && !format!("{auth:?}").contains(SECRET));
+
+    std::fs::write(folder.path().join("a.pem"), "a key").expect("a file");
+    let auth = read("token_public_key_files = [\"a.pem\"]").expect("a file is there").auth;
+    let [(file, text)] = auth.token_public_keys.as_slice() else { panic!("{auth:?}") };
+    assert!(file.ends_with("a.pem") && text == "a key");
+    assert!(!valid(CHAIN).auth.has_keys());
 }
 
 #[test]

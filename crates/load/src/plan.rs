@@ -11,6 +11,8 @@ pub struct LoadPlan {
     pub signalling: Signalling,
     /// The PIN of the rooms, where they have one.
     pub pin: Option<String>,
+    /// A join token, where they ask for one.
+    pub token: Option<String>,
     /// Names of rooms begin with it.
     pub room_prefix: String,
     /// Rooms.
@@ -111,6 +113,7 @@ pub(crate) mod tests {
             url: "http://localhost:8080".to_owned(),
             signalling: Signalling::WebSocket,
             pin: None,
+            token: None,
             room_prefix: "load".to_owned(),
             rooms: 1,
             participants: 4,

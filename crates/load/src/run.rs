@@ -195,6 +195,7 @@ impl<'a> Load<'a> {
         Joiner {
             signalling: self.plan.signalling,
             pin: self.plan.pin.clone(),
+            token: self.plan.token.clone(),
             url: self.url.clone(),
             address: self.address,
             certificate: self.certificate.clone(),
@@ -245,6 +246,7 @@ pub fn is_ready(url: &str) -> bool {
 struct Joiner {
     signalling: Signalling,
     pin: Option<String>,
+    token: Option<String>,
     url: Url,
     address: IpAddr,
     certificate: DtlsCert,
@@ -257,7 +259,8 @@ async fn join(joiner: Joiner, role: Role, at: Instant) -> Result<(Client, Member
     let (offering, offer) = Offering::new(joiner.address, joiner.certificate, began)?;
     let name =
         format!("{} {}", if role.talks() { "talker" } else { "listener" }, role.participant + 1);
-    let place = Place { room: &role.room.name, pin: joiner.pin.as_deref(), name: &name };
+    let (pin, token) = (joiner.pin.as_deref(), joiner.token.as_deref());
+    let place = Place { room: &role.room.name, pin, token, name: &name };
     let joined = signalling::join(joiner.signalling, &joiner.url, place, &offer);
     let joined = tokio::time::timeout(JOIN_TIMEOUT, joined).await;
     let joined = joined.map_err(|_| format!("{} does not answer", joiner.url))??;

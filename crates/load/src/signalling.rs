@@ -39,10 +39,11 @@ pub(crate) struct Joined {
 pub(crate) struct Place<'a> {
     pub(crate) room: &'a str,
     pub(crate) pin: Option<&'a str>,
+    pub(crate) token: Option<&'a str>,
     pub(crate) name: &'a str,
 }
 
-/// Brings an offer to a server, for one who is to be at `place`. Janus is told no PIN.
+/// Brings an offer to a server, for one who is to be at `place`. Janus is told neither PIN nor token.
 ///
 /// # Errors
 /// Why it did not: the server's own words where it said some.
@@ -84,8 +85,8 @@ async fn over_websocket(server: &Url, place: Place<'_>, offer: &str) -> Result<J
         }
         .unwrap_or_else(|| format!("{url}: {error}"))
     })?;
-    let Place { room, pin, name } = place;
-    let join = json!({ "type": "join", "room": room, "name": name, "pin": pin });
+    let Place { room, pin, token, name } = place;
+    let join = json!({ "type": "join", "room": room, "name": name, "pin": pin, "token": token });
     let offer = json!({ "type": "offer", "sdp": offer });
     let broken = |error| format!("{url} broke off: {error}");
     for message in [join, offer] {
@@ -123,9 +124,10 @@ async fn by_offer(server: &Url, place: Place<'_>, offer: &str) -> Result<Joined,
     whose.query_pairs_mut().append_pair("room", place.room).append_pair("name", place.name);
     let offer = json!({ "type": "offer", "sdp": offer });
     let request = reqwest::Client::new().post(whose).json(&offer);
-    let request = match place.pin {
-        Some(pin) => request.basic_auth("", Some(pin)),
-        None => request,
+    let request = match place {
+        Place { token: Some(token), .. } => request.bearer_auth(token),
+        Place { pin: Some(pin), .. } => request.basic_auth("", Some(pin)),
+        _ => request,
     };
     let sent = request.send().await;
     // Without the name, so that those who failed alike are counted together.
@@ -173,7 +175,7 @@ mod tests {
 
     async fn refused(signalling: Signalling, answer: &'static str) -> String {
         let server = server(answer).await;
-        let place = Place { room: "room", pin: None, name: "name" };
+        let place = Place { room: "room", pin: None, token: None, name: "name" };
         let joined = join(signalling, &server, place, "v=0").await;
         let error = joined.expect_err("refused");
         error

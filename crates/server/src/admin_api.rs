@@ -1,5 +1,5 @@
-//! What only operators may know and do beside changing sound: all rooms and workers, removing and
-//! muting people.
+//! What only operators may know beside changing sound: all rooms and workers; and what hosts of a room may do too: muting people in
+//! it, and taking them out.
 
 use axum::Router;
 use axum::extract::State;
@@ -9,13 +9,14 @@ use axum::routing::{delete, get, put};
 use foldback_room::ParticipantId;
 use serde::Deserialize;
 
+use crate::auth::AsHost;
 use crate::control_api::{Body, PathOf, json, target};
 use crate::http::{App, HttpError};
 use crate::message::{ErrorCode, ErrorMessage};
 use crate::operator::AsOperator;
 use crate::overview::{RoomOverview, WorkerOverview};
 
-/// The routes, all of them the operator's.
+/// The routes.
 pub(crate) fn routes() -> Router<App> {
     let one = "/api/v1/rooms/{room}/participants/{participant}";
     Router::new()
@@ -39,18 +40,14 @@ async fn workers(_: AsOperator, State(app): State<App>) -> Json<Vec<WorkerOvervi
     Json(app.conference.workers_overview())
 }
 
-async fn kick(
-    _: AsOperator,
-    State(app): State<App>,
-    path: PathOf,
-) -> Result<StatusCode, HttpError> {
+async fn kick(_: AsHost, State(app): State<App>, path: PathOf) -> Result<StatusCode, HttpError> {
     let (room, id) = participant(path)?;
     app.conference.kick(&room, id)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn mute(
-    _: AsOperator,
+    _: AsHost,
     State(app): State<App>,
     path: PathOf,
     body: Body,

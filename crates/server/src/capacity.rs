@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use foldback_load::{Bounds, LoadPlan, Report, Signalling, capacity, is_ready};
 
-use crate::load::{ClientOptions, PIN_VARIABLE, Progress};
+use crate::load::{ClientOptions, PIN_VARIABLE, Progress, TOKEN_VARIABLE};
 
 /// A server that does not answer by then does not start.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -126,6 +126,7 @@ impl OwnServer {
             url: self.url.clone(),
             signalling: Signalling::WebSocket,
             pin: std::env::var(PIN_VARIABLE).ok(),
+            token: std::env::var(TOKEN_VARIABLE).ok(),
             room_prefix: "capacity".to_owned(),
             rooms: 1,
             participants: options.room_size as usize,

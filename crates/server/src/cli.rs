@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use foldback_config::{
-    LogConfig, ServerConfig, Variable, check_listen, check_public_address, describe_chain,
+    Config, LogConfig, Variable, check_listen, check_public_address, describe_chain,
     describe_kinds, environment_variables, json_schema, unknown_variables,
 };
 use foldback_room::Economies;
@@ -22,6 +22,7 @@ use crate::new_stage::{self, NewStageOptions};
 use crate::operator::TOKEN_VARIABLE;
 use crate::process::{self, ProcessOptions};
 use crate::serve;
+use crate::token::{self, TokenCommand};
 use crate::watch::FileWatch;
 
 /// A mixed-audio conference server: each microphone runs through a chain of stages that you write
@@ -86,6 +87,9 @@ enum Command {
     /// Starts a server of its own, and loads it with more and more rooms of the same kind until its
     /// ticks are late or packets are lost. Clients and server share the machine.
     Capacity(CapacityOptions),
+    /// Make the tokens by which people come in.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Lay out the crate of a new stage, to be loaded from a library of its own.
     ///
     /// What it makes is a stage that works, with its tests: docs/writing-a-stage.md goes on from
@@ -117,6 +121,9 @@ struct ServeOptions {
     /// several times. Instead of `public_addresses`; without either, the machine's own.
     #[arg(long, value_name = "IP", value_parser = check_public_address)]
     public_address: Vec<IpAddr>,
+    /// Let whoever reaches the server join rooms that have no PIN, instead of `open` in `[auth]`.
+    #[arg(long)]
+    open: bool,
     /// Serve HTTPS with a certificate made on the spot.
     ///
     /// Browsers give the microphone only to pages from localhost or over HTTPS. With this and
@@ -137,6 +144,7 @@ struct ServeOptions {
 const NO_SETTINGS: &[&str] = &[
     TOKEN_VARIABLE,
     load::PIN_VARIABLE,
+    load::TOKEN_VARIABLE,
     "FOLDBACK_BINARY",
     "FOLDBACK_MIXED_SECONDS",
     "FOLDBACK_PROMETHEUS_SECONDS",
@@ -169,6 +177,7 @@ pub fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Load(options) => load::run(&options),
         Command::Capacity(options) => capacity::run(&options),
+        Command::Token(command) => token::run(&command),
         Command::NewStage(options) => new_stage::run(&options),
     };
     match done {
@@ -194,7 +203,7 @@ fn run_server(options: ServeOptions) -> Result<(), String> {
         Economies { share_mixes: !options.no_sharing, skip_silence: !options.no_silence_skipping };
     let source = ConfigSource::new(options.config.clone(), move |config| {
         config.set_from_environment(|variable| std::env::var_os(variable))?;
-        options.set(&mut config.server);
+        options.set(config);
         Ok(())
     });
     let loaded = source.read()?;
@@ -205,7 +214,9 @@ fn run_server(options: ServeOptions) -> Result<(), String> {
 
 impl ServeOptions {
     /// Sets what is given.
-    fn set(&self, server: &mut ServerConfig) {
+    fn set(&self, config: &mut Config) {
+        config.auth.open |= self.open;
+        let server = &mut config.server;
         server.listen = self.listen.unwrap_or(server.listen);
         server.media_port = self.media_port.unwrap_or(server.media_port);
         if !self.public_address.is_empty() {

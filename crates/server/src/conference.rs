@@ -16,6 +16,7 @@ use foldback_room::{
 use foldback_worker::{Allowance, Command, RoomKey, WorkerHandle};
 use tokio::sync::watch;
 
+use crate::auth::{Admitted, Role, SharedToken};
 use crate::chain_info::ChainInfo;
 use crate::chat::ROOM_BURST;
 use crate::connect::RESTARTS_BURST;
@@ -86,10 +87,12 @@ pub struct RoomInfo {
     pub chain: ChainInfo,
     /// How many are in it.
     pub participants: usize,
-    /// Whether whoever joins must say a PIN.
+    /// Whether whoever joins must say a PIN, unless they have a token.
     pub pin_required: bool,
     /// Whether it is being recorded, or will be once somebody is in it.
     pub recording: bool,
+    /// Whether whoever asks must have a token to join.
+    pub token_required: bool,
 }
 
 impl Conference {
@@ -149,7 +152,9 @@ impl Conference {
         let will_be = rule.is_some_and(|rule| rule.record);
         let closed = || (running.chain_info(&configured), 0, will_be);
         let (chain, participants, recording) = open.unwrap_or_else(closed);
-        Ok(RoomInfo { room: room.to_owned(), chain, participants, pin_required, recording })
+        let token_required = false;
+        let room = room.to_owned();
+        Ok(RoomInfo { room, chain, participants, pin_required, token_required, recording })
     }
 
     /// Everybody in the room of that name, in the order of their coming, with their figures of the
@@ -168,16 +173,15 @@ impl Conference {
     ///
     /// # Errors
     /// `bad-room`, if no chain serves a room of that name; `overloaded`, if its worker sheds load;
-    /// `draining`, if the server is about to end; `room-full` or `server-full`, if as many are there as may be;
+    /// `draining`, if the server is about to end; `room-full`, `server-full` or `token-in-use`, if as many are there as may be;
     /// `internal`, if its worker is gone.
-    pub fn join(
+    pub(crate) fn join(
         self: &Arc<Self>,
-        room: &str,
-        name: &str,
+        who: &Admitted,
         outbox: Option<Outbox>,
     ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
-        let chain = self.chain_of(room)?;
-        self.enter(room, name, chain, outbox)
+        let chain = self.chain_of(&who.room)?;
+        self.enter(who, chain, outbox)
     }
 
     /// Brings a caller into a room of their own on chain `echo`.
@@ -187,7 +191,8 @@ impl Conference {
     pub fn join_echo(self: &Arc<Self>) -> Result<ParticipantId, ErrorMessage> {
         let chain = Arc::clone(self.running().config.echo_chain());
         let room = format!("{ECHO_ROOMS}{}", self.echoes.fetch_add(1, Ordering::Relaxed));
-        self.enter(&room, "echo", chain, None).map(|(id, _)| id)
+        let who = Admitted { room, name: "echo".to_owned(), ..Admitted::default() };
+        self.enter(&who, chain, None).map(|(id, _)| id)
     }
 
     /// Passes on a candidate that a client trickled.
@@ -215,11 +220,15 @@ impl Conference {
     /// Mutes or unmutes a person; everybody in the room is told.
     ///
     /// # Errors
-    /// `not-joined` or `internal`.
+    /// `not-joined`; `forbidden`, if a listener is to be unmuted; or `internal`.
     pub fn mute(&self, id: ParticipantId, muted: bool) -> Result<(), ErrorMessage> {
         let mut state = self.state();
         let (_, room) = state.room_of(id)?;
         let member = room.people.get_mut(&id).ok_or_else(not_joined)?;
+        if member.person.role == Role::Listener && !muted {
+            let sentence = "You are here to listen; your token does not let you talk.";
+            return Err(ErrorMessage::new(ErrorCode::Forbidden, sentence));
+        }
         member.muted_by_operator = false;
         self.set_muted(room, id, muted, false)
     }
@@ -245,7 +254,12 @@ impl Conference {
         }
         if !muted && !member.muted_by_operator {
             let name = &member.person.name;
-            let sentence = format!("{name} muted themselves; only they can unmute.");
+            let sentence = match member.person.role {
+                Role::Listener => format!("{name} is here to listen, and may not talk."),
+                Role::Talker | Role::Host => {
+                    format!("{name} muted themselves; only they can unmute.")
+                }
+            };
             return Err(ErrorMessage::new(ErrorCode::MutedByThemselves, sentence));
         }
         member.muted_by_operator = muted;
@@ -311,11 +325,11 @@ impl Conference {
 
     fn enter(
         self: &Arc<Self>,
-        name: &str,
-        person: &str,
+        who: &Admitted,
         chain: Arc<ChainSpec>,
         outbox: Option<Outbox>,
     ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
+        let name = who.room.as_str();
         let mut state = self.state();
         if state.draining {
             return Err(crate::drain::draining());
@@ -324,6 +338,7 @@ impl Conference {
             return Err(self.overloaded());
         }
         limits::check(&self.running().config, &state, name)?;
+        limits::check_token(&state, who.shared.as_ref())?;
         let opened = !state.rooms.contains_key(name);
         if opened {
             let room = self.open_room(&mut state, chain)?;
@@ -334,8 +349,12 @@ impl Conference {
         state.last_participant += 1;
         let id = ParticipantId(state.last_participant);
         state.rooms_of.insert(id, name.to_owned());
+        if let Some(SharedToken { payload, .. }) = &who.shared {
+            state.tokens.insert(id, Arc::clone(payload));
+        }
         let Some(room) = state.rooms.get_mut(name) else { return Err(ErrorMessage::internal()) };
-        let person = Person { id: id.0, name: person.to_owned(), muted: false, hand: None };
+        let muted = who.role == Role::Listener;
+        let person = Person { id: id.0, name: who.name.clone(), role: who.role, muted, hand: None };
         room.tell_all(&ServerMessage::ParticipantJoined { participant: person.clone() });
         let member = Member {
             person,
@@ -412,6 +431,7 @@ impl Conference {
     pub(crate) fn remove(&self, id: ParticipantId, reason: LeftReason, tell_worker: bool) {
         let mut state = self.state();
         let Some(name) = state.rooms_of.remove(&id) else { return };
+        state.tokens.remove(&id);
         let Some(room) = state.rooms.get_mut(&name) else { return };
         let media = room.people.get(&id).is_some_and(|member| member.media);
         let left = ServerMessage::ParticipantLeft { id: id.0, reason };

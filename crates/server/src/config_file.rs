@@ -7,6 +7,7 @@ use std::sync::Arc;
 use foldback_chain::{ChainSpec, Registry};
 use foldback_config::Config;
 
+use crate::auth::{check_exposure, check_keys};
 use crate::plugins;
 
 /// The chain called `name` of a file or of the built-in configuration, the one that callers of no
@@ -32,7 +33,9 @@ pub(crate) fn read_or_built_in(file: Option<&Path>) -> Result<Config, String> {
 pub(crate) fn read(file: &Path) -> Result<Config, String> {
     let bytes = bytes_of(file)?;
     let config = Config::parse_bytes(&bytes, &file.display().to_string(), &plugins::registry());
-    config.map_err(|errors| errors.to_string())
+    let config = config.map_err(|errors| errors.to_string())?;
+    check_keys(&config.auth)?;
+    Ok(config)
 }
 
 /// The kinds of stage that chains of a file can name; without one, those that are built in.
@@ -104,6 +107,8 @@ impl ConfigSource {
         config.server.check_ports().map_err(|allowed| {
             format!("`media_port` is {}, {allowed}", config.server.media_port)
         })?;
+        check_keys(&config.auth)?;
+        check_exposure(&config)?;
         Ok(Loaded { config, text: String::from_utf8_lossy(bytes).into() })
     }
 }

@@ -313,6 +313,7 @@ mod tests {
     use tokio::sync::mpsc::{Receiver, channel};
 
     use super::*;
+    use crate::auth::Admitted;
     use crate::plugins;
 
     const CHAINS: &str = "[chain.talk]\nstages = [{ kind = \"gain\" }, { kind = \"mix\" }]\n\
@@ -345,7 +346,7 @@ mod tests {
             }
         });
         let (outbox, told) = channel(64);
-        conference.join("lobby", "Ann", Some(outbox)).expect("the room is served");
+        conference.join(&Admitted::of("lobby", "Ann"), Some(outbox)).expect("the room is served");
         (conference, told)
     }
 

@@ -153,6 +153,7 @@ mod tests {
     use tokio::sync::mpsc::channel;
 
     use super::*;
+    use crate::auth::Admitted;
     use crate::http::HttpError;
     use crate::message::{ErrorCode, ErrorMessage};
     use crate::plugins;
@@ -182,7 +183,7 @@ mod tests {
             let ticks = Ticks::default();
             conference.handle(Event::Load(Load { worker: 0, busy: 0.9, shedding, ticks }));
         };
-        let (ann, _) = conference.join("lobby", "Ann", None).expect("there is room");
+        let (ann, _) = conference.join(&Admitted::of("lobby", "Ann"), None).expect("there is room");
 
         tell(Shedding::NONE.more());
         let refused = |result: Result<(), ErrorMessage>| {
@@ -192,8 +193,8 @@ mod tests {
             assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
             assert_eq!(response.headers()[header::RETRY_AFTER], "5");
         };
-        refused(conference.join("lobby", "Bob", None).map(drop));
-        refused(conference.join("another", "Bob", None).map(drop));
+        refused(conference.join(&Admitted::of("lobby", "Bob"), None).map(drop));
+        refused(conference.join(&Admitted::of("another", "Bob"), None).map(drop));
         refused(conference.join_echo().map(drop));
         conference.mute(ann, true).expect("who is in goes on");
         let text = metrics.encode(&[], None);
@@ -206,7 +207,7 @@ mod tests {
         }
 
         tell(Shedding::NONE);
-        conference.join("lobby", "Bob", None).expect("there is room again");
-        conference.join("another", "Cleo", None).expect("there is room again");
+        conference.join(&Admitted::of("lobby", "Bob"), None).expect("there is room again");
+        conference.join(&Admitted::of("another", "Cleo"), None).expect("there is room again");
     }
 }

@@ -11,15 +11,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use foldback_config::Secret;
 use foldback_metrics::Metrics;
 use rust_embed::RustEmbed;
 use serde::{Deserialize, Serialize};
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::auth::{Admitted, Caller, Door, Wish};
+use crate::auth::{Admitted, Caller, Credentials, Door, Wish, check_origin};
 use crate::conference::{Conference, RoomInfo};
 use crate::health::Readiness;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason};
@@ -66,7 +63,7 @@ impl App {
     pub(crate) fn admit(&self, caller: Caller, wish: Wish<'_>) -> Result<Admitted, ErrorMessage> {
         let running = self.conference.running();
         self.door.knock(&running.config, caller.address)?;
-        self.door.admit(&running.config, caller.address, wish)
+        self.door.admit(&running.config, caller, wish)
     }
 }
 
@@ -119,9 +116,12 @@ async fn offer(
     State(app): State<App>,
     caller: Caller,
     query: Result<Query<OfferQuery>, QueryRejection>,
-    headers: HeaderMap,
+    request: Parts,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<SessionDescription>, HttpError> {
+    let running = app.conference.running();
+    check_origin(&request, &running.config.auth)?;
+    let credentials = Credentials::of(&request.headers);
     let Query(query) = query.map_err(|rejection| {
         HttpError::bad_request(ErrorCode::MissingField, format!("{}.", rejection.body_text()))
     })?;
@@ -137,15 +137,14 @@ async fn offer(
     }
     let id = match (query.room, query.name) {
         (None, None) => {
-            app.door.knock(&app.conference.running().config, caller.address)?;
+            app.door.knock(&running.config, caller.address)?;
+            app.door.check_echo(&running.config, caller, &credentials)?;
             app.conference.join_echo()?
         }
         (room, name) => {
             let (room, name) = (room.unwrap_or_default(), name.unwrap_or_default());
-            let pin = pin_of(&headers);
-            let pin = pin.as_ref().map(Secret::expose);
-            let admitted = app.admit(caller, Wish { room: &room, name: &name, pin })?;
-            app.conference.join(&admitted.room, &admitted.name, None)?.0
+            let wish = Wish { room: &room, name: &name, credentials: &credentials };
+            app.conference.join(&app.admit(caller, wish)?, None)?.0
         }
     };
     // On a task of its own: a caller that hangs up drops this handler wherever it stands, and
@@ -176,9 +175,14 @@ pub(crate) fn body_of(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Http
 
 async fn room_info(
     State(app): State<App>,
+    caller: Caller,
     room: Result<Path<String>, PathRejection>,
 ) -> Result<Json<RoomInfo>, HttpError> {
-    Ok(Json(app.conference.room_info(&room_of_path(room)?)?))
+    let info = app.conference.room_info(&room_of_path(room)?)?;
+    let config = &app.conference.running().config;
+    let plainly = app.door.check(config, caller, &info.room, &Credentials::default());
+    let token_required = plainly.is_err_and(|error| error.code == ErrorCode::TokenRequired);
+    Ok(Json(RoomInfo { token_required, ..info }))
 }
 
 /// Who may join may know who is there; an operator may anyway.
@@ -191,22 +195,10 @@ async fn participants(
     let room = room_of_path(room)?;
     let known = app.conference.participants(&room)?;
     if app.operator.check(&request).is_err() {
-        let pin = pin_of(&request.headers);
         let config = &app.conference.running().config;
-        app.door.check_pin(config, caller.address, &room, pin.as_ref().map(Secret::expose))?;
+        app.door.check(config, caller, &room, &Credentials::of(&request.headers))?;
     }
     Ok(Json(known))
-}
-
-/// What a request shows as the password of Basic authentication (RFC 7617), whoever it says it is: in an address it would be in the
-/// logs of proxies.
-fn pin_of(headers: &HeaderMap) -> Option<Secret> {
-    let shown = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, shown) = shown.split_once(' ')?;
-    let shown = BASE64_STANDARD.decode(shown.trim()).ok()?;
-    let shown = String::from_utf8(shown).ok()?;
-    let (_, pin) = shown.split_once(':')?;
-    scheme.eq_ignore_ascii_case("basic").then(|| Secret::from(pin.to_owned()))
 }
 
 fn room_of_path(room: Result<Path<String>, PathRejection>) -> Result<String, ErrorMessage> {
@@ -295,15 +287,21 @@ impl From<ErrorMessage> for HttpError {
     fn from(error: ErrorMessage) -> Self {
         let status = match error.code {
             ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+            ErrorCode::Unauthorized
+            | ErrorCode::TokenRequired
+            | ErrorCode::BadToken
+            | ErrorCode::TokenExpired => StatusCode::UNAUTHORIZED,
             ErrorCode::NotFound => StatusCode::NOT_FOUND,
-            ErrorCode::Forbidden | ErrorCode::PinRequired | ErrorCode::WrongPin => {
-                StatusCode::FORBIDDEN
-            }
+            ErrorCode::Forbidden
+            | ErrorCode::PinRequired
+            | ErrorCode::WrongPin
+            | ErrorCode::WrongRoom
+            | ErrorCode::WrongOrigin => StatusCode::FORBIDDEN,
             ErrorCode::NoSuchVersion => StatusCode::NOT_FOUND,
             ErrorCode::NoConfigFile
             | ErrorCode::MutedByThemselves
             | ErrorCode::RoomFull
+            | ErrorCode::TokenInUse
             | ErrorCode::AlreadyRecording
             | ErrorCode::AlreadyPlaying
             | ErrorCode::NotPlaying

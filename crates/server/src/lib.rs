@@ -50,6 +50,7 @@ mod roster;
 pub mod serve;
 mod tap;
 mod tls;
+mod token;
 mod watch;
 mod websocket;
 

@@ -2,6 +2,7 @@
 
 use foldback_config::Config;
 
+use crate::auth::SharedToken;
 use crate::message::{ErrorCode, ErrorMessage};
 use crate::roster::State;
 
@@ -33,6 +34,22 @@ pub(crate) fn check(config: &Config, state: &State, room: &str) -> Result<(), Er
         return Err(ErrorMessage::new(ErrorCode::RoomFull, sentence));
     }
     Ok(())
+}
+
+/// Whether one more may be in by a token.
+///
+/// # Errors
+/// `token-in-use`.
+pub(crate) fn check_token(state: &State, token: Option<&SharedToken>) -> Result<(), ErrorMessage> {
+    let Some(SharedToken { payload, max }) = token else { return Ok(()) };
+    if state.tokens.values().filter(|known| *known == payload).count() < *max {
+        return Ok(());
+    }
+    let sentence = match max {
+        1 => "Somebody is in by this invitation already, which is for one person.".to_owned(),
+        max => format!("{} are in by this invitation already, as many as it is for.", people(*max)),
+    };
+    Err(ErrorMessage::new(ErrorCode::TokenInUse, sentence))
 }
 
 fn people(count: usize) -> String {

@@ -49,6 +49,9 @@ pub(crate) struct LoadOptions {
     /// stand in FOLDBACK_LOAD_PIN too.
     #[arg(long, value_name = "PIN")]
     pin: Option<String>,
+    /// A join token, for rooms that ask for one; or in FOLDBACK_LOAD_TOKEN.
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -56,6 +59,8 @@ pub(crate) struct LoadOptions {
 
 /// Holds what `--pin` does, which comes first.
 pub(crate) const PIN_VARIABLE: &str = "FOLDBACK_LOAD_PIN";
+/// Likewise for `--token`.
+pub(crate) const TOKEN_VARIABLE: &str = "FOLDBACK_LOAD_TOKEN";
 
 /// How each of the clients is.
 #[derive(Debug, clap::Args)]
@@ -110,6 +115,7 @@ pub(crate) fn run(options: &LoadOptions) -> Result<(), String> {
             Joining::Janus => Signalling::Janus,
         },
         pin: options.pin.clone().or_else(|| std::env::var(PIN_VARIABLE).ok()),
+        token: options.token.clone().or_else(|| std::env::var(TOKEN_VARIABLE).ok()),
         room_prefix: options.room.clone(),
         rooms: options.rooms as usize,
         participants: options.participants as usize,

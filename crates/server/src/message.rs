@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::auth::Role;
 use crate::chain_info::ChainInfo;
 use crate::chain_view::Means;
 use crate::live::StageChange;
@@ -27,6 +28,8 @@ pub enum ClientMessage {
         name: String,
         /// The room's PIN, where it has one.
         pin: Option<Secret>,
+        /// A join token.
+        token: Option<Secret>,
     },
     /// Brings the browser's SDP.
     Offer {
@@ -359,8 +362,10 @@ impl ServerMessage {
 pub struct Person {
     /// Unique as long as the server runs.
     pub id: u64,
-    /// As they named themselves.
+    /// As they named themselves, or their token does.
     pub name: String,
+    /// What they may.
+    pub role: Role,
     /// Whether they are muted.
     pub muted: bool,
     /// `null` while their hand is down; else a number that is the higher, the later it was raised.
@@ -498,7 +503,7 @@ pub enum ErrorCode {
     NotConnected,
     /// The operator token is missing or wrong.
     Unauthorized,
-    /// Only this machine may.
+    /// Only this machine may, or a host, or whoever may talk.
     Forbidden,
     /// Only the participant may.
     MutedByThemselves,
@@ -544,6 +549,18 @@ pub enum ErrorCode {
     PinRequired,
     /// This is not the room's PIN.
     WrongPin,
+    /// Nobody comes in here without a token.
+    TokenRequired,
+    /// The token is none that this server takes.
+    BadToken,
+    /// The token's time is over.
+    TokenExpired,
+    /// The token is for another room.
+    WrongRoom,
+    /// As many are in by the token as may be.
+    TokenInUse,
+    /// A page of another site asks.
+    WrongOrigin,
     /// As many are in the room as may be.
     RoomFull,
     /// As many are on the server as may be, or as many rooms.
@@ -568,7 +585,7 @@ mod tests {
     fn messages_are_read_as_documented() {
         let join = r#"{"type":"join","room":"lobby","name":"Ann"}"#;
         let (room, name) = ("lobby".to_owned(), "Ann".to_owned());
-        let expected = ClientMessage::Join { room, name, pin: None };
+        let expected = ClientMessage::Join { room, name, pin: None, token: None };
         assert_eq!(ClientMessage::parse(join), Ok(expected));
         let end = r#"{"type":"candidate","candidate":null}"#;
         assert_eq!(ClientMessage::parse(end), Ok(ClientMessage::Candidate { candidate: None }));

@@ -9,9 +9,10 @@ use std::path::Path;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::uri::{Authority, Uri};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderValue, header};
 use subtle::ConstantTimeEq;
 
+use crate::auth::bearer;
 use crate::http::{App, HttpError};
 use crate::message::{ErrorCode, ErrorMessage};
 
@@ -114,15 +115,10 @@ impl FromRequestParts<App> for AsOperator {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
 /// Whether a program of this machine sent it of its own accord: by the loopback interface, not
 /// through a proxy, under a name that is this machine's (a foreign name may be made to lead here),
 /// and not for the page of another site.
-fn is_from_here(request: &Parts) -> bool {
+pub(crate) fn is_from_here(request: &Parts) -> bool {
     let headers = &request.headers;
     let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
     let direct = peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());

@@ -203,7 +203,6 @@ impl Reloader {
     /// As [`Self::reload`]: a library that it needs may be gone.
     pub fn restore(&self, version: u32) -> Result<Reloaded, ReloadError> {
         let _turn = self.turn();
-        let _told = notify::Reloading::begin();
         let read = self
             .text(version)
             .and_then(|text| self.source.check(text.as_bytes()).map_err(ReloadError::Mistakes));
@@ -230,6 +229,7 @@ impl Reloader {
         restores: Option<u32>,
         read: Result<Loaded, ReloadError>,
     ) -> Result<Reloaded, ReloadError> {
+        let _told = notify::Reloading::begin();
         let taken = read.map(|loaded| {
             let rooms = self.conference.reload(loaded.config.clone());
             let needs_restart = self.started.needs_restart_for(&loaded.config);

@@ -161,6 +161,7 @@ mod tests {
     use foldback_room::{ParticipantId, ReceiverStats};
 
     use super::*;
+    use crate::auth::Role;
     use crate::chain_view::Means;
     use crate::message::{LatencyInfo, ServerMessage};
 
@@ -205,14 +206,19 @@ mod tests {
     );
 
     fn person() -> Person {
-        Person { id: 7, name: "Ann".to_owned(), muted: false, hand: None }
+        Person { id: 7, name: "Ann".to_owned(), role: Role::Talker, muted: false, hand: None }
     }
 
     #[test]
     fn participants_have_their_figures_under_the_names_of_the_w3c() {
         let info = ParticipantInfo::new(person(), Some((&stats()).into()));
         let text = serde_json::to_string(&info).expect("serialises");
-        assert_eq!(text, format!(r#"{{"id":7,"name":"Ann","muted":false,"hand":null,{REPORT}}}"#));
+        assert_eq!(
+            text,
+            format!(
+                r#"{{"id":7,"name":"Ann","role":"talker","muted":false,"hand":null,{REPORT}}}"#
+            )
+        );
     }
 
     #[test]
@@ -220,7 +226,10 @@ mod tests {
         let text =
             serde_json::to_string(&ParticipantInfo::new(person(), None)).expect("serialises");
         let nulls = r#""inbound":null,"remoteInbound":null,"foldback":null"#;
-        assert_eq!(text, format!(r#"{{"id":7,"name":"Ann","muted":false,"hand":null,{nulls}}}"#));
+        assert_eq!(
+            text,
+            format!(r#"{{"id":7,"name":"Ann","role":"talker","muted":false,"hand":null,{nulls}}}"#)
+        );
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub type Outbox = Sender<Utf8Bytes>;
 pub(crate) struct State {
     pub(crate) rooms: HashMap<String, RoomState>,
     pub(crate) rooms_of: HashMap<ParticipantId, String>,
+    /// By which tokens those are in that only so many may use at a time.
+    pub(crate) tokens: HashMap<ParticipantId, Arc<str>>,
     /// The rooms' names by how workers know them.
     pub(crate) names: HashMap<RoomKey, String>,
     pub(crate) placement: Placement,

@@ -6,15 +6,14 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::request::Parts;
-use axum::response::Response;
-use foldback_config::Secret;
+use axum::response::{IntoResponse, Response};
 use foldback_room::ParticipantId;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 
-use crate::auth::{Caller, Wish};
+use crate::auth::{Caller, Credentials, Wish, check_origin};
 use crate::conference::{Conference, encoded};
-use crate::http::{App, MAX_MESSAGE_BYTES};
+use crate::http::{App, HttpError, MAX_MESSAGE_BYTES};
 use crate::message::{
     ClientMessage, ErrorCode, ErrorMessage, LeftReason, ServerMessage, SetStage, SetStages,
 };
@@ -34,6 +33,9 @@ pub(crate) async fn upgrade(
     request: Parts,
     upgrade: WebSocketUpgrade,
 ) -> Response {
+    if let Err(error) = check_origin(&request, &app.conference.running().config.auth) {
+        return HttpError::from(error).into_response();
+    }
     let operator = app.operator.check(&request);
     // Somewhat more than is allowed is read, so that the mistake can be told.
     upgrade
@@ -130,9 +132,9 @@ impl Session {
 
     async fn act(&mut self, message: ClientMessage) -> Result<Reply, ErrorMessage> {
         match message {
-            ClientMessage::Join { room, name, pin } => {
-                let pin = pin.as_ref().map(Secret::expose);
-                self.join(Wish { room: &room, name: &name, pin })
+            ClientMessage::Join { room, name, pin, token } => {
+                let credentials = Credentials { pin, token };
+                self.join(Wish { room: &room, name: &name, credentials: &credentials })
             }
             ClientMessage::Offer { sdp } => {
                 let id = self.joined()?;
@@ -201,7 +203,7 @@ impl Session {
         }
         let admitted = self.app.admit(self.caller, wish)?;
         let outbox = self.outbox.clone();
-        let (id, mut joined) = self.app.conference.join(&admitted.room, &admitted.name, outbox)?;
+        let (id, mut joined) = self.app.conference.join(&admitted, outbox)?;
         if let ServerMessage::Joined { operator, .. } = &mut joined {
             *operator = self.operator.is_ok();
         }

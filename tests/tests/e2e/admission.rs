@@ -85,8 +85,9 @@ async fn until_left(server: &Server, room: &str, participants: u64) {
 
 #[tokio::test]
 async fn an_address_joins_so_often_in_a_minute_as_its_proxy_tells_it() {
-    let config =
-        format!("{CHAIN}[limits]\njoins_per_minute = 2\ntrusted_proxies = [\"127.0.0.0/8\"]\n");
+    let config = format!(
+        "{CHAIN}[auth]\nopen = true\n[limits]\njoins_per_minute = 2\ntrusted_proxies = [\"127.0.0.0/8\"]\n"
+    );
     let server = Server::start(&config).await;
     let from = async |address| {
         let mut socket = Socket::with_headers(&server, &[("x-forwarded-for", address)])
@@ -206,7 +207,8 @@ async fn who_is_in_a_room_with_a_pin_is_told_to_those_who_know_it_and_to_operato
     let said = |status: u16, what: &str| (status, what.to_owned());
     assert_eq!(told(ask("board")).await, said(403, "pin-required"));
     assert_eq!(told(ask("board").basic_auth("", Some("471101"))).await, said(403, "wrong-pin"));
-    assert_eq!(told(ask("board").bearer_auth("471100")).await, said(403, "pin-required"));
+    assert_eq!(told(ask("board").bearer_auth("471101")).await, said(403, "wrong-pin"));
+    assert_eq!(told(ask("board").bearer_auth("471100")).await, said(200, "Ann"));
     assert_eq!(told(ask("board").basic_auth("", Some("471100"))).await, said(200, "Ann"));
     assert_eq!(told(ask("board").bearer_auth(token)).await, said(200, "Ann"));
     assert_eq!(told(ask("lobby")).await, said(200, ""));

@@ -88,7 +88,7 @@ async fn the_participants_of_a_room_are_listed_before_they_have_figures() {
     let joined = socket.next().await.expect("an answer").expect("a message");
     let joined: Value = serde_json::from_str(joined.to_text().expect("text")).expect("JSON");
     let expected = json!([{
-        "id": joined["participant"], "name": "Ann", "muted": false, "hand": null,
+        "id": joined["participant"], "name": "Ann", "role": "talker", "muted": false, "hand": null,
         "inbound": null, "remoteInbound": null, "foldback": null,
     }]);
     assert_eq!(participants(&server, "lobby").await, expected);

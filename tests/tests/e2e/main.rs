@@ -9,4 +9,5 @@ mod config;
 mod control;
 mod http;
 mod socket;
+mod tokens;
 mod websocket;

@@ -9,12 +9,15 @@ use axum::http::request::Parts;
 use foldback_config::LimitsConfig;
 
 use crate::http::App;
+use crate::operator::is_from_here;
 
 /// Extracted by handlers that ask who is there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller {
     /// The client's address: what a trusted proxy says, else where the connection comes from.
     pub(crate) address: IpAddr,
+    /// Whether it is a program of this machine, or a page of this server in a browser of it.
+    pub(crate) is_here: bool,
 }
 
 impl FromRequestParts<App> for Caller {
@@ -24,7 +27,8 @@ impl FromRequestParts<App> for Caller {
         let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
         let peer = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip().to_canonical());
         let running = app.conference.running();
-        Ok(Self { address: client_of(peer, &request.headers, &running.config.limits) })
+        let address = client_of(peer, &request.headers, &running.config.limits);
+        Ok(Self { address, is_here: is_from_here(request) })
     }
 }
 

@@ -1,9 +1,20 @@
 //! Who may come into which room, and how often they may ask.
 
 mod caller;
+mod credentials;
 mod door;
+mod exposure;
+mod host;
+mod origin;
 mod per_address;
+mod token;
 
 pub(crate) use caller::Caller;
+pub(crate) use credentials::{Credentials, bearer};
 pub use door::Door;
-pub(crate) use door::{Admitted, Wish};
+pub(crate) use door::{Admitted, SharedToken, Wish};
+pub(crate) use exposure::check as check_exposure;
+pub(crate) use host::AsHost;
+pub(crate) use origin::check as check_origin;
+pub use token::Role;
+pub(crate) use token::{Claims, Signer, check_keys, now, sign};

@@ -8,6 +8,7 @@ mod departures;
 mod disturbances;
 mod firefox;
 mod hearing;
+mod invitations;
 mod joining;
 mod live_chain;
 mod mixed;

@@ -1,0 +1,55 @@
+//! Who may mute people in a room and take them out: its hosts, and the operator.
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use serde::Deserialize;
+
+use super::Credentials;
+use super::token::{self, Role};
+use crate::http::{App, HttpError, check_room};
+use crate::message::{ErrorCode, ErrorMessage};
+
+/// Extracted by handlers under `/api/v1/rooms/{room}` of what its hosts may do: refuses requests of anybody else.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AsHost;
+
+#[derive(Deserialize)]
+struct OfRoom {
+    room: String,
+}
+
+impl FromRequestParts<App> for AsHost {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(request: &mut Parts, app: &App) -> Result<Self, HttpError> {
+        let credentials = Credentials::of(&request.headers);
+        let Some(token) = credentials.token() else {
+            app.operator.check(request)?;
+            return Ok(Self);
+        };
+        // The operator's own token may look like one.
+        if app.operator.check(request).is_ok() {
+            return Ok(Self);
+        }
+        let room = Path::<OfRoom>::from_request_parts(request, app).await;
+        let Path(OfRoom { room }) = room.map_err(|rejection| {
+            ErrorMessage::new(ErrorCode::NotFound, format!("{}.", rejection.body_text()))
+        })?;
+        let claims = token::read(token, &app.conference.running().config.auth)?;
+        if !claims.opens(&check_room(&room)?) {
+            return Err(wrong_room().into());
+        }
+        match claims.role {
+            Role::Host => Ok(Self),
+            Role::Talker | Role::Listener => Err(ErrorMessage::new(
+                ErrorCode::Forbidden,
+                "This is for hosts of the room and for the operator; your token says neither.",
+            )
+            .into()),
+        }
+    }
+}
+
+pub(super) fn wrong_room() -> ErrorMessage {
+    ErrorMessage::new(ErrorCode::WrongRoom, "Your token is for another room than this one.")
+}

@@ -1,13 +1,13 @@
 // The form that one joins by, and the look-up of the room that is typed in it.
 
 import { roomOfPath } from "./address";
-import { byId } from "./dom";
+import { byId, setText } from "./dom";
 import { recall, remember } from "./memory";
 import type { Invitation } from "./pass";
 import type { Chain } from "./protocol";
 import { lookUpRoom } from "./room-lookup";
 import { nameProblem, roomProblem } from "./room-names";
-import { PIN_NEEDED } from "./words";
+import { PIN_NEEDED, WILL_BE_RECORDED } from "./words";
 
 const LOOK_UP_DELAY_MS = 300;
 
@@ -27,6 +27,7 @@ export class JoinForm {
   readonly #name = byId("name", HTMLInputElement);
   readonly #pinField = byId("pin-field", HTMLElement);
   readonly #pin = byId("pin", HTMLInputElement);
+  readonly #recorded = byId("room-recorded", HTMLElement);
   readonly #join = byId("join", HTMLButtonElement);
   readonly #cancel = byId("cancel", HTMLButtonElement);
   readonly #isInvited: boolean;
@@ -48,6 +49,7 @@ export class JoinForm {
       // That of another room.
       this.#pinField.hidden = true;
       this.#pin.value = "";
+      setText(this.#recorded, "");
       void this.#scheduleLookUp();
     });
     this.#pin.addEventListener("input", () => this.#pin.removeAttribute("aria-invalid"));
@@ -63,6 +65,7 @@ export class JoinForm {
   show(wasInRoom: boolean): void {
     this.#view.hidden = false;
     this.busy(false);
+    if (wasInRoom) void this.lookUp();
     if (wasInRoom) this.#join.textContent = "Join again";
     this.#join.focus({ preventScroll: true });
   }
@@ -121,8 +124,9 @@ export class JoinForm {
     await new Promise((waited) => setTimeout(waited, delayMs));
     if (signal.aborted) return;
     try {
-      const { chain, pin_required } = await lookUpRoom(room, signal);
+      const { chain, pin_required, recording } = await lookUpRoom(room, signal);
       if (signal.aborted) return;
+      setText(this.#recorded, recording ? WILL_BE_RECORDED : "");
       this.#pinField.hidden = !pin_required || this.#isInvited;
       this.#listener.chain(chain);
     } catch (error) {

@@ -14,6 +14,7 @@ import { OwnDenoise } from "./own-denoise";
 import { invitationOf } from "./pass";
 import { PreviewPanel } from "./preview-panel";
 import type { Chain, ServerMessage } from "./protocol";
+import { Recording } from "./recording";
 import { Busy, lookUpRoom } from "./room-lookup";
 import { RoomView } from "./room-view";
 import { SoundPanel } from "./sound-panel";
@@ -30,6 +31,10 @@ const chainPanel = new ChainPanel((patches) => liveChain.change(patches));
 const liveChain = new LiveChain(chainPanel, { send: (message) => stay?.ask(message), say });
 const roomView = new RoomView(mention, (message) => stay?.ask(message));
 const hand = new Hand((raised) => stay?.ask({ type: "hand", raised }));
+const recording = new Recording({
+  record: (on) => stay?.ask({ type: "record", recording: on }),
+  say: mention,
+});
 const chat = new Chat({
   send: (text) => stay?.write(text) ?? false,
   nameOf: (id) => roomView.nameOf(id),
@@ -215,17 +220,24 @@ function receive(message: ServerMessage): void {
       }
       takeChain(message.chain);
       liveChain.enter(message);
+      recording.enter(message.recording);
+      recording.allow(message.operator);
       roomView.enter(message, stay?.pass ?? {}, () => stay?.pc ?? null);
       chat.connecting();
       hand.joined();
       break;
     case "operator":
       liveChain.allowed();
+      recording.allow(true);
       say("The server takes you for its operator.", "good");
       break;
     case "error":
       liveChain.refused(message);
+      if (message.code === "unauthorized" || message.code === "forbidden") recording.allow(false);
       mouthToEar.refused();
+      break;
+    case "recording":
+      recording.take(message);
       break;
     case "chain-changed":
       roomView.takeChain(message.chain);
@@ -258,6 +270,7 @@ function showJoinForm(words: string | null, code?: string): void {
   denoise.close();
   controls.leave();
   liveChain.leave();
+  recording.leave();
   mouthToEar.clear();
   roomView.leave();
   chat.clear();

@@ -122,6 +122,8 @@ export interface Joined {
   participants: Person[];
   /** Whether this socket may change sound. */
   operator: boolean;
+  /** Whether the room is being recorded. */
+  recording: boolean;
 }
 
 export interface ServerError {
@@ -141,6 +143,7 @@ export type ServerMessage =
   | { type: "participant-hand"; id: number; hand: number | null }
   | { type: "chain-changed"; chain: Chain }
   | { type: "operator" }
+  | { type: "recording"; recording: boolean; failed?: boolean }
   | { type: "draining"; seconds_left: number }
   | { type: "levels"; levels: Level[] };
 
@@ -155,6 +158,7 @@ export type ClientMessage =
   | { type: "hear"; participant: number; gain_db?: number; pan?: number; muted?: boolean }
   | { type: "loopback"; seconds: number }
   | { type: "hand"; raised: boolean }
+  | { type: "record"; recording: boolean }
   | { type: "leave" };
 
 /** What comes on the data channel. */
@@ -217,6 +221,8 @@ export interface RoomInfo {
   participants: number;
   /** Whether whoever joins must say a PIN. */
   pin_required: boolean;
+  /** Whether it is being recorded, or will be once somebody is in it. */
+  recording: boolean;
   /** Whether one needs an invitation. */
   token_required: boolean;
 }

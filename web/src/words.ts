@@ -42,6 +42,17 @@ export function microphoneIsBack(label: string): string {
   return label ? `Your microphone is “${label}” now.` : "Your microphone is open again.";
 }
 
+/** Stands in the room for as long as it is so, and before one joins. */
+export const IS_RECORDED = "This room is being recorded: what you say here is kept on the server.";
+
+/** Before one joins a room that nobody is in yet, too. */
+export const WILL_BE_RECORDED = "This room is recorded: what you say in it is kept on the server.";
+
+export const RECORDING_ENDED = "The recording has ended.";
+
+export const RECORDING_FAILED =
+  "The recording has stopped, since the server cannot write it any further. Nothing else changed: you hear and are heard as before.";
+
 const SERVER_ADVICE: Record<string, string> = {
   "bad-room": "Choose another room name.",
   "bad-name": "Choose another name.",
@@ -60,6 +71,10 @@ const PLAIN_ADVICE: Record<string, string> = {
   "pin-required": PIN_ADVICE,
   "wrong-pin": "Type it again; whoever invited you knows it.",
   "too-fast": "",
+  "already-recording": "",
+  "not-recording": "",
+  "recording-off": "",
+  "cannot-record": "Who runs this server must see to it.",
   "token-required": "Ask whoever invited you for the link.",
   "bad-token": "Ask whoever invited you for another link.",
   "token-expired": "",

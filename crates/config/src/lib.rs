@@ -29,6 +29,7 @@ mod names;
 mod overrides;
 mod plugins;
 mod reader;
+mod recording;
 mod rooms;
 mod schema;
 mod secret;
@@ -52,6 +53,7 @@ pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat, check_log_level};
 pub use overrides::{Overrides, RefusedOverride};
 pub use plugins::kinds_of;
+pub use recording::{PlayingConfig, RecordingConfig};
 pub use rooms::{RoomPattern, RoomRule};
 pub use schema::json_schema;
 pub use secret::{Secret, without_secrets};
@@ -75,6 +77,10 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// Section `[limits]`.
     pub limits: LimitsConfig,
+    /// Section `[recording]`.
+    pub recording: RecordingConfig,
+    /// Section `[playing]`.
+    pub playing: PlayingConfig,
     /// Section `[auth]`.
     pub auth: AuthConfig,
     /// Every `[chain.NAME]`, in the order of the file. At least one.
@@ -200,13 +206,30 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     log::read(reader, &root, &mut log);
     sections::read_metrics(reader, &root, &mut metrics);
     limits::read(reader, &root, &mut limits);
+    let mut recording = RecordingConfig::default();
+    recording::read(reader, &root, file, &mut recording);
+    let mut playing = PlayingConfig::default();
+    recording::read_playing(reader, &root, file, &mut playing);
     auth::read(reader, &root, file, &mut auth);
     let chains = chains::read(reader, &root, registry);
     let rooms = rooms::read(reader, &root, file, &chains);
     let Chains { specs: chains, .. } = chains;
     let echo = chains.iter().find(|chain| chain.name == ECHO);
     let echo = echo.map_or_else(|| built_in_echo(registry), Arc::clone);
-    Some(Config { server, opus, latency, log, metrics, limits, auth, chains, rooms, echo })
+    Some(Config {
+        server,
+        opus,
+        latency,
+        log,
+        metrics,
+        limits,
+        auth,
+        recording,
+        playing,
+        chains,
+        rooms,
+        echo,
+    })
 }
 
 fn built_in_echo(registry: &Registry) -> Arc<ChainSpec> {

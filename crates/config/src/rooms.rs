@@ -32,6 +32,20 @@ pub(crate) const MAX_PARTICIPANTS: ParamSpec = ParamSpec::int(
     "Most people in such a room, in the place of `participants_per_room`; 0: as many as come.",
 );
 
+/// The declaration of `record`.
+pub(crate) const RECORD: ParamSpec = ParamSpec::bool(
+    "record",
+    false,
+    "Whether such a room is recorded, mix and voices, from the first person in it on; needs a `directory` in [recording].",
+);
+
+/// The declaration of `chime`.
+pub(crate) const CHIME: ParamSpec = ParamSpec::bool(
+    "chime",
+    false,
+    "Whether everybody in such a room hears a chime when somebody comes in.",
+);
+
 /// One `[[room]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoomRule {
@@ -43,6 +57,10 @@ pub struct RoomRule {
     pub pin: Option<Secret>,
     /// Most people in each of them, 0 for as many as come; `None`: as `[limits]` has it.
     pub max_participants: Option<usize>,
+    /// Each of them is recorded from the first person in it on.
+    pub record: bool,
+    /// Everybody in one hears a chime when somebody comes in.
+    pub chime: bool,
 }
 
 /// The name of a room, or a pattern for many: `*` stands for any run of characters, also none.
@@ -132,6 +150,8 @@ fn implied(reader: &mut Reader<'_>, chains: &Chains) -> Option<RoomRule> {
         chain: Arc::clone(chain),
         pin: None,
         max_participants: None,
+        record: false,
+        chime: false,
     })
 }
 
@@ -146,7 +166,8 @@ fn read_rule(
         reader.refuse_value("room", room, "must be `[[room]]`, once for each rule", None);
         return None;
     };
-    let keys = [NAME, CHAIN, secret::PIN, secret::PIN_FILE, MAX_PARTICIPANTS].map(|it| it.name);
+    let keys = [NAME, CHAIN, secret::PIN, secret::PIN_FILE, MAX_PARTICIPANTS, RECORD, CHIME]
+        .map(|it| it.name);
     reader.known_keys("`[[room]]`", table, &keys);
     let pattern = read_pattern(reader, room, table);
     if let Some((pattern, value)) = &pattern {
@@ -158,7 +179,10 @@ fn read_rule(
     let given = reader.given(table, &[MAX_PARTICIPANTS]);
     let is_given = given.iter().next().is_some();
     let most = is_given.then(|| usize::try_from(given.int(&MAX_PARTICIPANTS)).unwrap_or_default());
-    Some(RoomRule { pattern: pattern?.0, chain: chain?, pin, max_participants: most })
+    let given = reader.given(table, &[RECORD, CHIME]);
+    let (record, chime) = (given.bool(&RECORD), given.bool(&CHIME));
+    let (pattern, chain) = (pattern?.0, chain?);
+    Some(RoomRule { pattern, chain, pin, max_participants: most, record, chime })
 }
 
 fn read_pattern<'v, 'd>(

@@ -160,6 +160,8 @@ fn room() -> Value {
             secret::PIN.name: pin,
             secret::PIN_FILE.name: pin_file,
             rooms::MAX_PARTICIPANTS.name: parameter(&rooms::MAX_PARTICIPANTS),
+            rooms::RECORD.name: parameter(&rooms::RECORD),
+            rooms::CHIME.name: parameter(&rooms::CHIME),
         },
         "required": [rooms::NAME.name, rooms::CHAIN.name],
         "additionalProperties": false,

@@ -7,6 +7,7 @@ use crate::auth::AuthConfig;
 use crate::limits::LimitsConfig;
 use crate::log::LogConfig;
 use crate::reader::Reader;
+use crate::recording::{PlayingConfig, RecordingConfig};
 use crate::sections::{LatencyMode, MetricsConfig, OpusConfig, ServerConfig};
 use crate::{Config, plugins};
 
@@ -15,7 +16,7 @@ pub(crate) const AT_START: [Section; 4] =
     [ServerConfig::SECTION, OpusConfig::SECTION, LatencyMode::SECTION, LogConfig::SECTION];
 
 /// Every section of settings, in the order of messages.
-pub(crate) const ALL: [Section; 8] = {
+pub(crate) const ALL: [Section; 10] = {
     let [server, opus, latency, log] = AT_START;
     [
         server,
@@ -25,6 +26,8 @@ pub(crate) const ALL: [Section; 8] = {
         MetricsConfig::SECTION,
         LimitsConfig::SECTION,
         AuthConfig::SECTION,
+        RecordingConfig::SECTION,
+        PlayingConfig::SECTION,
         plugins::SECTION,
     ]
 };

@@ -114,7 +114,21 @@ fn what_is_given_is_taken() {
         [auth]
         open = true
         allowed_origins = [\"https://App.example\", \"http://localhost:5173\"]
-        token_leeway_s = 0"
+        token_leeway_s = 0
+        [recording]
+        directory = \"src\"
+        min_free_mb = 7
+        chime = false
+        [playing]
+        directory = \"tests\"
+        [[room]]
+        name = \"board\"
+        chain = \"talk\"
+        record = true
+        chime = true
+        [[room]]
+        name = \"*\"
+        chain = \"talk\""
     ));
     let ServerConfig {
         listen,
@@ -159,6 +173,23 @@ fn what_is_given_is_taken() {
     let AuthConfig { open, allowed_origins, token_leeway_s, .. } = config.auth;
     assert_eq!((open, token_leeway_s), (true, 0));
     assert_eq!(allowed_origins, ["https://app.example", "http://localhost:5173"]);
+    let recording = RecordingConfig { directory: Some("src".into()), min_free_mb: 7, chime: false };
+    assert_eq!(config.recording, recording);
+    assert_eq!(config.playing, PlayingConfig { directory: Some("tests".into()) });
+    assert_eq!([0, 1].map(|rule: usize| config.rooms[rule].record), [true, false]);
+    assert_eq!([0, 1].map(|rule: usize| config.rooms[rule].chime), [true, false]);
+}
+
+#[test]
+fn a_folder_for_recordings_must_be_there() {
+    let text = format!("{CHAIN}[recording]\ndirectory = \"no/such\"\n");
+    let (line, column, words) = errors(&text).swap_remove(0);
+    assert_eq!((line, column), (4, 13));
+    assert!(words.contains("no/such, where no folder is"), "{words}");
+    assert_eq!(
+        valid(CHAIN).recording,
+        RecordingConfig { directory: None, min_free_mb: 500, chime: true }
+    );
 }
 
 #[test]

@@ -167,6 +167,17 @@ families! {
         "People who were not let in because the server had too much to do.");
     DRAINING = Family::gauge(
         "foldback_draining", "1 while the server is about to end and lets nobody new in, else 0.");
+    RECORDINGS = Family::gauge("foldback_recordings", "Rooms that are being recorded.");
+    RECORDED_BYTES = Family::counter(
+        "foldback_recorded_bytes_total", "Bytes that recordings wrote to files.");
+    RECORDING_MISSED = Family::counter(
+        "foldback_recording_packets_missed_total",
+        "Packets that recordings left out because the disk did not keep up.")
+        .more("Each is a gap of some 20 ms in a file; nobody in the room hears anything of it.");
+    RECORDING_FAILURES = Family::counter(
+        "foldback_recording_failures_total",
+        "Recordings that could not begin, or not go on.")
+        .more("Alert on any: a disk is full, or a folder cannot be written to. The log says why.");
     SERVER_LATENCY = Family::histogram(
         "foldback_server_latency_seconds", DELAY_BUCKETS,
         "From the arrival of an RTP packet to the sending of the mixed packet that holds its last sample.")

@@ -45,6 +45,10 @@ pub struct Metrics {
     departures: IntCounterVec,
     joins_refused: IntCounter,
     draining: IntGauge,
+    recordings: IntGauge,
+    recorded_bytes: IntCounter,
+    recording_missed: IntCounter,
+    recording_failures: IntCounter,
     last_reload: IntGauge,
 }
 
@@ -136,9 +140,34 @@ impl Metrics {
             departures,
             joins_refused: make.counter(&declared::JOINS_REFUSED),
             draining: make.gauge(&declared::DRAINING),
+            recordings: make.gauge(&declared::RECORDINGS),
+            recorded_bytes: make.counter(&declared::RECORDED_BYTES),
+            recording_missed: make.counter(&declared::RECORDING_MISSED),
+            recording_failures: make.counter(&declared::RECORDING_FAILURES),
             last_reload,
             registry,
         }
+    }
+
+    /// A room is recorded from now on.
+    pub fn recording_began(&self) {
+        self.recordings.inc();
+    }
+
+    /// Its files are closed.
+    pub fn recording_ended(&self) {
+        self.recordings.dec();
+    }
+
+    /// A recording could not begin, or not go on.
+    pub fn recording_failed(&self) {
+        self.recording_failures.inc();
+    }
+
+    /// So many bytes went to files, and so many packets did not.
+    pub fn recorded(&self, bytes: u64, missed: u64) {
+        self.recorded_bytes.inc_by(bytes);
+        self.recording_missed.inc_by(missed);
     }
 
     /// The configuration file was read again, and could be taken or not.

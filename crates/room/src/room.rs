@@ -18,6 +18,7 @@ use crate::mixes::Mixes;
 use crate::output_class::{Downlink, OutputClass};
 use crate::packets::{CaptureTime, EncodedFrame};
 use crate::participant::{Admission, Departed, Listening, Participant, ParticipantId, Spare};
+use crate::player::Player;
 use crate::probe::{Clock, NoClock, RoomProbe};
 use crate::readings::ChainReadings;
 use crate::receiver::Receiver;
@@ -34,6 +35,9 @@ const OWN_MIX_SURE_BLOCKS: u32 = 300;
 
 /// Packets told for one tick at most; more talkers' packets than that are not measured.
 const MAX_PLAYED: usize = 128;
+
+/// So many files and chimes play in a room at a time.
+const MOST_PLAYERS: usize = 4;
 
 /// What a room is made of.
 #[derive(Clone, Debug)]
@@ -140,6 +144,8 @@ pub struct Room {
     /// Indices of those of whom anything is in this packet.
     voices: Vec<usize>,
     buses: Buses,
+    /// Sound from elsewhere that everybody hears.
+    players: Vec<Player>,
     /// When the last tick was.
     now: Option<Instant>,
     played: Vec<PlayedPacket>,
@@ -167,6 +173,7 @@ impl Room {
             major: Talkers::new(MAJOR_TALKERS),
             shedding: Shedding::NONE,
             voices: Vec::new(),
+            players: Vec::with_capacity(MOST_PLAYERS),
             now: None,
             played: Vec::with_capacity(MAX_PLAYED),
             heard: Vec::with_capacity(MAX_CONTRIBUTORS + 1),
@@ -260,6 +267,37 @@ impl Room {
         if let Some(index) = self.find(id) {
             self.participants[index].muted = muted;
         }
+    }
+
+    /// Whether what a participant says is for the others: they are neither muted nor hearing themselves.
+    #[must_use]
+    pub fn is_for_others(&self, id: ParticipantId) -> bool {
+        let participant = self.find(id).map(|index| &self.participants[index]);
+        participant.is_some_and(|p| !p.muted && !p.loopback.keeps_voice())
+    }
+
+    /// Lets everybody hear what a player plays, from the next packet on. Gives it back where as many as can be are playing,
+    /// and in a chain without `mix`, in which nobody would. Allocates nothing.
+    ///
+    /// # Errors
+    /// The player itself.
+    pub fn play(&mut self, player: Player) -> Result<(), Player> {
+        if self.spec.chain.mix.is_none() || self.players.len() == MOST_PLAYERS {
+            return Err(player);
+        }
+        self.players.push(player);
+        Ok(())
+    }
+
+    /// Ends the player called `id` with the next packet, faded out.
+    pub fn stop_playing(&mut self, id: u64) {
+        self.players.iter_mut().filter(|player| player.id() == id).for_each(Player::end);
+    }
+
+    /// A player that has played all, to be freed where that may take time.
+    pub fn take_played(&mut self) -> Option<Player> {
+        let over = self.players.iter().position(Player::is_over)?;
+        Some(self.players.swap_remove(over))
     }
 
     /// Lets one participant hear another so from now on, without a click; all others hear what they
@@ -399,6 +437,8 @@ impl Room {
         let contributing = self.participants.iter().enumerate().filter(|(_, p)| p.contributes);
         self.voices.clear();
         self.voices.extend(contributing.map(|(index, _)| index));
+        let samples = self.packet_samples();
+        self.players.iter_mut().for_each(|player| player.advance(samples));
         self.follow_hearing();
         for index in 0..self.participants.len() {
             self.assign_mix(index);
@@ -593,7 +633,7 @@ impl Room {
 
     /// Moves a participant to a mix of its own, which leaves itself out, or back to the common one.
     fn assign_mix(&mut self, index: usize) {
-        let anyone = !self.voices.is_empty();
+        let anyone = !self.voices.is_empty() || self.players.iter().any(Player::sounds);
         let blocks = self.blocks() as u32;
         let p = &mut self.participants[index];
         if p.needs_own_mix {
@@ -637,6 +677,9 @@ impl Room {
         let contributing = || voices.iter().map(|index| &participants[*index]);
         for p in contributing() {
             self.buses.add(&p.audio);
+        }
+        for player in self.players.iter().filter(|player| player.sounds()) {
+            self.buses.add(player.audio());
         }
         let (buses, voices) = (&self.buses, self.buses.voices());
         let part = |id: ParticipantId| contributing().find(|p| p.id == id);

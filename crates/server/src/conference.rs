@@ -9,6 +9,7 @@ use foldback_chain::ChainSpec;
 use foldback_config::{Config, LatencyMode, OpusApplication};
 use foldback_metrics::Metrics;
 use foldback_peer::{Flow, Peer};
+use foldback_record::Recording;
 use foldback_room::{
     Application, Economies, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec,
 };
@@ -40,6 +41,8 @@ pub struct Conference {
     state: Mutex<State>,
     echoes: AtomicU64,
     pub(crate) ending: watch::Sender<bool>,
+    /// Those that run; of others some.
+    pub(crate) recordings: Mutex<Vec<Arc<Recording>>>,
 }
 
 /// The configuration that rooms are opened by.
@@ -86,6 +89,8 @@ pub struct RoomInfo {
     pub participants: usize,
     /// Whether whoever joins must say a PIN, unless they have a token.
     pub pin_required: bool,
+    /// Whether it is being recorded, or will be once somebody is in it.
+    pub recording: bool,
     /// Whether whoever asks must have a token to join.
     pub token_required: bool,
 }
@@ -126,6 +131,7 @@ impl Conference {
             state: Mutex::new(State { health, ..State::default() }),
             echoes: AtomicU64::new(0),
             ending: watch::Sender::new(false),
+            recordings: Mutex::default(),
         })
     }
 
@@ -136,12 +142,19 @@ impl Conference {
     pub fn room_info(&self, room: &str) -> Result<RoomInfo, ErrorMessage> {
         let configured = self.chain_of(room)?;
         let running = self.running();
-        let open = self.state().rooms.get(room).map(|open| (open.info.clone(), open.people.len()));
-        let (chain, participants) = open.unwrap_or_else(|| (running.chain_info(&configured), 0));
+        let open = self
+            .state()
+            .rooms
+            .get(room)
+            .map(|open| (open.info.clone(), open.people.len(), open.is_recorded()));
         let rule = running.config.rule_for_room(room);
         let pin_required = rule.is_some_and(|rule| rule.pin.is_some());
+        let will_be = rule.is_some_and(|rule| rule.record);
+        let closed = || (running.chain_info(&configured), 0, will_be);
+        let (chain, participants, recording) = open.unwrap_or_else(closed);
         let token_required = false;
-        Ok(RoomInfo { room: room.to_owned(), chain, participants, pin_required, token_required })
+        let room = room.to_owned();
+        Ok(RoomInfo { room, chain, participants, pin_required, token_required, recording })
     }
 
     /// Everybody in the room of that name, in the order of their coming, with their figures of the
@@ -163,7 +176,7 @@ impl Conference {
     /// `draining`, if the server is about to end; `room-full`, `server-full` or `token-in-use`, if as many are there as may be;
     /// `internal`, if its worker is gone.
     pub(crate) fn join(
-        &self,
+        self: &Arc<Self>,
         who: &Admitted,
         outbox: Option<Outbox>,
     ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
@@ -177,7 +190,7 @@ impl Conference {
     /// # Errors
     /// As [`Self::join`]; `forbidden`, if a listener wants to speak.
     pub(crate) fn join_one_way(
-        &self,
+        self: &Arc<Self>,
         mut who: Admitted,
         flow: Flow,
     ) -> Result<ParticipantId, ErrorMessage> {
@@ -194,7 +207,7 @@ impl Conference {
     ///
     /// # Errors
     /// `overloaded`, if every worker sheds load; `draining`; `server-full`; `internal`, if its worker is gone.
-    pub fn join_echo(&self) -> Result<ParticipantId, ErrorMessage> {
+    pub fn join_echo(self: &Arc<Self>) -> Result<ParticipantId, ErrorMessage> {
         let chain = Arc::clone(self.running().config.echo_chain());
         let room = format!("{ECHO_ROOMS}{}", self.echoes.fetch_add(1, Ordering::Relaxed));
         let who = Admitted { room, name: "echo".to_owned(), ..Admitted::default() };
@@ -329,7 +342,7 @@ impl Conference {
     }
 
     fn enter(
-        &self,
+        self: &Arc<Self>,
         who: &Admitted,
         chain: Arc<ChainSpec>,
         outbox: Option<Outbox>,
@@ -345,7 +358,8 @@ impl Conference {
         }
         limits::check(&self.running().config, &state, name)?;
         limits::check_token(&state, who.shared.as_ref())?;
-        if !state.rooms.contains_key(name) {
+        let opened = !state.rooms.contains_key(name);
+        if opened {
             let room = self.open_room(&mut state, chain)?;
             state.names.insert(room.key, name.to_owned());
             state.rooms.insert(name.to_owned(), room);
@@ -382,7 +396,12 @@ impl Conference {
             chain: room.info.clone(),
             participants: room.people.values().map(|member| member.person.clone()).collect(),
             operator: false,
+            recording: room.is_recorded(),
         };
+        if opened {
+            drop(state);
+            self.record_by_rule(name);
+        }
         Ok((id, joined))
     }
 
@@ -424,6 +443,9 @@ impl Conference {
             people: BTreeMap::new(),
             hands: 0,
             chat: Allowance::new(ROOM_BURST),
+            recording: None,
+            taps: Vec::new(),
+            playing: None,
         })
     }
 

@@ -113,6 +113,9 @@ impl Conference {
         let join = Join { room: room.key, id, peer, admission, muted };
         self.command(room.worker, Command::Join(Box::new(join)))?;
         self.tell_hearing(room, id);
+        let name = state.rooms_of.get(&id).cloned().unwrap_or_default();
+        drop(state);
+        self.chime(&name);
         Ok(())
     }
 }

@@ -44,6 +44,17 @@ pub(crate) async fn end_on_signal(
     server.graceful_shutdown(Some(LAST_ANSWERS));
 }
 
+/// Has a file that grows beyond a limit of the system (RLIMIT_FSIZE) be an error of who writes to it, which would else
+/// be the end of the process.
+pub(crate) fn survive_limits_of_files() {
+    #[cfg(target_os = "linux")]
+    const SIGXFSZ: i32 = 25;
+    #[cfg(target_os = "linux")]
+    if let Err(error) = signal(SignalKind::from_raw(SIGXFSZ)) {
+        tracing::warn!(%error, "a limit on the size of files would end the server");
+    }
+}
+
 /// The signals that ask to end.
 struct Signals {
     terminate: Option<Signal>,
@@ -113,6 +124,7 @@ impl Conference {
         while self.workers.iter().any(WorkerHandle::is_running) && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        self.finish_recordings();
     }
 }
 

@@ -38,6 +38,8 @@ impl Conference {
                 }
             }
             Event::StagesOut(change) => drop(change),
+            Event::EarGone(remains) => drop(remains),
+            Event::Played(room, player) => self.played(room, &player),
             Event::Spare(spare) => drop(spare),
             Event::RoomClosed(key, room) => {
                 tracing::debug!(room = key.0, "room closed");

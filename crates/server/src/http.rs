@@ -25,7 +25,9 @@ use crate::message::{ErrorCode, ErrorMessage, LeftReason};
 use crate::operator::Operator;
 use crate::reload::Reloader;
 use crate::report::ParticipantInfo;
-use crate::{admin_api, config_api, control_api, names, websocket, whip};
+use crate::{
+    admin_api, config_api, control_api, names, playing_api, recording_api, tap, websocket, whip,
+};
 
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
@@ -83,6 +85,9 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/rooms/{room}/participants", get(participants))
         .merge(control_api::routes())
         .merge(admin_api::routes())
+        .merge(recording_api::routes())
+        .merge(playing_api::routes())
+        .merge(tap::routes())
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -308,7 +313,14 @@ impl From<ErrorMessage> for HttpError {
             ErrorCode::NoConfigFile
             | ErrorCode::MutedByThemselves
             | ErrorCode::RoomFull
-            | ErrorCode::TokenInUse => StatusCode::CONFLICT,
+            | ErrorCode::TokenInUse
+            | ErrorCode::AlreadyRecording
+            | ErrorCode::AlreadyPlaying
+            | ErrorCode::NotPlaying
+            | ErrorCode::PlayingOff
+            | ErrorCode::NotRecording
+            | ErrorCode::RecordingOff => StatusCode::CONFLICT,
+            ErrorCode::CannotRecord => StatusCode::INSUFFICIENT_STORAGE,
             ErrorCode::TooFast => StatusCode::TOO_MANY_REQUESTS,
             ErrorCode::Overloaded | ErrorCode::ServerFull | ErrorCode::Draining => {
                 StatusCode::SERVICE_UNAVAILABLE

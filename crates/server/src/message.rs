@@ -72,6 +72,11 @@ pub enum ClientMessage {
         /// The kinds' names.
         kinds: Vec<String>,
     },
+    /// Records the room, mix and voices, or ends that.
+    Record {
+        /// Whether it is to be recorded.
+        recording: bool,
+    },
     /// Leaves the room.
     Leave {},
 }
@@ -183,6 +188,7 @@ impl ClientMessage {
         ("set-stage", &["stage"]),
         ("set-stages", &["stages"]),
         ("spare", &["kinds"]),
+        ("record", &["recording"]),
         ("leave", &[]),
     ];
 
@@ -250,6 +256,8 @@ pub enum ServerMessage {
         participants: Vec<Person>,
         /// Whether this socket may change sound.
         operator: bool,
+        /// Whether the room is being recorded.
+        recording: bool,
     },
     /// This socket may change sound from here on.
     Operator {},
@@ -286,6 +294,14 @@ pub enum ServerMessage {
         id: u64,
         /// As in [`Person`].
         hand: Option<u64>,
+    },
+    /// The room is recorded from now on, or no longer.
+    Recording {
+        /// Whether it is.
+        recording: bool,
+        /// It ended because it could not go on.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        failed: bool,
     },
     /// Somebody wrote to the room; by data channel.
     Chat {
@@ -511,6 +527,20 @@ pub enum ErrorCode {
     NoMix,
     /// As many have it as can.
     TooMany,
+    /// The room is being recorded.
+    AlreadyRecording,
+    /// The room is not being recorded.
+    NotRecording,
+    /// The configuration has no folder for recordings.
+    RecordingOff,
+    /// Nothing can be written there.
+    CannotRecord,
+    /// Something plays in the room.
+    AlreadyPlaying,
+    /// Nothing plays in the room.
+    NotPlaying,
+    /// The configuration has no folder for what is played.
+    PlayingOff,
     /// Too much in a short time.
     TooFast,
     /// The message or body is too large.

@@ -17,6 +17,8 @@ use crate::health::Health;
 use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, Person, ServerMessage};
 use crate::placement::Placement;
+use crate::playing::Playing;
+use crate::recording::RoomRecording;
 use crate::report::ParticipantReport;
 use crate::whip::{SessionKey, Sessions};
 
@@ -39,6 +41,7 @@ pub(crate) struct State {
     pub(crate) last_participant: u64,
     /// Those of participants that have an address of their own.
     pub(crate) sessions: Sessions,
+    pub(crate) last_player: u64,
 }
 
 #[derive(Debug)]
@@ -65,6 +68,12 @@ pub(crate) struct RoomState {
     pub(crate) hands: u64,
     /// What may still be written in it.
     pub(crate) chat: Allowance,
+    /// The last one since somebody is in it.
+    pub(crate) recording: Option<RoomRecording>,
+    /// As whom it is tapped, and whether by the mix.
+    pub(crate) taps: Vec<(ParticipantId, bool)>,
+    /// The file that plays in it.
+    pub(crate) playing: Option<Playing>,
 }
 
 #[derive(Debug)]
@@ -121,10 +130,18 @@ impl RoomState {
         self.figures.as_ref().map_or(&[], |figures| figures.readings())
     }
 
-    /// Those who have brought an offer: the worker knows them, or soon will.
+    /// Those who have brought an offer, so that the worker knows them, or soon will; and who hears the room and is
+    /// nobody in it.
     pub(crate) fn media(&self) -> Vec<ParticipantId> {
         let people = self.people.iter().filter(|(_, member)| member.media);
-        people.map(|(id, _)| *id).collect()
+        let listener = self.recording.as_ref().and_then(RoomRecording::listener);
+        let taps = self.taps.iter().filter(|(_, hears_mix)| *hears_mix).map(|(id, _)| *id);
+        people.map(|(id, _)| *id).chain(listener).chain(taps).collect()
+    }
+
+    /// Whether it is being recorded.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.recording.as_ref().is_some_and(RoomRecording::is_running)
     }
 
     pub(crate) fn tell_all(&mut self, message: &ServerMessage) {

@@ -75,6 +75,7 @@ pub async fn serve(
     notify::ready();
     tokio::spawn(notify::feed_watchdog(conference.clone()));
     let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+    drain::survive_limits_of_files();
     let handle = axum_server::Handle::new();
     tokio::spawn(drain::end_on_signal(conference, drain, handle.clone()));
     let served = if dev_tls {

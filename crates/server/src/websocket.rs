@@ -1,5 +1,6 @@
 //! `GET /ws`: one client's signalling.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -17,6 +18,8 @@ use crate::http::{App, HttpError, MAX_MESSAGE_BYTES};
 use crate::message::{
     ClientMessage, ErrorCode, ErrorMessage, LeftReason, ServerMessage, SetStage, SetStages,
 };
+use crate::recording::Wanted;
+use crate::recording_api::blocking;
 
 /// Messages that may wait for a client: levels of some 20 s.
 const OUTBOX: usize = 256;
@@ -201,6 +204,10 @@ impl Session {
                 self.spare(kinds).await?;
                 Ok(Reply::Nothing)
             }
+            ClientMessage::Record { recording } => {
+                self.record(recording).await?;
+                Ok(Reply::Nothing)
+            }
             ClientMessage::Leave {} => {
                 self.joined()?;
                 self.left = LeftReason::Left;
@@ -218,7 +225,7 @@ impl Session {
         }
         let admitted = self.app.admit(self.caller, wish)?;
         let outbox = self.outbox.clone();
-        let (id, mut joined) = self.conference().join(&admitted, outbox)?;
+        let (id, mut joined) = self.app.conference.join(&admitted, outbox)?;
         if let ServerMessage::Joined { operator, .. } = &mut joined {
             *operator = self.operator.is_ok();
         }
@@ -246,6 +253,19 @@ impl Session {
         done.await.unwrap_or_else(|_| Err(ErrorMessage::internal()))
     }
 
+    async fn record(&self, on: bool) -> Result<(), ErrorMessage> {
+        self.operator.clone()?;
+        let id = self.joined()?;
+        let act = move |conference: &Arc<Conference>| {
+            let room = conference.room_with(id)?;
+            match on {
+                true => conference.record(&room, Wanted::ALL),
+                false => conference.stop_recording(&room),
+            }
+        };
+        blocking(self.app.clone(), act).await.map(drop)
+    }
+
     fn joined(&self) -> Result<ParticipantId, ErrorMessage> {
         self.id.ok_or_else(|| ErrorMessage::new(ErrorCode::NotJoined, "Join a room first."))
     }
@@ -262,7 +282,7 @@ enum Reply {
     TooLarge,
 }
 
-async fn turned_true(value: &mut watch::Receiver<bool>) {
+pub(crate) async fn turned_true(value: &mut watch::Receiver<bool>) {
     // An error is a sender that is gone, and with it the server.
     let _ = value.wait_for(|value| *value).await;
 }

@@ -37,6 +37,23 @@ impl Worker {
                         room.loop_back(id, duration);
                     }
                 }
+                Command::Listen(ear) => self.listen(ear),
+                Command::Unlisten(key, id) => self.unlisten(key, id),
+                Command::Play(key, player) => {
+                    let open = self.rooms.get_mut(&key);
+                    let refused = match open {
+                        Some(open) => open.room.play(player).err(),
+                        None => Some(player),
+                    };
+                    if let Some(player) = refused {
+                        self.tell_surely(Event::Played(key, player));
+                    }
+                }
+                Command::StopPlaying(key, player) => {
+                    if let Some(open) = self.rooms.get_mut(&key) {
+                        open.room.stop_playing(player);
+                    }
+                }
                 Command::TellRoom(key, text) => self.tell_room(key, &text),
                 Command::Tell(id, text) => self.texts.push_back((id, text)),
                 Command::RemoteCandidate(id, candidate) => {
@@ -123,6 +140,9 @@ impl Worker {
         for id in inside {
             self.say_goodbye(id);
             self.remove(id, LeaveReason::Asked);
+        }
+        while let Some(ear) = self.rooms.get(&key).and_then(|open| open.ears.first()) {
+            self.unlisten(key, ear.id);
         }
         if let Some(open) = self.rooms.remove(&key) {
             self.tell_surely(Event::RoomClosed(key, open.room));

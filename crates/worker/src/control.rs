@@ -11,12 +11,13 @@ use foldback_chain::{ChainSpec, Change};
 use foldback_metrics::RecentLatency;
 use foldback_peer::{IceRestart, OfferError, Peer};
 use foldback_room::{
-    Admission, ChainChange, ChainReadings, Departed, HeardAs, Level, ParticipantId, ReceiverStats,
-    Room, Shedding, Spare,
+    Admission, ChainChange, ChainReadings, Departed, HeardAs, Level, ParticipantId, Player,
+    ReceiverStats, Room, Shedding, Spare,
 };
 use foldback_stage::{Reading, StageReport};
 use tokio::sync::oneshot;
 
+use crate::ears::{Ear, EarRemains};
 use crate::recycle::Recycled;
 use crate::stage_times::Took;
 
@@ -43,6 +44,14 @@ pub enum Command {
     HearAs(ParticipantId, ParticipantId, HeardAs),
     /// A participant hears itself for so long, and nobody else does.
     LoopBack(ParticipantId, Duration),
+    /// Lets somebody hear a room who is nobody in it; at the end of that or of the room answered by [`Event::EarGone`].
+    Listen(Box<Ear>),
+    /// Ends that.
+    Unlisten(RoomKey, ParticipantId),
+    /// Lets everybody in a room hear what a player plays; at its end answered by [`Event::Played`].
+    Play(RoomKey, Player),
+    /// Ends a player by its number.
+    StopPlaying(RoomKey, u64),
     /// Sends a text to everybody in a room who has a data channel for it.
     TellRoom(RoomKey, Arc<str>),
     /// Sends a text to one participant.
@@ -106,6 +115,10 @@ pub enum Event {
     },
     /// Stages that were taken out of a running chain, to be freed here.
     StagesOut(Change),
+    /// Who was nobody in a room hears it no more; to be freed here.
+    EarGone(EarRemains),
+    /// A player has played all, or could not; to be freed here.
+    Played(RoomKey, Player),
     /// What a room has enough of, to be freed here.
     Spare(Spare),
     /// A room was given up as asked; freed here.

@@ -113,7 +113,7 @@ impl Worker {
                 }
             }
             open.count_faults(&mut self.metrics);
-            now.participants += i64::try_from(open.room.len()).unwrap_or(0);
+            now.participants += i64::try_from(open.people()).unwrap_or(0);
             now.encoders += i64::try_from(open.room.encoders_at_work()).unwrap_or(0);
             now.divided += i64::from(open.division.is_needed());
             let event = Event::Stats { room: *key, server_latency, figures };

@@ -15,6 +15,7 @@ mod commands;
 mod control;
 mod crew;
 mod demux;
+mod ears;
 mod figures;
 mod frames;
 mod load;
@@ -37,6 +38,7 @@ pub use control::{
     QueueFull, Readings, Remains, RoomKey, Ticks, WorkerHandle,
 };
 pub use crew::Crew;
+pub use ears::{Ear, EarRemains};
 pub use frames::{Fanout, encoded};
 pub use media::{WorkerConfig, spawn};
 pub use outbox::Outbox;

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::Sender;
 use crate::control::{Command, Event, LeaveReason, RoomKey, WorkerHandle};
 use crate::crew::{Crew, Division};
 use crate::demux::Demux;
+use crate::ears::OpenEar;
 use crate::figures::Reports;
 use crate::frames::Fanout;
 use crate::load::{Lateness, LoadControl};
@@ -126,6 +127,8 @@ pub(crate) struct Worker {
 
 pub(crate) struct OpenRoom {
     pub(crate) room: Box<Room>,
+    /// Those who hear it and are nobody in it.
+    pub(crate) ears: Vec<OpenEar>,
     /// Its stages after `mix`, over all of its mixes.
     pub(crate) output: TimedStages,
     pub(crate) faults: u64,
@@ -138,7 +141,7 @@ pub(crate) struct OpenRoom {
 impl OpenRoom {
     pub(crate) fn new(room: Box<Room>, output: TimedStages) -> Self {
         let division = Division::default();
-        Self { room, output, faults: 0, silence_told: false, division }
+        Self { room, ears: Vec::new(), output, faults: 0, silence_told: false, division }
     }
 
     pub(crate) fn count_faults(&mut self, metrics: &mut WorkerMetrics) {
@@ -233,6 +236,7 @@ impl Worker {
             before = after;
         }
         self.send_packets(deadline, begun);
+        self.let_go_of_players();
         let now = Instant::now();
         let late = begun.saturating_duration_since(deadline);
         self.lateness.add(late);

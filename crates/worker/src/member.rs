@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use foldback_metrics::WorkerMetrics;
 use foldback_peer::{Closed, NetworkReport, Peer, ReceivedFrame, Sink};
-use foldback_room::{ParticipantId, ReceiverStats, Room};
+use foldback_room::{ParticipantId, ReceiverStats};
 
 use crate::allowance::Allowance;
 use crate::control::RoomKey;
 use crate::frames::encoded;
+use crate::media::OpenRoom;
 use crate::messages::BURST;
 use crate::outbox::Outbox;
 use crate::stage_times::TimedStages;
@@ -91,7 +92,7 @@ impl Member {
 pub(crate) struct Outputs<'a> {
     pub(crate) outbox: &'a mut Outbox,
     pub(crate) metrics: &'a mut WorkerMetrics,
-    pub(crate) room: Option<&'a mut Room>,
+    pub(crate) room: Option<&'a mut OpenRoom>,
     pub(crate) id: ParticipantId,
     pub(crate) connected: bool,
     pub(crate) closed: Option<Closed>,
@@ -104,7 +105,7 @@ impl<'a> Outputs<'a> {
     pub(crate) fn new(
         outbox: &'a mut Outbox,
         metrics: &'a mut WorkerMetrics,
-        room: Option<&'a mut Room>,
+        room: Option<&'a mut OpenRoom>,
         id: ParticipantId,
     ) -> Self {
         let report = NetworkReport::default();
@@ -119,8 +120,10 @@ impl Sink for Outputs<'_> {
     }
 
     fn frame(&mut self, frame: ReceivedFrame) {
-        if let Some(room) = &mut self.room {
-            room.push(self.id, encoded(frame));
+        if let Some(open) = &mut self.room {
+            let frame = encoded(frame);
+            open.overhear(self.id, &frame);
+            open.room.push(self.id, frame);
         }
     }
 

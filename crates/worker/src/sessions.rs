@@ -11,6 +11,7 @@ use foldback_room::{ParticipantId, TICK};
 use foldback_stage::BLOCK_SAMPLES;
 
 use crate::control::{Event, LeaveReason, Remains};
+use crate::ears;
 use crate::media::Worker;
 use crate::member::{Member, Outputs};
 use crate::socket::ReceiveBuffers;
@@ -72,11 +73,14 @@ impl Worker {
     pub(crate) fn send_packets(&mut self, deadline: Instant, begun: Instant) {
         let now = Instant::now();
         let mut closed = Vec::new();
-        for open in self.rooms.values() {
+        for open in self.rooms.values_mut() {
             self.fanout.begin();
             let samples = open.room.spec().latency.blocks_per_packet() * BLOCK_SAMPLES;
             for packet in open.room.packets() {
-                let Some(member) = self.members.get_mut(&packet.to) else { continue };
+                let Some(member) = self.members.get_mut(&packet.to) else {
+                    ears::hear(&mut open.ears, deadline, &packet);
+                    continue;
+                };
                 let (frame, payloads) = self.fanout.frame(&packet, samples);
                 let mut outputs =
                     Outputs::new(&mut self.outbox, &mut self.metrics, None, packet.to);
@@ -133,12 +137,8 @@ impl Worker {
         act: impl FnOnce(&mut Member, &mut Outputs<'_>),
     ) {
         let Some(member) = self.members.get_mut(&id) else { return };
-        let mut outputs = Outputs::new(
-            &mut self.outbox,
-            &mut self.metrics,
-            self.rooms.get_mut(&member.room).map(|open| &mut *open.room),
-            id,
-        );
+        let mut outputs =
+            Outputs::new(&mut self.outbox, &mut self.metrics, self.rooms.get_mut(&member.room), id);
         let done = guarded(|| act(member, &mut outputs));
         let (connected, closed, report) = (outputs.connected, outputs.closed, outputs.report);
         let messages = std::mem::take(&mut outputs.messages);

@@ -11,6 +11,7 @@ use foldback_allocations::of_this_thread;
 use foldback_chain::{ChainSpec, MixSpec};
 use foldback_metrics::Metrics;
 use foldback_peer::{EchoStrings, Peer, PeerOptions, install_crypto};
+use foldback_record::{Intake, ring};
 use foldback_room::{
     Admission, Economies, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec, TICK,
 };
@@ -23,10 +24,12 @@ use str0m::{Candidate, Event as ClientEvent, Input, Output, Rtc};
 use tokio::sync::mpsc::{self, Receiver};
 
 use crate::control::{Command, Event, Join, RoomKey};
+use crate::ears::Ear;
 use crate::media::{LEVELS_EVERY_TICKS, STATS_EVERY_TICKS, Worker, WorkerConfig};
 use crate::socket::{MediaSocket, ReceiveBuffers};
 
 const PARTICIPANTS: u64 = 4;
+const RECORDER: ParticipantId = ParticipantId(99);
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Opus that says "silence" in 20 ms.
 const PAYLOAD: [u8; 3] = [0xf8, 0xff, 0xfe];
@@ -39,11 +42,36 @@ const IN: i64 = 2;
 fn a_worker_allocates_for_packets_what_str0m_does_and_nothing_else() {
     let mut bench = Bench::new();
     bench.connect();
+    assert_nothing_else(&mut bench, || {});
+}
+
+#[test]
+fn nor_does_it_while_the_room_is_recorded() {
+    let mut bench = Bench::new();
+    bench.connect();
+    let mut intake = bench.record();
+    let (mut mixed, mut voices) = (0, 0);
+    assert_nothing_else(&mut bench, || {
+        mixed += std::iter::from_fn(|| intake.next_mix()).count();
+        voices += std::iter::from_fn(|| intake.next_voice()).count();
+    });
+    let ticks = 12 * STATS_EVERY_TICKS as usize;
+    assert!(mixed.abs_diff(ticks / 2) <= 1, "{mixed} packets of the mix");
+    assert_eq!(voices, ticks * PARTICIPANTS as usize);
+    assert_eq!(intake.missed().count(), 0);
+    bench.command(Command::Unlisten(RoomKey(1), RECORDER));
+    bench.tick();
+    assert!(intake.is_over());
+}
+
+/// Runs for 12 s of ticks, `after` each of which something else may be done.
+fn assert_nothing_else(bench: &mut Bench, mut after: impl FnMut()) {
     let (mut quiet, mut packets, mut levels, mut figures, mut received) =
         (vec![], vec![], vec![], vec![], vec![]);
     for number in 0..12 * STATS_EVERY_TICKS {
         let sent = bench.speak();
         let (of_receive, of_tick) = (bench.receive(), bench.tick());
+        after();
         if number < 2 * STATS_EVERY_TICKS {
             continue;
         }
@@ -79,6 +107,7 @@ struct Bench {
     buffers: ReceiveBuffers,
     clients: Vec<Client>,
     deadline: Instant,
+    spec: RoomSpec,
 }
 
 impl Bench {
@@ -100,14 +129,6 @@ impl Bench {
             events: sender,
             on_start,
         };
-        let mut bench = Self {
-            worker: Worker::new(config, queue),
-            commands,
-            events,
-            buffers: ReceiveBuffers::default(),
-            clients: Vec::new(),
-            deadline: Instant::now(),
-        };
         let mix = Some(MixSpec { max_talkers: 8 });
         let chain = ChainSpec {
             name: "clean".into(),
@@ -122,6 +143,16 @@ impl Bench {
             latency: LatencyProfile::Balanced,
             economies: Economies::default(),
         };
+        let mut bench = Self {
+            worker: Worker::new(config, queue),
+            commands,
+            events,
+            buffers: ReceiveBuffers::default(),
+            clients: Vec::new(),
+            deadline: Instant::now(),
+            spec,
+        };
+        let spec = bench.spec.clone();
         let room = Room::new(spec.clone()).expect("a room");
         bench.command(Command::OpenRoom(RoomKey(1), Box::new(room)));
         for id in 1..=PARTICIPANTS {
@@ -136,6 +167,15 @@ impl Bench {
             })));
         }
         bench
+    }
+
+    /// Has the room recorded, mix and voices.
+    fn record(&mut self) -> Intake {
+        let (feed, intake) = ring(true, true, None);
+        let admission = Some(Admission::build(&self.spec).expect("an admission"));
+        let ear = Ear { room: RoomKey(1), id: RECORDER, admission, feed };
+        self.command(Command::Listen(Box::new(ear)));
+        intake
     }
 
     fn command(&mut self, command: Command) {

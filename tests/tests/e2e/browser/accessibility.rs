@@ -51,6 +51,12 @@ async fn no_view_violates_wcag_in_light_or_dark_on_a_wide_screen_or_a_phone() {
     let _bob = another_person(&server, "lobby").await;
     open_everything(&page).await;
     check(&page, "the room").await;
+    page.script(
+        "document.querySelector('#recording').textContent = 'This room is being recorded.'",
+        vec![],
+    )
+    .await;
+    check(&page, "the room while it is recorded").await;
     page.toggle_mute().await;
     check(&page, "the room while muted").await;
     page.script("document.querySelector('#hear').hidden = false", vec![]).await;

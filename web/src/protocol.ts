@@ -122,6 +122,8 @@ export interface Joined {
   participants: Person[];
   /** Whether this socket may change sound. */
   operator: boolean;
+  /** What helps to reach the server's media; of TURN with credentials that are good for a while. */
+  ice_servers: RTCIceServer[];
 }
 
 export interface ServerError {

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::Sender;
 
 use crate::chain_info::ChainInfo;
 use crate::health::Health;
+use crate::ice_names::IceName;
 use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, Person, ServerMessage};
 use crate::placement::Placement;
@@ -70,6 +71,8 @@ pub(crate) struct Member {
     pub(crate) muted_by_operator: bool,
     pub(crate) outbox: Option<Outbox>,
     pub(crate) media: bool,
+    /// By which connections find their session.
+    pub(crate) ice_name: Option<IceName>,
     /// What is left of having ICE start anew, which takes time of the media thread.
     pub(crate) restarts: Allowance,
     /// Whom they hear otherwise than those come.

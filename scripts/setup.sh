@@ -3,8 +3,8 @@
 #
 #   scripts/setup.sh build    what `cargo build` needs, and, where that can be had, what building the chain for browsers does
 #   scripts/setup.sh test     all of that, and what the tests need: Chromium, Firefox ESR with geckodriver and PulseAudio
-#                             (not on Ubuntu, which has no Firefox ESR), espeak-ng, Prometheus, valgrind, cargo-nextest, Node
-#                             with the packages of web/ and tests/clients/, GStreamer, aiortc and PyAV (default)
+#                             (not on Ubuntu, which has no Firefox ESR), coturn, espeak-ng, Prometheus, valgrind, cargo-nextest,
+#                             Node with the packages of web/ and tests/clients/, GStreamer, aiortc and PyAV (default)
 #   scripts/setup.sh web      what building the page needs: Node
 #   scripts/setup.sh compare  what the build needs, and Janus to compare with
 #
@@ -36,10 +36,13 @@ main() {
     require_rust
     mapfile -t packages < <(build_packages)
     case $scope in
-        test) mapfile -t -O "${#packages[@]}" packages < <(browser_packages; node_packages; gstreamer_packages; printf "%s\n" espeak-ng prometheus valgrind) ;;
+        test) mapfile -t -O "${#packages[@]}" packages < <(browser_packages; node_packages; gstreamer_packages; printf "%s\n" coturn espeak-ng prometheus valgrind) ;;
         compare) packages+=(janus) ;;
     esac
-    [[ $scope != test ]] || keep_from_starting prometheus
+    if [[ $scope == test ]]; then
+        keep_from_starting coturn
+        keep_from_starting prometheus
+    fi
     install_packages "${packages[@]}"
     install_meson
     scripts/build-abseil.sh

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use foldback_benches::cpu_time;
 use foldback_metrics::Counters;
-use foldback_worker::{MediaSocket, Outbox, ReceiveBuffers};
+use foldback_worker::{MediaSocket, Outbox, Ready, ReceiveBuffers};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 
 const LISTENERS: usize = 500;
@@ -92,7 +92,7 @@ fn receive(senders: &[UdpSocket], media: &MediaSocket) {
         let mut read = 0;
         times[2].push(computing(|| {
             while read < BURST {
-                read += media.receive(&mut buffers, |_, _, _, _| {}).datagrams;
+                read += media.receive(&mut buffers, Ready::EVERYWHERE, |_, _, _, _| {}).datagrams;
             }
         }));
     }

@@ -16,6 +16,7 @@ use foldback_fuzz::opus::{self, Payload};
 use foldback_fuzz::origin;
 use foldback_peer::{
     Captured, Contributor, EchoStrings, MixedPacket, OutgoingFrame, Payloads, Peer, ReceivedFrame,
+    Route,
 };
 use foldback_room::{CaptureTime, EncodedFrame, LatencyProfile};
 use libfuzzer_sys::{Corpus, fuzz_target};
@@ -302,8 +303,8 @@ impl Call {
         }
         for _ in 0..4 {
             for datagram in std::mem::take(&mut self.browser.datagrams) {
-                let (from, to) = (browser_address(), server_address());
-                self.peer.receive(self.now, from, to, &datagram, &mut self.outlet);
+                let route = Route::udp(browser_address(), server_address());
+                self.peer.receive(self.now, route, &datagram, &mut self.outlet);
             }
             for datagram in std::mem::take(&mut self.outlet.datagrams) {
                 self.browser.receive(self.now, &datagram);

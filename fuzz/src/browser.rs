@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use foldback_peer::{
-    Closed, EchoStrings, NetworkReport, Peer, PeerOptions, ReceivedFrame, Sink, install_crypto,
+    Closed, EchoStrings, NetworkReport, Peer, PeerOptions, ReceivedFrame, Route, Sink, install_crypto,
 };
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::channel::ChannelId;
@@ -74,8 +74,8 @@ pub struct Outlet {
 }
 
 impl Sink for Outlet {
-    fn transmit(&mut self, source: SocketAddr, _destination: SocketAddr, datagram: &[u8]) {
-        assert_eq!(source, server_address(), "sent from nowhere");
+    fn transmit(&mut self, route: Route, datagram: &[u8]) {
+        assert_eq!(route.source, server_address(), "sent from nowhere");
         assert!(self.closed.is_none(), "sent after the end");
         self.datagrams.push(datagram.to_vec());
     }
@@ -248,7 +248,8 @@ pub fn connect(
         for _ in 0..8 {
             for datagram in std::mem::take(&mut browser.datagrams) {
                 on_the_wire(&datagram);
-                peer.receive(*now, browser_address(), server_address(), &datagram, outlet);
+                let route = Route::udp(browser_address(), server_address());
+                peer.receive(*now, route, &datagram, outlet);
             }
             for datagram in std::mem::take(&mut outlet.datagrams) {
                 browser.receive(*now, &datagram);

@@ -37,6 +37,16 @@ impl Browser {
         Self::chromium(&[signal], &["--enable-features=SharedArrayBuffer"]).await
     }
 
+    /// As [`Self::with_microphone`], in a browser that sends nothing by UDP, as where a firewall lets
+    /// none through.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn without_udp(signal: Vec<f32>) -> Self {
+        const POLICY: &str = "--webrtc-ip-handling-policy=disable_non_proxied_udp";
+        Self::chromium(&[signal], &[POLICY]).await
+    }
+
     /// As [`Self::with_microphone`], with a microphone in stereo.
     ///
     /// # Panics

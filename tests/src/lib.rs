@@ -31,6 +31,7 @@ mod scrape;
 mod server;
 mod sound_card;
 mod talkers;
+mod turn;
 
 pub use binary::foldback;
 pub use browser::Browser;
@@ -40,6 +41,7 @@ pub use prometheus::{Prometheus, deployed, promtool};
 pub use relay::{Relay, RelayStats};
 pub use rtc_client::RtcClient;
 pub use scrape::{Sample, Scrape};
-pub use server::Server;
+pub use server::{Server, free_tcp_port};
 pub use sound_card::SoundCard;
 pub use talkers::Talkers;
+pub use turn::TurnServer;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::Server;
 use crate::child::TestChild;
 use crate::installed::are_installed;
-use crate::server::free_http_port;
+use crate::server::free_tcp_port;
 
 /// What it needs, and where that comes from.
 const NEEDED: [(&str, &str); 2] =
@@ -43,7 +43,7 @@ impl Prometheus {
         );
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, config).expect("a temporary folder takes a file");
-        let port = free_http_port();
+        let port = free_tcp_port();
         let mut command = Command::new("prometheus");
         command
             .arg(format!("--config.file={}", file.display()))

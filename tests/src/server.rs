@@ -48,6 +48,26 @@ impl Server {
         Self::start_on(at, folder, Some(config), &[]).await
     }
 
+    /// As [`Self::start`], with its media at this address of this machine.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn start_at(media_address: IpAddr, config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = Place { media_address, ..Place::free() };
+        Self::start_on(at, folder, Some(config), &[]).await
+    }
+
+    /// What this machine would send from to others by IPv6, if it can; nothing is sent.
+    #[must_use]
+    pub fn own_ipv6() -> Option<IpAddr> {
+        let socket = UdpSocket::bind("[::]:0").ok()?;
+        // Without a way there, what is left is the loopback interface.
+        let connected = socket.connect("[2001:db8::1]:9").or_else(|_| socket.connect("[::1]:9"));
+        connected.ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    }
+
     /// As [`Self::start_for_firefox`], with a file of the repository's `config/`.
     ///
     /// # Panics
@@ -249,7 +269,7 @@ impl Place {
     /// Free ports of the loopback interface.
     fn free() -> Self {
         let media_address = Ipv4Addr::LOCALHOST.into();
-        Self { http_port: free_http_port(), media_port: free_media_port(), media_address }
+        Self { http_port: free_tcp_port(), media_port: free_media_port(), media_address }
     }
 }
 
@@ -261,13 +281,18 @@ fn config_file(name: &str) -> String {
 }
 
 /// What this machine would send from to others; nothing is sent.
-fn own_address() -> IpAddr {
+pub(crate) fn own_address() -> IpAddr {
     let socket = UdpSocket::bind("0.0.0.0:0").expect("a UDP port is free");
     socket.connect("198.51.100.1:9").expect("the machine has an address of its own");
     socket.local_addr().expect("a bound socket has an address").ip()
 }
 
-pub(crate) fn free_http_port() -> u16 {
+/// A TCP port that nothing listens on.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn free_tcp_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a TCP port is free");
     listener.local_addr().expect("a bound socket has an address").port()
 }

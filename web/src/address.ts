@@ -1,4 +1,4 @@
-// What the page's address says: /r/NAME is the link to a room, the query presets who treats the voice.
+// What the page's address says: /r/NAME is the link to a room; the query presets who treats the voice, and may want a relay.
 
 const ROOM_PATH = /^\/r\/([^/]+)\/?$/;
 
@@ -10,6 +10,11 @@ export function roomOfPath(path: string): string {
   } catch {
     return name;
   }
+}
+
+/** Whether audio shall go through a TURN server and no other way (`?relay`): to see whether that works. */
+export function wantsRelay(query: string): boolean {
+  return new URLSearchParams(query).has("relay");
 }
 
 /** The path that links to a room. */

@@ -1,5 +1,6 @@
 // One stay on one socket: the WebSocket, the RTCPeerConnection and their order (docs/signalling.md).
 
+import { wantsRelay } from "./address";
 import { Arrivals } from "./arrivals";
 import { packetsReceived } from "./network";
 import type { Pass } from "./pass";
@@ -140,7 +141,7 @@ export class Call {
         this.#listener.message(message);
         if (this.#muted) this.#send({ type: "mute", muted: true });
         if (this.#spares.length > 0) this.#send({ type: "spare", kinds: this.#spares });
-        this.#offer().catch((error: unknown) => {
+        this.#offer(message.ice_servers).catch((error: unknown) => {
           this.#end({
             kind: "refused",
             words: `The browser could not set up the audio connection (${String(error)}).`,
@@ -194,8 +195,9 @@ export class Call {
     this.#end({ kind, words: socketProblem(code, this.participantId !== null) });
   }
 
-  async #offer(): Promise<void> {
-    const pc = new RTCPeerConnection();
+  async #offer(iceServers: RTCIceServer[]): Promise<void> {
+    const iceTransportPolicy = wantsRelay(location.search) ? "relay" : "all";
+    const pc = new RTCPeerConnection({ iceServers, iceTransportPolicy });
     this.pc = pc;
     if (this.#microphone) {
       const streams = [new MediaStream([this.#microphone])];

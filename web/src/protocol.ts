@@ -124,6 +124,8 @@ export interface Joined {
   operator: boolean;
   /** Whether the room is being recorded. */
   recording: boolean;
+  /** What helps to reach the server's media; of TURN with credentials that are good for a while. */
+  ice_servers: RTCIceServer[];
 }
 
 export interface ServerError {

@@ -164,7 +164,7 @@ mod tests {
             ("FOLDBACK_SERVER_WORKERS", "65", "`workers` is 65, must be a whole number"),
             ("FOLDBACK_SERVER_MEDIA_PORT", "65535", "`media_port` is 65535, must be at most 65534"),
             ("FOLDBACK_SERVER_LISTEN", "8080", "`listen` is \"8080\", must be an IP address"),
-            ("FOLDBACK_SERVER_PUBLIC_ADDRESSES", "::1", "a public address is \"::1\", must be"),
+            ("FOLDBACK_SERVER_PUBLIC_ADDRESSES", "::", "a public address is \"::\", must be"),
             ("FOLDBACK_SERVER_WATCH_CONFIG", "no", "`watch_config` is \"no\", must be true or"),
             ("FOLDBACK_LATENCY_MODE", "lo", "`mode` is \"lo\", must be \"low\", \"balanced\""),
         ] {

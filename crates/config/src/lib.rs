@@ -22,6 +22,7 @@ mod chains;
 mod describe;
 mod environment;
 mod error;
+mod ice;
 mod include;
 mod limits;
 mod log;
@@ -49,6 +50,7 @@ pub use auth::AuthConfig;
 pub use describe::{describe_chain, describe_kinds};
 pub use environment::{Variable, environment_variables, unknown_variables};
 pub use error::{ConfigError, ConfigErrors};
+pub use ice::{IceConfig, IceServer, TurnSecret};
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat, check_log_level};
 pub use overrides::{Overrides, RefusedOverride};
@@ -83,6 +85,8 @@ pub struct Config {
     pub playing: PlayingConfig,
     /// Section `[auth]`.
     pub auth: AuthConfig,
+    /// Section `[ice]`.
+    pub ice: IceConfig,
     /// Every `[chain.NAME]`, in the order of the file. At least one.
     pub chains: Vec<Arc<ChainSpec>>,
     /// Every `[[room]]`, in the order of the file; the first that matches wins.
@@ -95,7 +99,7 @@ impl Config {
     ///
     /// Builds every stage once, so that what a plugin refuses is found here too: may allocate,
     /// may take milliseconds per stage. Has `registry` load the libraries of `[plugins]`, and reads
-    /// what `pin_file` and keys of `[auth]` name; paths are relative to the folder of `file`.
+    /// what `pin_file`, `secret_file` and keys of `[auth]` name; paths are relative to the folder of `file`.
     ///
     /// # Errors
     /// Every mistake of the file, in the order of their position. Where the text is not TOML
@@ -196,7 +200,7 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Config> {
     let root = reader.document()?;
     let settings = settings::ALL.map(|section| section.name);
-    reader.known_keys("the file", &root, &[&settings[..], &["chain", "room"]].concat());
+    reader.known_keys("the file", &root, &[&settings[..], &["ice", "chain", "room"]].concat());
     let registry = &plugins::read(reader, &root, file, registry);
     let (mut server, mut opus, mut latency, mut log, mut metrics) = Default::default();
     let (mut limits, mut auth) = Default::default();
@@ -211,6 +215,7 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     let mut playing = PlayingConfig::default();
     recording::read_playing(reader, &root, file, &mut playing);
     auth::read(reader, &root, file, &mut auth);
+    let ice = ice::read(reader, &root, file);
     let chains = chains::read(reader, &root, registry);
     let rooms = rooms::read(reader, &root, file, &chains);
     let Chains { specs: chains, .. } = chains;
@@ -226,6 +231,7 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
         auth,
         recording,
         playing,
+        ice,
         chains,
         rooms,
         echo,

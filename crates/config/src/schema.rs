@@ -5,7 +5,7 @@ use foldback_stage::{ParamSpec, ParamType, ParamValue};
 use serde_json::{Map, Value, json};
 
 use crate::settings::{ALL, Section, Setting};
-use crate::{chains, names, rooms, secret};
+use crate::{chains, ice, names, rooms, secret};
 
 /// What every stage may say of itself.
 const STAGE_KEYS: &[ParamSpec] = &[chains::NAME, chains::ENABLED, chains::OPTIONAL];
@@ -26,6 +26,7 @@ pub fn json_schema(registry: &Registry) -> Value {
         "propertyNames": label,
         "additionalProperties": chain(),
     });
+    properties.insert("ice".to_owned(), ice_servers());
     properties.insert("chain".to_owned(), chains);
     properties.insert("room".to_owned(), room());
     let mut stages: Vec<_> = registry.kinds().map(|it| (it.name, it.about, it.params)).collect();
@@ -167,6 +168,37 @@ fn room() -> Value {
         "additionalProperties": false,
     });
     json!({ "description": "Which rooms get which chain.", "type": "array", "items": rule })
+}
+
+fn ice_servers() -> Value {
+    let text = |spec: &ParamSpec| json!({ "description": spec.about, "type": "string" });
+    let mut secret = text(&ice::SECRET);
+    secret["minLength"] = (*ice::SECRET_CHARS.start()).into();
+    secret["maxLength"] = (*ice::SECRET_CHARS.end()).into();
+    let urls = json!({
+        "description": ice::URLS.about,
+        "type": "array",
+        "items": { "type": "string", "pattern": "^(stuns?|turns?):" },
+        "minItems": 1,
+    });
+    let server = json!({
+        "type": "object",
+        "properties": {
+            ice::URLS.name: urls,
+            ice::SECRET.name: secret,
+            ice::SECRET_FILE.name: text(&ice::SECRET_FILE),
+            ice::TTL_SECONDS.name: parameter(&ice::TTL_SECONDS),
+        },
+        "required": [ice::URLS.name],
+        "additionalProperties": false,
+    });
+    let servers = json!({ "description": ice::SERVERS.about, "type": "array", "items": server, "default": [] });
+    json!({
+        "description": "Servers that help clients to reach this one.",
+        "type": "object",
+        "properties": { ice::SERVERS.name: servers },
+        "additionalProperties": false,
+    })
 }
 
 /// The name of a chain or a stage.

@@ -7,6 +7,7 @@ use foldback_stage::ParamSpec;
 use serde::Deserialize;
 use toml::de::DeTable;
 
+use crate::ice;
 use crate::reader::{Reader, Value};
 
 /// Text that no message and no log shows.
@@ -102,14 +103,14 @@ fn read_pin_file(reader: &mut Reader<'_>, value: &Value<'_>, file: &str) -> Opti
     }
 }
 
-/// Whether `line`, which stands after `before`, may show a PIN: whatever is wrong with it or with the file, so by what a
+/// Whether `line`, which stands after `before`, may show a PIN or another secret: whatever is wrong with it or with the file, so by what a
 /// person would see, and not by what TOML makes of it. Rather once too often.
 pub(crate) fn may_hold_secret(before: &str, line: &str) -> bool {
-    names_a_pin(line) || is_in_long_text_of_a_pin(before)
+    names_a_secret(line) || is_in_long_text_of_a_secret(before)
 }
 
-/// Also misspelt, as `Pin`, `pins` or `pni`; the path in `pin_file` is none.
-fn names_a_pin(text: &str) -> bool {
+/// Also misspelt, as `Pin`, `pins` or `pni`; paths, as in `pin_file`, are none.
+fn names_a_secret(text: &str) -> bool {
     let mut keys = text.split('=');
     keys.next_back();
     keys.any(|before| {
@@ -117,28 +118,33 @@ fn names_a_pin(text: &str) -> bool {
         let key =
             key.rsplit(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '-' | '.')).next();
         let key = key.unwrap_or_default().to_lowercase();
-        let is_near = key.contains(PIN.name) || strsim::osa_distance(&key, PIN.name) == 1;
-        is_near && key != PIN_FILE.name
+        let is_near = |name| key.contains(name) || strsim::osa_distance(&key, name) == 1;
+        [PIN.name, ice::SECRET.name].into_iter().any(is_near) && !key.ends_with("_file")
     })
 }
 
 /// Text in three quotes goes on in the next lines.
-fn is_in_long_text_of_a_pin(before: &str) -> bool {
+fn is_in_long_text_of_a_secret(before: &str) -> bool {
     ["\"\"\"", "'''"].iter().any(|quotes| {
         let is_open = before.matches(quotes).count() % 2 == 1;
         let line = before.rfind(quotes).map(|at| before[..at].rsplit('\n').next());
-        is_open && line.flatten().is_some_and(names_a_pin)
+        is_open && line.flatten().is_some_and(names_a_secret)
     })
 }
 
-/// The text of a file that is valid, with `"..."`, which is none, in the place of each PIN.
+/// The text of a file that is valid, with `"..."`, which is none, in the place of each PIN and other
+/// secret.
 #[must_use]
 pub fn without_secrets(text: &str) -> String {
     let text = text.strip_prefix(crate::BYTE_ORDER_MARK).unwrap_or(text);
     let Ok(root) = crate::syntax::parse(text) else { return String::new() };
-    let rooms = root.get("room").and_then(|rooms| rooms.get_ref().as_array());
-    let tables = rooms.into_iter().flatten().filter_map(|room| room.get_ref().as_table());
-    let mut spans: Vec<_> = tables.filter_map(|table| Some(table.get(PIN.name)?.span())).collect();
+    let servers = root.get("ice").and_then(|ice| ice.get_ref().as_table()?.get(ice::SERVERS.name));
+    let lists = [(root.get("room"), PIN.name), (servers, ice::SECRET.name)];
+    let entries = lists.into_iter().flat_map(|(list, key)| {
+        let entries = list.and_then(|list| list.get_ref().as_array()).into_iter().flatten();
+        entries.filter_map(move |entry| Some(entry.get_ref().as_table()?.get(key)?.span()))
+    });
+    let mut spans: Vec<_> = entries.collect();
     spans.sort_by_key(|span| span.start);
     let mut shown = text.to_owned();
     for span in spans.into_iter().rev() {
@@ -179,12 +185,19 @@ mod tests {
             "room_pin = 471100",
             "room = [{ chain = \"talk\", pin = \"471100\", name = \"board\" }]",
             "room.pin = \"471100",
+            "servers = [{ urls = [\"turn:a\"], secret = \"0123456789\" }]",
+            "  { secert = \"0123456789\", urls = [] },",
         ] {
             assert!(may_hold_secret("", line), "{line}");
         }
-        for line in
-            ["pin_file = \"pin.txt\"", "name = \"pin\"", "# a pin", "chain = \"talk\"", "[[room]]"]
-        {
+        for line in [
+            "pin_file = \"pin.txt\"",
+            "secret_file = \"turn\"",
+            "name = \"pin\"",
+            "# a pin",
+            "chain = \"talk\"",
+            "[[room]]",
+        ] {
             assert!(!may_hold_secret("[[room]]\npin = \"4711\"\n", line), "{line}");
         }
         for quotes in ["\"\"\"", "'''"] {
@@ -198,11 +211,14 @@ mod tests {
     #[test]
     fn a_file_is_shown_without_its_pins_and_is_none_that_could_be_taken_by_mistake() {
         let text = "# pin = \"1\"\n[[room]]\nname = \"a\" # 4711 is not it\npin = \"471100\" # secret\n\
-                    [[room]]\npin_file = \"b\"\n[[room]]\npin = '''\n081500'''\n";
+                    [[room]]\npin_file = \"b\"\n[[room]]\npin = '''\n081500'''\n[ice]\nservers = [{ urls = [\"turn:a\"], \
+                    secret = \"0123456789\" }]\n";
         let shown = without_secrets(text);
         assert_eq!(
             shown,
-            text.replace("\"471100\"", "\"...\"").replace("'''\n081500'''", "\"...\"")
+            text.replace("\"471100\"", "\"...\"")
+                .replace("'''\n081500'''", "\"...\"")
+                .replace("\"0123456789\"", "\"...\"")
         );
         assert_eq!(check("..."), None);
     }

@@ -16,7 +16,9 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// The UDP port of the first worker; worker n, counted from 0, has `media_port + n`.
     pub media_port: u16,
-    /// IPv4 addresses at which browsers reach the media ports. Empty: the machine's own.
+    /// The TCP port at which those whose UDP is shut reach all workers. 0, the default: none.
+    pub media_tcp_port: u16,
+    /// Addresses at which browsers reach the media ports. Empty: the machine's own.
     pub public_addresses: Vec<IpAddr>,
     /// Media threads. 0: one per core, of which no more than [`Self::MAX_WORKERS`].
     pub workers: usize,
@@ -62,11 +64,21 @@ impl ServerConfig {
         "The UDP port of the first worker; the next has the next port.",
     );
 
+    /// The declaration of `media_tcp_port`.
+    pub const MEDIA_TCP_PORT: ParamSpec = ParamSpec::int(
+        "media_tcp_port",
+        "",
+        0,
+        65_535,
+        0,
+        "The TCP port for those whose UDP is shut, one for all workers; 0 is none.",
+    );
+
     /// The declaration of an entry of `public_addresses`: [`check_public_address`].
     pub const PUBLIC_ADDRESSES: ParamSpec = ParamSpec::text(
         "public_addresses",
         "",
-        "IPv4 addresses at which browsers reach the media ports; none stands for the machine's own.",
+        "Addresses at which browsers reach the media ports; none stands for the machine's own.",
     );
 
     /// The declaration of `workers`.
@@ -141,6 +153,9 @@ impl ServerConfig {
         settings: &[
             Setting::one(Self::LISTEN, |a, b| a.server.listen != b.server.listen),
             Setting::one(Self::MEDIA_PORT, |a, b| a.server.media_port != b.server.media_port),
+            Setting::one(Self::MEDIA_TCP_PORT, |a, b| {
+                a.server.media_tcp_port != b.server.media_tcp_port
+            }),
             Setting::list(Self::PUBLIC_ADDRESSES, |a, b| {
                 a.server.public_addresses != b.server.public_addresses
             }),
@@ -167,6 +182,7 @@ impl ServerConfig {
     /// What is checked by its declaration alone.
     const PARAMS: &'static [ParamSpec] = &[
         Self::MEDIA_PORT,
+        Self::MEDIA_TCP_PORT,
         Self::WORKERS,
         Self::THREADS_PER_ROOM,
         Self::MAX_LOAD_PERCENT,
@@ -195,6 +211,7 @@ impl ServerConfig {
 
     fn set(&mut self, given: &Params) {
         set_int(&mut self.media_port, given, &Self::MEDIA_PORT);
+        set_int(&mut self.media_tcp_port, given, &Self::MEDIA_TCP_PORT);
         set_int(&mut self.workers, given, &Self::WORKERS);
         set_int(&mut self.threads_per_room, given, &Self::THREADS_PER_ROOM);
         set_int(&mut self.max_load_percent, given, &Self::MAX_LOAD_PERCENT);
@@ -213,6 +230,7 @@ impl Default for ServerConfig {
         let mut server = Self {
             listen,
             media_port: 0,
+            media_tcp_port: 0,
             public_addresses,
             workers: 0,
             threads_per_room: 0,
@@ -479,17 +497,25 @@ pub fn check_listen(text: &str) -> Result<SocketAddr, String> {
 /// # Errors
 /// What is allowed instead: `must be ...`.
 pub fn check_public_address(text: &str) -> Result<IpAddr, String> {
-    let refuse = |why: &str| Err(format!("must be an IPv4 address like \"203.0.113.7\"{why}"));
-    match text.parse() {
-        Ok(IpAddr::V6(_)) => refuse("; only IPv4 is served for now"),
-        Ok(IpAddr::V4(v4)) if v4.is_unspecified() => {
-            refuse("; 0.0.0.0 is no address that a browser can send to")
+    let refuse = |why: &str| {
+        Err(format!("must be an IP address like \"203.0.113.7\" or \"2001:db8::7\"{why}"))
+    };
+    let Ok(address) = text.parse::<IpAddr>() else { return refuse("") };
+    let is_broadcast = address == Ipv4Addr::BROADCAST;
+    match address {
+        _ if address.is_unspecified() => {
+            refuse(&format!("; {address} is no address that a browser can send to"))
         }
-        Ok(IpAddr::V4(v4)) if v4.is_multicast() || v4.is_broadcast() => {
+        _ if address.is_multicast() || is_broadcast => {
             refuse("; a multicast or broadcast address is not that of one machine")
         }
-        Ok(address) => Ok(address),
-        Err(_) => refuse(""),
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+            refuse("; a link-local address is known on one cable only")
+        }
+        IpAddr::V4(v4) if v4.is_link_local() => {
+            refuse("; a link-local address is known on one cable only")
+        }
+        _ => Ok(address.to_canonical()),
     }
 }
 
@@ -532,7 +558,7 @@ fn check_ports(reader: &mut Reader<'_>, table: &DeTable<'_>, server: &ServerConf
 
 fn read_public_addresses(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<IpAddr> {
     let key = "public_addresses";
-    let allowed = "must be a list of IPv4 addresses, like [\"203.0.113.7\"]";
+    let allowed = "must be a list of IP addresses, like [\"203.0.113.7\", \"2001:db8::7\"]";
     let Some(items) = reader.list(key, value, allowed) else { return Vec::new() };
     let mut addresses = Vec::new();
     for item in items {

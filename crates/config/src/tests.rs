@@ -85,7 +85,8 @@ fn what_is_given_is_taken() {
         [server]
         listen = \"[::]:80\"
         media_port = 9_000
-        public_addresses = [\"203.0.113.7\", \"127.0.0.1\"]
+        media_tcp_port = 4_430
+        public_addresses = [\"203.0.113.7\", \"2001:db8::7\"]
         workers = 0x10
         threads_per_room = 4
         max_load_percent = 70
@@ -115,6 +116,11 @@ fn what_is_given_is_taken() {
         open = true
         allowed_origins = [\"https://App.example\", \"http://localhost:5173\"]
         token_leeway_s = 0
+        [ice]
+        servers = [
+          {{ urls = [\"stun:a.example\"] }},
+          {{ urls = [\"turn:b.example:3478?transport=tcp\"], secret = \"0123456789\", ttl_seconds = 600 }},
+        ]
         [recording]
         directory = \"src\"
         min_free_mb = 7
@@ -133,6 +139,7 @@ fn what_is_given_is_taken() {
     let ServerConfig {
         listen,
         media_port,
+        media_tcp_port,
         public_addresses,
         workers,
         threads_per_room,
@@ -146,7 +153,9 @@ fn what_is_given_is_taken() {
     assert_eq!((drain_seconds, realtime_priority), (300, 20));
     assert_eq!(operator_token_file.as_deref(), Some(Path::new("token")));
     assert_eq!((listen.to_string().as_str(), media_port, workers), ("[::]:80", 9000, 16));
-    assert_eq!(public_addresses, [IpAddr::from([203, 0, 113, 7]), IpAddr::from([127, 0, 0, 1])]);
+    assert_eq!(media_tcp_port, 4430);
+    let v6: IpAddr = [0x2001, 0xdb8, 0, 0, 0, 0, 0, 7].into();
+    assert_eq!(public_addresses, [IpAddr::from([203, 0, 113, 7]), v6]);
     let opus = OpusConfig {
         bitrate_bps: 6000,
         complexity: 10,
@@ -157,6 +166,13 @@ fn what_is_given_is_taken() {
     assert_eq!(config.latency, LatencyMode::Low);
     let log = LogConfig { format: LogFormat::Json, level: "warn,foldback_worker=debug".to_owned() };
     assert_eq!(config.log, log);
+    let stun = IceServer { urls: vec!["stun:a.example".to_owned()], turn: None };
+    let secret = "0123456789".to_owned().into();
+    let turn = IceServer {
+        urls: vec!["turn:b.example:3478?transport=tcp".to_owned()],
+        turn: Some(TurnSecret { secret, ttl_seconds: 600 }),
+    };
+    assert_eq!(config.ice.servers, [stun, turn]);
     let metrics = MetricsConfig { participant_readings: true, max_participants: 7 };
     assert_eq!(config.metrics, metrics);
     let LimitsConfig {
@@ -274,6 +290,7 @@ fn settings_that_count_from_the_start_are_named_where_they_differ() {
     let all = valid(&format!(
         "{CHAIN}[server]\nlisten = \"[::]:80\"\nmedia_port = 1\nworkers = 1\nwatch_config = false
         threads_per_room = 1
+        media_tcp_port = 1
         max_load_percent = 1
         drain_seconds = 1
         realtime_priority = 1

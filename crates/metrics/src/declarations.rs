@@ -256,6 +256,16 @@ families! {
         "Datagrams on a media port that belonged to no participant.");
     DATAGRAMS_UNSENT = Family::counter(
         "foldback_datagrams_unsent_total", "Datagrams that the operating system did not take.");
+    TCP_CONNECTIONS = Family::gauge(
+        "foldback_tcp_connections", "Connections on the media port of TCP.")
+        .more("Of those whose UDP is shut: `media_tcp_port` of `[server]`.");
+    TCP_CONNECTIONS_REFUSED = Family::counter(
+        "foldback_tcp_connections_refused_total",
+        "Connections on the media port of TCP that were closed: too many, or they named no session within 5 s.");
+    TCP_DATAGRAMS_DROPPED = Family::counter(
+        "foldback_tcp_datagrams_dropped_total",
+        "Datagrams left out because a connection had no room for them.")
+        .more("Its network takes less than is sent; it hears gaps rather than everything too late.");
     LAST_RELOAD = Family::gauge(
         "foldback_config_last_reload_successful",
         "Whether the configuration file could be taken when it was read last; restoring an earlier version \

@@ -44,6 +44,8 @@ pub struct Metrics {
     joins: IntCounter,
     departures: IntCounterVec,
     joins_refused: IntCounter,
+    tcp_connections: IntGauge,
+    tcp_connections_refused: IntCounter,
     draining: IntGauge,
     recordings: IntGauge,
     recorded_bytes: IntCounter,
@@ -87,6 +89,8 @@ pub struct Counters<T> {
     pub datagrams_unknown: T,
     /// Datagrams that the operating system did not take.
     pub datagrams_unsent: T,
+    /// Datagrams that a connection had no room for.
+    pub tcp_datagrams_dropped: T,
 }
 
 /// Things that are now.
@@ -139,6 +143,8 @@ impl Metrics {
             joins: make.counter(&declared::JOINS),
             departures,
             joins_refused: make.counter(&declared::JOINS_REFUSED),
+            tcp_connections: make.gauge(&declared::TCP_CONNECTIONS),
+            tcp_connections_refused: make.counter(&declared::TCP_CONNECTIONS_REFUSED),
             draining: make.gauge(&declared::DRAINING),
             recordings: make.gauge(&declared::RECORDINGS),
             recorded_bytes: make.counter(&declared::RECORDED_BYTES),
@@ -200,6 +206,16 @@ impl Metrics {
     /// Somebody was not let in because there is too much to do.
     pub fn join_refused(&self) {
         self.joins_refused.inc();
+    }
+
+    /// So many connections are open on the media port of TCP.
+    pub fn tcp_connections(&self, count: usize) {
+        self.tcp_connections.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// One was closed before it was known whose it is.
+    pub fn tcp_refused(&self) {
+        self.tcp_connections_refused.inc();
     }
 
     /// The recorder of one media thread.
@@ -456,6 +472,7 @@ impl WorkerMetrics {
         shared.send_calls.inc_by(new.send_calls);
         shared.datagrams_unknown.inc_by(new.datagrams_unknown);
         shared.datagrams_unsent.inc_by(new.datagrams_unsent);
+        shared.tcp_datagrams_dropped.inc_by(new.tcp_datagrams_dropped);
         // Workers add up: each gives the difference to what it gave before.
         let (gauges, before) = (&self.shared.gauges, self.last_gauges);
         gauges.participants.add(now.participants - before.participants);
@@ -524,6 +541,7 @@ impl Maker<'_> {
             send_calls: self.counter(&declared::SEND_CALLS),
             datagrams_unknown: self.counter(&declared::DATAGRAMS_UNKNOWN),
             datagrams_unsent: self.counter(&declared::DATAGRAMS_UNSENT),
+            tcp_datagrams_dropped: self.counter(&declared::TCP_DATAGRAMS_DROPPED),
         }
     }
 

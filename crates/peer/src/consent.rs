@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::route::Route;
+
 /// Whoever sends checks of their own has sent one within this.
 const UNCHECKED: Duration = Duration::from_secs(7);
 
@@ -26,28 +28,19 @@ pub(crate) struct Consent {
 pub(crate) struct Check {
     /// When it came, or last counted as another one.
     at: Instant,
-    pub(crate) source: SocketAddr,
-    pub(crate) destination: SocketAddr,
+    pub(crate) route: Route,
     pub(crate) datagram: Vec<u8>,
 }
 
 impl Consent {
     /// Takes note of a datagram that the session took as its own. Allocates for the first check of a way only.
-    pub(crate) fn note(
-        &mut self,
-        now: Instant,
-        source: SocketAddr,
-        destination: SocketAddr,
-        datagram: &[u8],
-    ) {
+    pub(crate) fn note(&mut self, now: Instant, route: Route, datagram: &[u8]) {
         match datagram {
             // RTP and RTCP (RFC 7983).
-            [128..=191, ..] => self.media_from = Some(source),
+            [128..=191, ..] => self.media_from = Some(route.source),
             // A binding request (RFC 8489, section 5).
             [0, 1, ..] => {
-                let is_same =
-                    |check: &&mut Check| (check.source, check.destination) == (source, destination);
-                if let Some(check) = self.checks.iter_mut().find(is_same) {
+                if let Some(check) = self.checks.iter_mut().find(|check| check.route == route) {
                     check.at = now;
                     check.datagram.clear();
                     check.datagram.extend_from_slice(datagram);
@@ -59,7 +52,7 @@ impl Consent {
                     self.checks.swap_remove(oldest);
                 }
                 let datagram = datagram.to_vec();
-                self.checks.push(Check { at: now, source, destination, datagram });
+                self.checks.push(Check { at: now, route, datagram });
             }
             _ => {}
         }
@@ -76,7 +69,7 @@ impl Consent {
             return None;
         }
         let from = self.media_from?;
-        let last = self.checks.iter_mut().filter(|check| check.source == from);
+        let last = self.checks.iter_mut().filter(|check| check.route.source == from);
         let last = last.max_by_key(|check| check.at)?;
         if now.saturating_duration_since(last.at) < UNCHECKED {
             return None;
@@ -98,8 +91,9 @@ mod tests {
     const CHECK: &[u8] = &[0, 1, 0, 8];
     const MEDIA: &[u8] = &[128, 111, 0, 1];
 
-    fn at(port: u16) -> SocketAddr {
-        SocketAddr::from(([192, 0, 2, 9], port))
+    fn from(port: u16) -> Route {
+        let at = |port| SocketAddr::from(([192, 0, 2, 9], port));
+        Route::udp(at(port), at(8000))
     }
 
     #[allow(clippy::disallowed_methods, reason = "an arbitrary origin of simulated time")]
@@ -109,23 +103,23 @@ mod tests {
 
     #[test]
     fn a_check_counts_again_while_media_comes_by_its_way_and_no_other_check_does() {
-        let (mut consent, start, server) = (Consent::default(), now(), at(8000));
+        let (mut consent, start) = (Consent::default(), now());
         let second = |number| start + Duration::from_secs(number);
-        consent.note(start, at(1), server, CHECK);
-        consent.note(start, at(2), server, CHECK);
+        consent.note(start, from(1), CHECK);
+        consent.note(start, from(2), CHECK);
         let mut counted = Vec::new();
         for number in 1..=20 {
-            consent.note(second(number), at(1), server, MEDIA);
+            consent.note(second(number), from(1), MEDIA);
             consent.give();
             if let Some(check) = consent.due(second(number)) {
-                assert_eq!((check.source, check.destination), (at(1), server));
+                assert_eq!(check.route, from(1));
                 assert_eq!(check.datagram, CHECK);
                 counted.push(number);
             }
             assert!(consent.due(second(number)).is_none(), "once");
         }
         assert_eq!(counted, [7, 14]);
-        consent.note(second(20), at(1), server, CHECK);
+        consent.note(second(20), from(1), CHECK);
         consent.give();
         assert!(consent.due(second(22)).is_none(), "there was another one");
     }
@@ -134,13 +128,13 @@ mod tests {
     fn nothing_counts_without_authentic_media_nor_where_it_comes_from_elsewhere() {
         let (mut consent, start) = (Consent::default(), now());
         let later = start + Duration::from_secs(10);
-        consent.note(start, at(1), at(8000), CHECK);
-        consent.note(later, at(1), at(8000), MEDIA);
+        consent.note(start, from(1), CHECK);
+        consent.note(later, from(1), MEDIA);
         assert!(consent.due(later).is_none());
-        consent.note(later, at(3), at(8000), MEDIA);
+        consent.note(later, from(3), MEDIA);
         consent.give();
         assert!(consent.due(later).is_none());
-        consent.note(later, at(1), at(8000), MEDIA);
+        consent.note(later, from(1), MEDIA);
         consent.forget();
         consent.give();
         assert!(consent.due(later).is_none());
@@ -151,9 +145,10 @@ mod tests {
         let (mut consent, start) = (Consent::default(), now());
         for port in 1..=9 {
             let now = start + Duration::from_secs(port.into());
-            consent.note(now, at(port), at(8000), CHECK);
+            consent.note(now, from(port), CHECK);
         }
-        let mut kept: Vec<_> = consent.checks.iter().map(|check| check.source.port()).collect();
+        let mut kept: Vec<_> =
+            consent.checks.iter().map(|check| check.route.source.port()).collect();
         kept.sort_unstable();
         assert_eq!(kept, [6, 7, 8, 9]);
     }

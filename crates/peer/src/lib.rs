@@ -20,12 +20,14 @@ mod outgoing;
 mod payloads;
 mod peer;
 mod red;
+mod route;
 
 pub use flow::Flow;
 pub use offer::{CandidateError, IceRestart, OfferError, PeerOptions, stun_ufrag};
 pub use outgoing::{Contributor, MixedPacket, OutgoingFrame};
 pub use payloads::Payloads;
 pub use peer::{Captured, Closed, EchoStrings, NetworkReport, Peer, ReceivedFrame, Sink};
+pub use route::{Route, Transport};
 
 /// Installs the process-wide crypto provider and makes one session to warm it up: the first of a
 /// process costs 30 to 90 ms, later ones about 1 ms. Call once at start; further calls do nothing.

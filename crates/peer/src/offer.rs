@@ -9,6 +9,7 @@ use str0m::change::SdpOffer;
 use str0m::format::Codec;
 use str0m::ice::StunMessage;
 use str0m::media::{Direction, MediaKind, Mid, Pt};
+use str0m::net::TcpType;
 use str0m::{Candidate, Rtc};
 
 use crate::answer;
@@ -20,6 +21,9 @@ use crate::flow::Flow;
 pub struct PeerOptions {
     /// Addresses at which the media socket is reached; each becomes an ICE host candidate.
     pub candidates: Vec<SocketAddr>,
+    /// Addresses at which connections are taken; each becomes a passive candidate (RFC 6544), which
+    /// browsers use where no datagram comes through.
+    pub tcp_candidates: Vec<SocketAddr>,
     /// How long the browser's packets shall be, in ms; `None` leaves it to the browser (20).
     pub packet_ms: Option<u32>,
     /// Sends and asks for stereo, of so many bits per second; `None`: mono.
@@ -34,8 +38,14 @@ impl PeerOptions {
     /// Reached at these addresses, everything else as browsers do it by themselves.
     #[must_use]
     pub fn at(candidates: Vec<SocketAddr>) -> Self {
-        let flow = Flow::AsOffered;
-        Self { candidates, packet_ms: None, stereo_bps: None, wall_clock: None, flow }
+        Self {
+            candidates,
+            tcp_candidates: Vec::new(),
+            packet_ms: None,
+            stereo_bps: None,
+            wall_clock: None,
+            flow: Flow::AsOffered,
+        }
     }
 }
 
@@ -85,10 +95,13 @@ pub(crate) fn accept(
         params.set_fb_transport_cc(false);
     }
     let mut rtc = config.build(now);
-    for address in &options.candidates {
-        let candidate =
-            Candidate::host(*address, "udp").map_err(|e| OfferError::new(&e.to_string()))?;
-        rtc.add_local_candidate(candidate);
+    let by_udp = options.candidates.iter().map(|address| Candidate::host(*address, "udp"));
+    let by_tcp = options
+        .tcp_candidates
+        .iter()
+        .map(|address| Candidate::builder().tcp().host(*address).tcptype(TcpType::Passive).build());
+    for candidate in by_udp.chain(by_tcp) {
+        rtc.add_local_candidate(candidate.map_err(|e| OfferError::new(&e.to_string()))?);
     }
     let mids = audio_mids(&text);
     let answer = rtc.sdp_api().accept_offer(offer).map_err(|e| OfferError::new(&e.to_string()))?;
@@ -98,9 +111,14 @@ pub(crate) fn accept(
     Ok((rtc, answer, audio, Marks::of(&text)))
 }
 
+/// Reads an offer, without its candidates: this side learns from the checks of the other where that is
+/// (RFC 8445, section 7.3.1.3). Some candidates are names of mDNS, and str0m gives up once none of
+/// those it knows fits one of ours, though the next may.
 fn read(offer: &str, options: &PeerOptions) -> Result<SdpOffer, OfferError> {
-    let offer = SdpOffer::from_sdp_string(&options.flow.narrow(offer));
-    offer.map_err(|e| OfferError::new(&e.to_string()))
+    let offer = options.flow.narrow(offer);
+    let needed = offer.lines().filter(|line| !line.starts_with("a=candidate:"));
+    let needed: String = needed.flat_map(|line| [line, "\r\n"]).collect();
+    SdpOffer::from_sdp_string(&needed).map_err(|error| OfferError::new(&error.to_string()))
 }
 
 /// A further offer of the browser of a running session, which has ICE start anew while the rest

@@ -1,13 +1,12 @@
 //! The running session.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use str0m::media::SenderFeedback;
-use str0m::net::{Protocol, Receive};
+use str0m::net::Receive;
 use str0m::rtp::{RedDecoder, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 
@@ -17,6 +16,7 @@ use crate::offer::{AudioLine, CandidateError, IceRestart, Marks, OfferError, Pee
 use crate::outgoing::OutgoingFrame;
 use crate::payloads::Payloads;
 use crate::red::Received;
+use crate::route::Route;
 
 /// Round trips below which lost packets are asked for again, and above which no longer. str0m looks
 /// for holes every 33 ms: what is asked for comes a round trip and up to that later.
@@ -28,8 +28,8 @@ const OWN_CHANNEL: &str = "foldback";
 
 /// Where a [`Peer`] puts everything that follows from a change.
 pub trait Sink {
-    /// A datagram to send from `source` (one of the candidates) to `destination`.
-    fn transmit(&mut self, source: SocketAddr, destination: SocketAddr, datagram: &[u8]);
+    /// A datagram to send from one of the candidates.
+    fn transmit(&mut self, route: Route, datagram: &[u8]);
 
     /// One Opus packet of the browser's microphone, as it came: unordered, maybe duplicated.
     fn frame(&mut self, frame: ReceivedFrame);
@@ -139,8 +139,6 @@ pub struct Peer {
     timeout: Instant,
     last_received: Instant,
     local_ufrag: String,
-    /// Whether it is reached by IPv4, and by IPv6.
-    reached_by: [bool; 2],
     offer: Marks,
 }
 
@@ -181,8 +179,6 @@ impl Peer {
             timeout: now,
             last_received: now,
             local_ufrag,
-            reached_by: [SocketAddr::is_ipv4, SocketAddr::is_ipv6]
-                .map(|is_such| options.candidates.iter().any(is_such)),
             offer,
         };
         Ok((peer, answer))
@@ -214,13 +210,17 @@ impl Peer {
         answer
     }
 
-    /// Whether `candidate` can be read, in its SDP form (`candidate:...`).
+    /// Whether `candidate` can be read, in its SDP form (`candidate:...`). That is all that becomes of
+    /// it: a browser's addresses are learnt from its own connectivity checks.
     ///
     /// # Errors
-    /// A sentence, when it cannot. A name that ends in `.local` (mDNS) is no error: the
-    /// browser's address is learnt from its own connectivity checks.
+    /// A sentence, when it cannot. A name that ends in `.local` (mDNS) is no error.
     pub fn check_candidate(candidate: &str) -> Result<(), CandidateError> {
-        parse_candidate(candidate).map(drop)
+        if candidate.contains(".local ") {
+            return Ok(());
+        }
+        let read = Candidate::from_sdp_string(candidate);
+        read.map(drop).map_err(|error| CandidateError(error.to_string()))
     }
 
     /// The ICE user name of this side: what STUN requests to it carry before the colon.
@@ -278,44 +278,21 @@ impl Peer {
         (!self.closed).then_some(self.timeout)
     }
 
-    /// Takes a trickled candidate in its SDP form (`candidate:...`). One that no way leads to from here is
-    /// left out: were it the first, str0m would take the session for lost, while others, and checks from the
-    /// browser, are still to come.
-    ///
-    /// # Errors
-    /// As [`Self::check_candidate`].
-    pub fn add_remote_candidate(
-        &mut self,
-        candidate: &str,
-        now: Instant,
-        sink: &mut impl Sink,
-    ) -> Result<(), CandidateError> {
-        let Some(candidate) = parse_candidate(candidate)? else { return Ok(()) };
-        let [by_ipv4, by_ipv6] = self.reached_by;
-        let leads_there = if candidate.addr().is_ipv4() { by_ipv4 } else { by_ipv6 };
-        if !leads_there || candidate.proto() != Protocol::Udp {
-            return Ok(());
-        }
-        self.rtc.add_remote_candidate(candidate);
-        self.handle_timeout(now, sink);
-        Ok(())
-    }
-
-    /// Takes one datagram that came to `destination` (one of the candidates) from `source`.
+    /// Takes one datagram that came to one of the candidates.
     /// Anything that makes no sense is dropped. Returns whether the session took it as its own:
     /// a STUN message by its integrity, other traffic by where it came from.
     pub fn receive(
         &mut self,
         now: Instant,
-        source: SocketAddr,
-        destination: SocketAddr,
+        route: Route,
         datagram: &[u8],
         sink: &mut impl Sink,
     ) -> bool {
         if self.closed {
             return false;
         }
-        let Ok(receive) = Receive::new(Protocol::Udp, source, destination, datagram) else {
+        let Route { transport, source, destination } = route;
+        let Ok(receive) = Receive::new(transport.into(), source, destination, datagram) else {
             return false;
         };
         let input = Input::Receive(now, receive);
@@ -323,7 +300,7 @@ impl Peer {
             return false;
         }
         self.last_received = now;
-        self.consent.note(now, source, destination, datagram);
+        self.consent.note(now, route, datagram);
         match self.rtc.handle_input(input) {
             Ok(()) => self.drain(now, sink),
             // A datagram that cannot be decrypted or parsed is the network's business.
@@ -338,7 +315,8 @@ impl Peer {
     /// waits for that.
     fn renew_consent(&mut self, now: Instant, sink: &mut impl Sink) {
         let Some(check) = self.consent.due(now).filter(|_| !self.closed) else { return };
-        let receive = Receive::new(Protocol::Udp, check.source, check.destination, &check.datagram);
+        let Route { transport, source, destination } = check.route;
+        let receive = Receive::new(transport.into(), source, destination, &check.datagram);
         let Ok(input) = receive.map(|receive| Input::Receive(now, receive)) else { return };
         if self.rtc.accepts(&input) && self.rtc.handle_input(input).is_ok() {
             self.answers_nobody = true;
@@ -423,7 +401,11 @@ impl Peer {
                 // STUN (RFC 7983).
                 Ok(Output::Transmit(t))
                     if self.answers_nobody && t.contents.first().is_some_and(|it| *it <= 3) => {}
-                Ok(Output::Transmit(t)) => sink.transmit(t.source, t.destination, &t.contents),
+                Ok(Output::Transmit(t)) => {
+                    let (source, destination) = (t.source, t.destination);
+                    let route = Route { transport: t.proto.into(), source, destination };
+                    sink.transmit(route, &t.contents);
+                }
                 Ok(Output::Event(event)) => self.event(now, event, sink),
                 Err(_) => return self.fail(sink),
             }
@@ -580,14 +562,6 @@ fn ahead_ns(ours: Option<SystemTime>, theirs: SystemTime, way: Duration) -> Opti
         Ok(ahead) => i64::try_from(ahead.as_nanos()).ok(),
         Err(behind) => i64::try_from(behind.duration().as_nanos()).ok().map(|ns| -ns),
     }
-}
-
-fn parse_candidate(candidate: &str) -> Result<Option<Candidate>, CandidateError> {
-    if candidate.contains(".local ") {
-        return Ok(None);
-    }
-    let parsed = Candidate::from_sdp_string(candidate);
-    parsed.map(Some).map_err(|error| CandidateError(error.to_string()))
 }
 
 impl fmt::Debug for Peer {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use foldback_allocations::{CountingAllocator, held_bytes_of_this_thread, of_this_thread};
 use foldback_peer::{
     Closed, Contributor, EchoStrings, MixedPacket, NetworkReport, OutgoingFrame, Payloads, Peer,
-    PeerOptions, ReceivedFrame, Sink, install_crypto,
+    PeerOptions, ReceivedFrame, Route, Sink, install_crypto,
 };
 use str0m::change::SdpAnswer;
 use str0m::media::{Direction, MediaKind};
@@ -129,8 +129,8 @@ impl Session {
                 self.client.handle_input(input).expect("the datagram is good");
             }
             for datagram in to_server {
-                let (from, to) = (client_address(), server_address());
-                self.peer.receive(self.now, from, to, &datagram, &mut to_client);
+                let route = Route::udp(client_address(), server_address());
+                self.peer.receive(self.now, route, &datagram, &mut to_client);
             }
         }
     }
@@ -212,7 +212,7 @@ struct Datagrams(Vec<Vec<u8>>);
 struct Counted(usize);
 
 impl Sink for Datagrams {
-    fn transmit(&mut self, _source: SocketAddr, _destination: SocketAddr, datagram: &[u8]) {
+    fn transmit(&mut self, _route: Route, datagram: &[u8]) {
         self.0.push(datagram.to_vec());
     }
     fn frame(&mut self, _frame: ReceivedFrame) {}
@@ -224,7 +224,7 @@ impl Sink for Datagrams {
 }
 
 impl Sink for Counted {
-    fn transmit(&mut self, _source: SocketAddr, _destination: SocketAddr, _datagram: &[u8]) {
+    fn transmit(&mut self, _route: Route, _datagram: &[u8]) {
         self.0 += 1;
     }
     fn frame(&mut self, _frame: ReceivedFrame) {}

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use foldback_peer::{
     Closed, EchoStrings, Flow, IceRestart, NetworkReport, OfferError, Peer, PeerOptions,
-    ReceivedFrame, Sink, install_crypto, stun_ufrag,
+    ReceivedFrame, Route, Sink, install_crypto, stun_ufrag,
 };
 use str0m::Rtc;
 use str0m::media::{Direction, MediaKind};
@@ -157,27 +157,58 @@ fn sound_goes_one_way_where_it_shall_whatever_the_offer_could_do() {
 }
 
 #[test]
-fn candidates_that_no_way_leads_to_end_no_session() {
-    let offer = offer(|api| {
-        api.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
-    });
-    let (mut peer, _) = accept(&offer).expect("the offer is good");
-    for candidate in [
-        "candidate:1 1 udp 2122260223 2001:db8::9 5000 typ host",
-        "candidate:2 1 tcp 1518280447 192.0.2.9 9 typ host tcptype active",
-        "candidate:3 1 udp 2122260223 192.0.2.9 5000 typ host",
-    ] {
-        peer.add_remote_candidate(candidate, now(), &mut Nothing).expect("a candidate");
-        assert!(peer.timeout().is_some(), "the session goes on after {candidate}");
-    }
-}
-
-#[test]
 fn candidates_are_checked_and_names_of_mdns_let_pass() {
     assert!(Peer::check_candidate("candidate:1 1 udp 1 192.0.2.9 5000 typ host").is_ok());
     let mdns = "candidate:1 1 udp 1 0f1c.local 5000 typ host";
     assert!(Peer::check_candidate(mdns).is_ok());
     assert!(Peer::check_candidate("candidate:nonsense").is_err());
+}
+
+#[test]
+fn an_offer_with_candidates_that_nobody_needs_here_is_answered_as_one_without() {
+    let plain = offer(|api| {
+        api.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
+    });
+    // As browsers write them: a name of mDNS in the place of an address, and connections.
+    let candidates = [
+        "a=candidate:1 1 udp 2113937151 0f1c8e3a-5b7d-4c2e-9f6a-1234567890ab.local 50000 typ host generation 0",
+        "a=candidate:2 1 tcp 1518283007 0f1c8e3a-5b7d-4c2e-9f6a-1234567890ab.local 9 typ host tcptype active",
+        "a=candidate:3 1 tcp 1518280447 192.0.2.9 9 typ host tcptype active generation 0",
+        "a=candidate:4 1 udp 2122262783 2001:db8::9 50001 typ host generation 0",
+        "a=end-of-candidates",
+    ];
+    let with = plain.replace("a=ice-ufrag", &format!("{}\r\na=ice-ufrag", candidates.join("\r\n")));
+    assert_ne!(with, plain);
+    let count = |answer: &str| answer.lines().count();
+    let (_, answer) = accept(&with).expect("the offer is good");
+    assert_eq!(count(&answer), count(&accept(&plain).expect("the offer is good").1));
+}
+
+#[test]
+fn connections_are_offered_as_the_second_choice_where_they_are_taken() {
+    let offer = offer(|api| {
+        api.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
+    });
+    let mut options = options();
+    options.candidates.push("[2001:db8::7]:8000".parse().expect("an address"));
+    options.tcp_candidates = options.candidates.clone();
+    let (_, answer) = Peer::accept(&offer, &options, EchoStrings::No, now()).expect("good");
+    let candidates: Vec<Vec<&str>> = answer
+        .lines()
+        .filter_map(|line| line.strip_prefix("a=candidate:"))
+        .map(|line| line.split(' ').collect())
+        .collect();
+    let priority = |candidate: &[&str]| candidate[3].parse::<u32>().expect("a number");
+    let of = |protocol: &str| {
+        candidates.iter().filter(|it| it[2] == protocol).cloned().collect::<Vec<_>>()
+    };
+    let (by_udp, by_tcp) = (of("udp"), of("tcp"));
+    assert_eq!((by_udp.len(), by_tcp.len()), (2, 2), "{answer}");
+    for candidate in &by_tcp {
+        let passive = candidate.windows(2).any(|two| two == ["tcptype", "passive"]);
+        assert!(passive, "{candidate:?}");
+        assert!(by_udp.iter().all(|it| priority(it) > priority(candidate)), "{answer}");
+    }
 }
 
 #[test]
@@ -190,7 +221,7 @@ fn what_is_no_stun_request_names_no_session() {
 struct Nothing;
 
 impl Sink for Nothing {
-    fn transmit(&mut self, _: SocketAddr, _: SocketAddr, _: &[u8]) {}
+    fn transmit(&mut self, _: Route, _: &[u8]) {}
     fn frame(&mut self, _: ReceivedFrame) {}
     fn connected(&mut self) {}
     fn closed(&mut self, why: Closed) {

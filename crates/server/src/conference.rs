@@ -1,9 +1,10 @@
 //! Who is in which room, on which worker: the control side of the media.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Instant, SystemTime};
 
 use foldback_chain::ChainSpec;
 use foldback_config::{Config, LatencyMode, OpusApplication};
@@ -22,6 +23,8 @@ use crate::chat::ROOM_BURST;
 use crate::connect::RESTARTS_BURST;
 use crate::control::not_here;
 use crate::health::Health;
+use crate::ice_names::IceNames;
+use crate::ice_servers::{IceServer, ice_servers};
 use crate::limits;
 use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason, Person, ServerMessage};
@@ -38,6 +41,9 @@ pub struct Conference {
     economies: Economies,
     pub(crate) workers: Vec<WorkerHandle>,
     pub(crate) metrics: Metrics,
+    /// Where clients find the media port of TCP, if there is one.
+    tcp_candidates: OnceLock<Vec<SocketAddr>>,
+    pub(crate) ice_names: IceNames,
     state: Mutex<State>,
     echoes: AtomicU64,
     pub(crate) ending: watch::Sender<bool>,
@@ -128,11 +134,29 @@ impl Conference {
             economies,
             workers,
             metrics,
+            tcp_candidates: OnceLock::new(),
+            ice_names: IceNames::default(),
             state: Mutex::new(State { health, ..State::default() }),
             echoes: AtomicU64::new(0),
             ending: watch::Sender::new(false),
             recordings: Mutex::default(),
         })
+    }
+
+    /// STUN and TURN servers for a client that they know as `name`, with credentials for those of TURN.
+    #[must_use]
+    pub fn ice_servers(&self, name: &str) -> Vec<IceServer> {
+        ice_servers(&self.running().config.ice, name, SystemTime::now())
+    }
+
+    /// From now on clients are told of these addresses of the media port of TCP. To be called once,
+    /// before anybody comes.
+    pub(crate) fn set_tcp_candidates(&self, candidates: &[SocketAddr]) {
+        let _ = self.tcp_candidates.set(candidates.to_vec());
+    }
+
+    pub(crate) fn tcp_candidates(&self) -> Vec<SocketAddr> {
+        self.tcp_candidates.get().cloned().unwrap_or_default()
     }
 
     /// What the room of that name is, or would be once somebody joins it.
@@ -214,11 +238,12 @@ impl Conference {
         self.enter(&who, chain, None, Flow::AsOffered).map(|(id, _)| id)
     }
 
-    /// Passes on a candidate that a client trickled.
+    /// Looks at a candidate that a client trickled, which is needed for nothing: a client's addresses
+    /// are learnt from its checks.
     ///
     /// # Errors
-    /// `not-joined`, `not-connected`, `bad-candidate` or `internal`.
-    pub fn candidate(&self, id: ParticipantId, candidate: String) -> Result<(), ErrorMessage> {
+    /// `not-joined`, `not-connected` or `bad-candidate`.
+    pub fn candidate(&self, id: ParticipantId, candidate: &str) -> Result<(), ErrorMessage> {
         let mut state = self.state();
         let (_, room) = state.room_of(id)?;
         if !room.people.get(&id).is_some_and(|member| member.media) {
@@ -227,13 +252,9 @@ impl Conference {
                 "Candidates are taken once there was an offer.",
             ));
         }
-        if let Err(error) = Peer::check_candidate(&candidate) {
-            return Err(ErrorMessage::new(
-                ErrorCode::BadCandidate,
-                capitalised(&error.to_string()),
-            ));
-        }
-        self.command(room.worker, Command::RemoteCandidate(id, candidate))
+        Peer::check_candidate(candidate).map_err(|error| {
+            ErrorMessage::new(ErrorCode::BadCandidate, capitalised(&error.to_string()))
+        })
     }
 
     /// Mutes or unmutes a person; everybody in the room is told.
@@ -382,6 +403,7 @@ impl Conference {
             flow,
             session: None,
             media: false,
+            ice_name: None,
             restarts: Allowance::new(RESTARTS_BURST),
             hears: BTreeMap::new(),
             loops_back_until: None,
@@ -397,6 +419,7 @@ impl Conference {
             participants: room.people.values().map(|member| member.person.clone()).collect(),
             operator: false,
             recording: room.is_recorded(),
+            ice_servers: self.ice_servers(&id.to_string()),
         };
         if opened {
             drop(state);

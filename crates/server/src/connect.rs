@@ -38,13 +38,16 @@ impl Conference {
         };
         let options = PeerOptions {
             candidates: self.workers[worker].candidates().to_vec(),
+            tcp_candidates: self.tcp_candidates(),
             packet_ms: (spec.latency == LatencyProfile::Low).then_some(10),
             stereo_bps: spec.stereo_bps(),
             wall_clock: Some((Instant::now(), SystemTime::now())),
             flow,
         };
         if !is_first {
-            return Box::pin(self.restart_ice(id, worker, offer, options)).await;
+            let answer = Box::pin(self.restart_ice(id, worker, offer, options)).await?;
+            self.learn_ice_name(id, worker, &answer);
+            return Ok(answer);
         }
         // Making a session and its stages takes some milliseconds of computing.
         let build = move || -> Result<_, BuildError> {
@@ -61,13 +64,24 @@ impl Conference {
             Ok(Err(BuildError::Admission(error))) => Err(could_not_be_built(id, &error)),
             Err(error) => Err(could_not_be_built(id, &error)),
         };
-        if result.is_err()
-            && let Ok((_, room)) = self.state().room_of(id)
+        if let Ok(answer) = &result {
+            self.learn_ice_name(id, worker, answer);
+        } else if let Ok((_, room)) = self.state().room_of(id)
             && let Some(member) = room.people.get_mut(&id)
         {
             member.media = false;
         }
         result
+    }
+
+    /// Before the client has the answer, by which it connects.
+    fn learn_ice_name(&self, id: ParticipantId, worker: usize, answer: &str) {
+        let name = self.ice_names.add(answer, worker);
+        if let Ok((_, room)) = self.state().room_of(id)
+            && let Some(member) = room.people.get_mut(&id)
+        {
+            member.ice_name = name;
+        }
     }
 
     async fn restart_ice(

@@ -45,6 +45,7 @@ impl Conference {
                 tracing::debug!(room = key.0, "room closed");
                 drop(room);
             }
+            Event::StreamClosed(stream) => drop(stream),
             Event::Load(load) => self.learn_load(load),
             Event::Levels(key, levels) => self.tell_levels(key, levels),
             Event::Stats { room, server_latency, figures } => {

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::auth::Role;
 use crate::chain_info::ChainInfo;
 use crate::chain_view::Means;
+use crate::ice_servers::IceServer;
 use crate::live::StageChange;
 use crate::report::{ParticipantReport, tenths, tenths_of_ms};
 
@@ -258,6 +259,8 @@ pub enum ServerMessage {
         operator: bool,
         /// Whether the room is being recorded.
         recording: bool,
+        /// What helps the client to reach the media.
+        ice_servers: Vec<IceServer>,
     },
     /// This socket may change sound from here on.
     Operator {},

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::Sender;
 
 use crate::chain_info::ChainInfo;
 use crate::health::Health;
+use crate::ice_names::IceName;
 use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, Person, ServerMessage};
 use crate::placement::Placement;
@@ -87,6 +88,8 @@ pub(crate) struct Member {
     /// By which their session is found, where it has an address.
     pub(crate) session: Option<SessionKey>,
     pub(crate) media: bool,
+    /// By which connections find their session.
+    pub(crate) ice_name: Option<IceName>,
     /// What is left of having ICE start anew, which takes time of the media thread.
     pub(crate) restarts: Allowance,
     /// Whom they hear otherwise than those come.

@@ -18,6 +18,7 @@ use crate::auth::Door;
 use crate::conference::Conference;
 use crate::config_file::{ConfigSource, Loaded};
 use crate::http::{App, router};
+use crate::media_tcp::MediaTcp;
 use crate::operator::{Operator, TOKEN_VARIABLE};
 use crate::reload::{self, Reloader};
 use crate::{addresses, drain, notify, plugins, tls};
@@ -61,7 +62,13 @@ pub async fn serve(
     let workers = start_workers(&config, &public, &metrics, &events)?;
     let chains: Vec<_> = config.chains.iter().map(|chain| chain.name.clone()).collect();
     let watched = source.file().filter(|_| config.server.watch_config).map(Path::to_owned);
+    let tcp_port = Some(config.server.media_tcp_port).filter(|port| *port > 0);
+    let media_tcp = tcp_port.map(|port| MediaTcp::bind(port, &public)).transpose()?;
     let conference = Conference::new(config, workers, economies, metrics.clone());
+    if let Some(media_tcp) = media_tcp {
+        conference.set_tcp_candidates(media_tcp.candidates());
+        tokio::spawn(media_tcp.serve(conference.clone()));
+    }
     let reloader = Reloader::new(source, loaded, conference.clone(), metrics.clone());
     let (door, rooms) = (Arc::new(Door::default()), conference.clone());
     let app = App { conference: rooms, metrics, door, operator, reloader: reloader.clone() };
@@ -166,8 +173,10 @@ fn announce(listen: SocketAddr, dev_tls: bool, public: &[IpAddr], chains: &[Stri
         lines.push(format!("Open {scheme}://{listen}"));
     }
     if listen.ip().is_unspecified() {
-        let others = public.iter().filter(|ip| !ip.is_loopback());
-        lines.extend(others.map(|ip| format!("     {scheme}://{ip}:{port}")));
+        // The page may be served on fewer addresses than the sound.
+        let is_served = |ip: &&IpAddr| !ip.is_loopback() && (ip.is_ipv4() || listen.is_ipv6());
+        let others = public.iter().filter(is_served).map(|ip| SocketAddr::new(*ip, port));
+        lines.extend(others.map(|address| format!("     {scheme}://{address}")));
         if !dev_tls {
             lines.push(
                 "Browsers on other machines get no microphone over http; see --dev-tls.".to_owned(),

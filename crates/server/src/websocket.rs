@@ -166,7 +166,7 @@ impl Session {
             ClientMessage::Candidate { candidate } => {
                 let id = self.joined()?;
                 if let Some(candidate) = candidate.filter(|c| !c.candidate.is_empty()) {
-                    self.conference().candidate(id, candidate.candidate)?;
+                    self.conference().candidate(id, &candidate.candidate)?;
                 }
                 Ok(Reply::Nothing)
             }

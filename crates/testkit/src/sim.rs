@@ -14,7 +14,9 @@ use audiopus::coder::{Decoder, Encoder};
 use audiopus::packet::Packet;
 use audiopus::{Application, Bitrate, Channels, MutSignals, SampleRate};
 use foldback_chain::{ChainSpec, NoProbe};
-use foldback_peer::{Closed, EchoStrings, NetworkReport, Peer, PeerOptions, ReceivedFrame, Sink};
+use foldback_peer::{
+    Closed, EchoStrings, NetworkReport, Peer, PeerOptions, ReceivedFrame, Route, Sink,
+};
 use foldback_room::{
     Admission, ChainChange, Economies, InputChange, LatencyProfile, OpusSettings, ParticipantId,
     Room, RoomSpec, Sequential, Shedding, TICK,
@@ -357,7 +359,7 @@ impl SimConference {
             let id = participant_at(from);
             if let Some(peer) = self.peers.get_mut(&id) {
                 let mut sink = Outputs::new(now, id, &mut self.network, Some(&mut self.room));
-                peer.receive(now, from, to, bytes, &mut sink);
+                peer.receive(now, Route::udp(from, to), bytes, &mut sink);
                 self.left.extend(sink.closed.map(|why| (id, why)));
                 self.losses.append(&mut sink.losses);
             }
@@ -673,8 +675,8 @@ impl<'a> Outputs<'a> {
 }
 
 impl Sink for Outputs<'_> {
-    fn transmit(&mut self, source: SocketAddr, destination: SocketAddr, datagram: &[u8]) {
-        self.network.send(self.now, source, destination, datagram.to_vec());
+    fn transmit(&mut self, route: Route, datagram: &[u8]) {
+        self.network.send(self.now, route.source, route.destination, datagram.to_vec());
     }
 
     fn frame(&mut self, frame: ReceivedFrame) {

@@ -56,17 +56,8 @@ impl Worker {
                 }
                 Command::TellRoom(key, text) => self.tell_room(key, &text),
                 Command::Tell(id, text) => self.texts.push_back((id, text)),
-                Command::RemoteCandidate(id, candidate) => {
-                    let now = Instant::now();
-                    self.with_member(id, |member, outputs| {
-                        if let Err(error) =
-                            member.peer.add_remote_candidate(&candidate, now, outputs)
-                        {
-                            tracing::debug!(%id, %error, "candidate ignored");
-                        }
-                    });
-                }
                 Command::RestartIce(id, restart, answer) => self.restart_ice(id, *restart, answer),
+                Command::Stream(stream) => self.take_stream(stream),
                 Command::Shutdown => self.shutdown = true,
             }
         }

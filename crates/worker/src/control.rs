@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use crate::ears::{Ear, EarRemains};
 use crate::recycle::Recycled;
 use crate::stage_times::Took;
+use crate::streams::MediaStream;
 
 /// Names a room within the server for as long as it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,10 +57,10 @@ pub enum Command {
     TellRoom(RoomKey, Arc<str>),
     /// Sends a text to one participant.
     Tell(ParticipantId, Arc<str>),
-    /// A candidate that the browser trickled, in SDP form.
-    RemoteCandidate(ParticipantId, String),
     /// Has ICE start anew for a participant.
     RestartIce(ParticipantId, Box<IceRestart>, Answer),
+    /// Takes a connection whose first datagram names a session of this worker.
+    Stream(Box<MediaStream>),
     /// Says goodbye to everybody and ends the thread.
     Shutdown,
 }
@@ -123,6 +124,8 @@ pub enum Event {
     Spare(Spare),
     /// A room was given up as asked; freed here.
     RoomClosed(RoomKey, Box<Room>),
+    /// A connection is over, to be freed here.
+    StreamClosed(Box<MediaStream>),
     /// How loud everybody in a room is; ten times a second.
     Levels(RoomKey, Recycled<Vec<Level>>),
     /// How busy the worker is; once a second, and whenever it sheds more or less.

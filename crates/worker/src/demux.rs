@@ -54,8 +54,12 @@ impl Demux {
     /// Whose `datagram` is. A STUN request names its session, and goes first: `source` may have
     /// passed to another one. All else is told by `source` alone. Allocates nothing.
     pub(crate) fn find(&self, source: SocketAddr, datagram: &[u8]) -> Option<ParticipantId> {
-        let named = stun_ufrag(datagram, |ufrag| self.by_ufrag.get(ufrag).copied()).flatten();
-        named.or_else(|| self.of_address(source))
+        self.named(datagram).or_else(|| self.of_address(source))
+    }
+
+    /// The session that a STUN request names.
+    pub(crate) fn named(&self, datagram: &[u8]) -> Option<ParticipantId> {
+        stun_ufrag(datagram, |ufrag| self.by_ufrag.get(ufrag).copied()).flatten()
     }
 
     /// Whose datagrams come from there.

@@ -1,4 +1,4 @@
-//! The IO shell of the media: one thread, one UDP socket, its rooms, the clock.
+//! The IO shell of the media: one thread, one UDP port, its rooms, the clock.
 //!
 //! A worker owns its rooms and the sessions in them; everything there is reached through `&mut`,
 //! so the media path takes no lock. The control side reaches it by a bounded queue of
@@ -18,6 +18,7 @@ mod demux;
 mod ears;
 mod figures;
 mod frames;
+mod framing;
 mod load;
 mod media;
 mod member;
@@ -30,6 +31,7 @@ mod socket;
 mod stage_times;
 #[cfg(test)]
 mod steady;
+mod streams;
 mod timers;
 
 pub use allowance::Allowance;
@@ -40,11 +42,13 @@ pub use control::{
 pub use crew::Crew;
 pub use ears::{Ear, EarRemains};
 pub use frames::{Fanout, encoded};
+pub use framing::{Deframer, FrameTooLong};
 pub use media::{WorkerConfig, spawn};
 pub use outbox::Outbox;
 pub use recycle::Recycled;
-pub use socket::{BindError, MediaSocket, Read, ReceiveBuffers};
+pub use socket::{BindError, MediaSocket, Read, Ready, ReceiveBuffers, candidate_for};
 pub use stage_times::Took;
+pub use streams::MediaStream;
 
 #[cfg(test)]
 #[global_allocator]

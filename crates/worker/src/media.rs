@@ -23,6 +23,7 @@ use crate::outbox::Outbox;
 use crate::priority;
 use crate::socket::{MediaSocket, ReceiveBuffers};
 use crate::stage_times::TimedStages;
+use crate::streams::Streams;
 use crate::timers::Timers;
 
 /// Commands that may wait.
@@ -96,6 +97,9 @@ pub(crate) struct Worker {
     /// Shared with the outbox.
     pub(crate) socket: Arc<MediaSocket>,
     pub(crate) outbox: Outbox,
+    pub(crate) streams: Streams,
+    /// Those that have something to be read.
+    pub(crate) ready: Vec<usize>,
     pub(crate) metrics: WorkerMetrics,
     pub(crate) events: Sender<Event>,
     pub(crate) commands: Receiver<Command>,
@@ -157,6 +161,8 @@ impl Worker {
         Self {
             outbox: Outbox::new(Arc::clone(&socket)),
             socket,
+            streams: Streams::default(),
+            ready: Vec::new(),
             metrics: config.metrics,
             events: config.events,
             commands,
@@ -191,10 +197,11 @@ impl Worker {
             let now = Instant::now();
             busy += now - busy_since;
             let left = deadline.saturating_duration_since(now);
-            self.socket.wait(left, !self.outbox.is_empty());
+            let streams = self.streams.readable();
+            let ready = self.socket.wait(left, !self.outbox.is_empty(), streams);
             busy_since = Instant::now();
             self.take_commands();
-            self.receive(&mut buffers, deadline);
+            self.receive(&mut buffers, ready, deadline);
             self.send_messages();
             let now = Instant::now();
             if now < deadline {

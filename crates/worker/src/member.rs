@@ -1,10 +1,9 @@
 //! One participant as the worker keeps it: the session and what it owes to whom.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use foldback_metrics::WorkerMetrics;
-use foldback_peer::{Closed, NetworkReport, Peer, ReceivedFrame, Sink};
+use foldback_peer::{Closed, NetworkReport, Peer, ReceivedFrame, Route, Sink, Transport};
 use foldback_room::{ParticipantId, ReceiverStats};
 
 use crate::allowance::Allowance;
@@ -14,6 +13,7 @@ use crate::media::OpenRoom;
 use crate::messages::BURST;
 use crate::outbox::Outbox;
 use crate::stage_times::TimedStages;
+use crate::streams::Streams;
 
 /// ICE consent alone takes 30 s to notice that a browser is gone; somebody who talks sends 50
 /// packets a second, somebody who only listens a few each second.
@@ -87,10 +87,11 @@ impl Member {
     }
 }
 
-/// Where a session's outputs go: datagrams to the outbox, frames to the room, the rest into
+/// Where a session's outputs go: datagrams to the outbox or a connection, frames to the room, the rest into
 /// fields that the worker reads right after.
 pub(crate) struct Outputs<'a> {
     pub(crate) outbox: &'a mut Outbox,
+    pub(crate) streams: &'a mut Streams,
     pub(crate) metrics: &'a mut WorkerMetrics,
     pub(crate) room: Option<&'a mut OpenRoom>,
     pub(crate) id: ParticipantId,
@@ -104,19 +105,26 @@ pub(crate) struct Outputs<'a> {
 impl<'a> Outputs<'a> {
     pub(crate) fn new(
         outbox: &'a mut Outbox,
+        streams: &'a mut Streams,
         metrics: &'a mut WorkerMetrics,
         room: Option<&'a mut OpenRoom>,
         id: ParticipantId,
     ) -> Self {
         let report = NetworkReport::default();
         let messages = Vec::new();
-        Self { outbox, metrics, room, id, connected: false, closed: None, report, messages }
+        let (connected, closed) = (false, None);
+        Self { outbox, streams, metrics, room, id, connected, closed, report, messages }
     }
 }
 
 impl Sink for Outputs<'_> {
-    fn transmit(&mut self, source: SocketAddr, destination: SocketAddr, datagram: &[u8]) {
-        self.outbox.push(source, destination, datagram, self.metrics.count());
+    fn transmit(&mut self, route: Route, datagram: &[u8]) {
+        let Route { transport, source, destination } = route;
+        let count = self.metrics.count();
+        match transport {
+            Transport::Udp => self.outbox.push(source, destination, datagram, count),
+            Transport::Tcp => self.streams.send(destination, datagram, count),
+        }
     }
 
     fn frame(&mut self, frame: ReceivedFrame) {

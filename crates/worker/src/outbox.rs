@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use foldback_metrics::Counters;
@@ -20,13 +20,15 @@ const MAX_WAITING: usize = 2048;
 /// route, a firewall, too long) is counted and left out; those behind it go their way.
 pub struct Outbox {
     socket: Arc<MediaSocket>,
-    /// One for each address of this machine, and one, the last, for whatever the route leaves from.
+    /// One for each address of this machine, and one for whatever the route leaves from, the last of
+    /// each family.
     lanes: Box<[Lane]>,
 }
 
 /// Datagrams that leave from one address.
 struct Lane {
     source: Option<IpAddr>,
+    is_v6: bool,
     batch: Batch,
     queue: Queue,
 }
@@ -40,7 +42,7 @@ struct Queue {
 }
 
 struct Waiting {
-    to: SocketAddrV4,
+    to: SocketAddr,
     bytes: usize,
 }
 
@@ -48,8 +50,9 @@ impl Outbox {
     /// An empty one. Allocates.
     #[must_use]
     pub fn new(socket: Arc<MediaSocket>) -> Self {
-        let own = socket.own().iter().copied().map(Some);
-        let lanes = own.chain([None]).map(Lane::new).collect();
+        let own = socket.own().iter().map(|own| Lane::new(Some(*own), own.is_ipv6()));
+        let others = [false, true].into_iter().filter(|is_v6| !is_v6 || socket.has_v6());
+        let lanes = own.chain(others.map(|is_v6| Lane::new(None, is_v6))).collect();
         Self { socket, lanes }
     }
 
@@ -61,9 +64,8 @@ impl Outbox {
         datagram: &[u8],
         count: &mut Counters<u64>,
     ) {
-        let lane = self.lanes.iter_mut().find(|lane| lane.is_for(source.ip()));
-        // The socket is one for IPv4.
-        let (Some(lane), SocketAddr::V4(to)) = (lane, to) else {
+        let lane = self.lanes.iter_mut().find(|lane| lane.is_for(source.ip(), to));
+        let Some(lane) = lane else {
             count.datagrams_unsent += 1;
             return;
         };
@@ -93,12 +95,12 @@ impl Outbox {
 }
 
 impl Lane {
-    fn new(source: Option<IpAddr>) -> Self {
-        Self { source, batch: Batch::new(source), queue: Queue::default() }
+    fn new(source: Option<IpAddr>, is_v6: bool) -> Self {
+        Self { source, is_v6, batch: Batch::new(source, is_v6), queue: Queue::default() }
     }
 
-    fn is_for(&self, source: IpAddr) -> bool {
-        self.source.is_none_or(|own| own == source)
+    fn is_for(&self, source: IpAddr, to: SocketAddr) -> bool {
+        self.is_v6 == to.is_ipv6() && self.source.is_none_or(|own| own == source)
     }
 
     fn send(&mut self, socket: &MediaSocket, count: &mut Counters<u64>) {
@@ -107,7 +109,7 @@ impl Lane {
 }
 
 impl Queue {
-    fn push(&mut self, to: SocketAddrV4, datagram: &[u8]) {
+    fn push(&mut self, to: SocketAddr, datagram: &[u8]) {
         self.waiting.push(Waiting { to, bytes: datagram.len() });
         self.bytes.extend_from_slice(datagram);
     }
@@ -151,7 +153,7 @@ struct Datagrams<'a> {
 }
 
 impl<'a> Iterator for Datagrams<'a> {
-    type Item = (SocketAddrV4, &'a [u8]);
+    type Item = (SocketAddr, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.waiting.next()?;
@@ -248,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_has_no_room_for_goes_first_when_it_has() {
-        let to = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9);
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
         let mut queue = Queue::default();
         (0..5_u8).for_each(|number| queue.push(to, &vec![number; usize::from(number)]));
         let mut count = Counters::default();
@@ -276,11 +278,11 @@ mod tests {
     #[test]
     fn what_would_be_late_is_not_taken() {
         let (mut outbox, source) = outbox();
-        let to = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9);
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
         let lane = &mut outbox.lanes[0];
         (0..MAX_WAITING).for_each(|_| lane.queue.push(to, b"kept"));
         let mut count = Counters::default();
-        outbox.push(source, to.into(), b"too many", &mut count);
+        outbox.push(source, to, b"too many", &mut count);
         assert_eq!(count.datagrams_unsent, 1);
         assert_eq!(outbox.lanes[0].queue.waiting.len(), MAX_WAITING);
     }

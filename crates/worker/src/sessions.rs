@@ -6,26 +6,41 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use foldback_metrics::LatencyParts;
-use foldback_peer::Closed;
+use foldback_peer::{Closed, Route};
 use foldback_room::{ParticipantId, TICK};
 use foldback_stage::BLOCK_SAMPLES;
 
 use crate::control::{Event, LeaveReason, Remains};
 use crate::ears;
+use crate::framing::MAX_FRAME_BYTES;
 use crate::media::Worker;
 use crate::member::{Member, Outputs};
-use crate::socket::ReceiveBuffers;
+use crate::socket::{Ready, ReceiveBuffers};
+use crate::streams::MediaStream;
 
 /// An address that was heard of so lately is still its session's.
 const ADDRESS_IN_USE: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Reads what is there, but no longer than to `deadline`: a flood must not hold up the tick.
-    pub(crate) fn receive(&mut self, buffers: &mut ReceiveBuffers, deadline: Instant) {
+    pub(crate) fn receive(
+        &mut self,
+        buffers: &mut ReceiveBuffers,
+        ready: Ready,
+        deadline: Instant,
+    ) {
+        self.receive_datagrams(buffers, ready, deadline);
+        // Elsewhere than on Linux nothing tells of them.
+        if ready.streams || self.streams.readable().is_none() {
+            self.receive_streams(deadline);
+        }
+    }
+
+    fn receive_datagrams(&mut self, buffers: &mut ReceiveBuffers, ready: Ready, deadline: Instant) {
         let socket = Arc::clone(&self.socket);
         loop {
-            let read = socket.receive(buffers, |arrival, source, destination, bytes| {
-                self.datagram(arrival, source, destination, bytes);
+            let read = socket.receive(buffers, ready, |arrival, source, destination, bytes| {
+                self.datagram(arrival, Route::udp(source, destination), bytes);
             });
             let count = self.metrics.count();
             count.receive_calls += u64::from(read.datagrams > 0);
@@ -36,24 +51,89 @@ impl Worker {
         }
     }
 
-    fn datagram(
-        &mut self,
-        arrival: Instant,
-        source: SocketAddr,
-        destination: SocketAddr,
-        bytes: &[u8],
-    ) {
-        let Some(id) = self.demux.find(source, bytes) else {
+    fn datagram(&mut self, arrival: Instant, route: Route, bytes: &[u8]) {
+        let Some(id) = self.demux.find(route.source, bytes) else {
             self.metrics.count().datagrams_unknown += 1;
             return;
         };
-        let mut accepted = false;
-        self.with_member(id, |member, outputs| {
-            accepted = member.peer.receive(arrival, source, destination, bytes, outputs);
-        });
         // Only what the session took (for STUN: whose integrity is right) tells of an address.
-        if accepted {
-            self.learn_address(arrival, source, id);
+        if self.is_taken(id, arrival, route, bytes) {
+            self.learn_address(arrival, route.source, id);
+        }
+    }
+
+    /// Gives a datagram to a session; says whether that took it as its own.
+    fn is_taken(
+        &mut self,
+        id: ParticipantId,
+        arrival: Instant,
+        route: Route,
+        bytes: &[u8],
+    ) -> bool {
+        let mut taken = false;
+        self.with_member(id, |member, outputs| {
+            taken = member.peer.receive(arrival, route, bytes, outputs);
+        });
+        taken
+    }
+
+    /// Takes a connection, and what was read of it already.
+    pub(crate) fn take_stream(&mut self, stream: Box<MediaStream>) {
+        match self.streams.add(stream) {
+            Ok(number) => self.take_datagrams(number),
+            Err(stream) => self.tell_surely(Event::StreamClosed(stream)),
+        }
+    }
+
+    /// Each connection is read once, as far as its buffer goes; the others' turn comes.
+    fn receive_streams(&mut self, deadline: Instant) {
+        let mut ready = std::mem::take(&mut self.ready);
+        self.streams.ready(&mut ready);
+        for number in ready.drain(..) {
+            let is_open = self.streams.read(number);
+            self.metrics.count().receive_calls += 1;
+            self.take_datagrams(number);
+            if !is_open {
+                self.close_stream(number);
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
+        }
+        self.ready = ready;
+    }
+
+    /// A connection is the session's that its first datagram names, and that took it; one of nobody is
+    /// not kept.
+    fn take_datagrams(&mut self, number: usize) {
+        let arrival = Instant::now();
+        let mut bytes = [0; MAX_FRAME_BYTES];
+        loop {
+            let (route, owner, length) = match self.streams.datagram(number, &mut bytes) {
+                Ok(Some(datagram)) => datagram,
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::debug!(%error, "a connection is closed");
+                    return self.close_stream(number);
+                }
+            };
+            self.metrics.count().datagrams_received += 1;
+            let datagram = &bytes[..length];
+            let named = self.demux.named(datagram).or(owner);
+            match named.filter(|id| self.is_taken(*id, arrival, route, datagram)) {
+                Some(id) => self.streams.learn(number, id),
+                None if owner.is_some() => {}
+                None => {
+                    self.metrics.count().datagrams_unknown += 1;
+                    return self.close_stream(number);
+                }
+            }
+        }
+    }
+
+    fn close_stream(&mut self, number: usize) {
+        if let Some(stream) = self.streams.remove(number) {
+            self.tell_surely(Event::StreamClosed(stream));
         }
     }
 
@@ -82,8 +162,13 @@ impl Worker {
                     continue;
                 };
                 let (frame, payloads) = self.fanout.frame(&packet, samples);
-                let mut outputs =
-                    Outputs::new(&mut self.outbox, &mut self.metrics, None, packet.to);
+                let mut outputs = Outputs::new(
+                    &mut self.outbox,
+                    &mut self.streams,
+                    &mut self.metrics,
+                    None,
+                    packet.to,
+                );
                 let sent = guarded(|| member.peer.send(now, frame, payloads, &mut outputs));
                 member.learn(outputs.report);
                 if sent.is_none() || outputs.closed.is_some() {
@@ -137,8 +222,13 @@ impl Worker {
         act: impl FnOnce(&mut Member, &mut Outputs<'_>),
     ) {
         let Some(member) = self.members.get_mut(&id) else { return };
-        let mut outputs =
-            Outputs::new(&mut self.outbox, &mut self.metrics, self.rooms.get_mut(&member.room), id);
+        let mut outputs = Outputs::new(
+            &mut self.outbox,
+            &mut self.streams,
+            &mut self.metrics,
+            self.rooms.get_mut(&member.room),
+            id,
+        );
         let done = guarded(|| act(member, &mut outputs));
         let (connected, closed, report) = (outputs.connected, outputs.closed, outputs.report);
         let messages = std::mem::take(&mut outputs.messages);
@@ -155,7 +245,8 @@ impl Worker {
 
     pub(crate) fn say_goodbye(&mut self, id: ParticipantId) {
         let Some(member) = self.members.get_mut(&id) else { return };
-        let mut outputs = Outputs::new(&mut self.outbox, &mut self.metrics, None, id);
+        let (outbox, streams) = (&mut self.outbox, &mut self.streams);
+        let mut outputs = Outputs::new(outbox, streams, &mut self.metrics, None, id);
         let now = Instant::now();
         guarded(|| member.peer.close(now, &mut outputs));
     }
@@ -164,6 +255,9 @@ impl Worker {
         let Some(mut member) = self.members.remove(&id) else { return };
         self.demux.remove(id);
         self.timers.remove(id);
+        while let Some(number) = self.streams.of(id) {
+            self.close_stream(number);
+        }
         let open = self.rooms.get_mut(&member.room);
         let departed = open.and_then(|open| {
             open.count_faults(&mut self.metrics);

@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Once;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::sockopt::set_ip_tos;
+use rustix::net::sockopt::{set_ip_tos, set_ipv6_tclass};
+use socket2::{Domain, Socket, Type};
 
 /// The largest datagram taken, and what the kernel may join into one read (GRO).
 const BUFFER_BYTES: usize = 65_535;
@@ -25,10 +27,12 @@ const TYPE_OF_SERVICE: u8 = 46 << 2;
 /// A datagram that seems to have waited longer in the kernel did not: the clock was set.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// One UDP socket for all sessions of a worker.
+/// One UDP port for all sessions of a worker.
 pub struct MediaSocket {
-    socket: UdpSocket,
-    state: UdpSocketState,
+    v4: Half,
+    /// Where clients are told an address of IPv6. A socket of its own: of one for both, other
+    /// systems than Linux send nothing from a chosen address of IPv4.
+    v6: Option<Half>,
     port: u16,
     /// Addresses told to clients; a datagram counts as come to one of these.
     candidates: Vec<SocketAddr>,
@@ -36,25 +40,47 @@ pub struct MediaSocket {
     own: Vec<IpAddr>,
 }
 
+/// What has one family of addresses.
+struct Half {
+    socket: UdpSocket,
+    state: UdpSocketState,
+}
+
+impl Half {
+    fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&address.into())?;
+        let socket = UdpSocket::from(socket);
+        let state = UdpSocketState::new((&socket).into())?;
+        enlarge_buffers(&socket, &state);
+        mark_as_voice(&socket, address.is_ipv6());
+        Ok(Self { socket, state })
+    }
+}
+
 impl MediaSocket {
-    /// Binds UDP `port` on all IPv4 addresses. `public` are the addresses told to clients, `own`
-    /// those of this machine. Port 0 takes a free one.
+    /// Binds UDP `port` on all addresses of IPv4, and, if there is one of IPv6 in `public`, of that
+    /// too. `public` are the addresses told to clients, `own` those of this machine. Port 0 takes a
+    /// free one.
     ///
     /// # Errors
     /// When the port cannot be had.
     pub fn bind(port: u16, public: &[IpAddr], own: &[IpAddr]) -> Result<Self, BindError> {
-        let open = || -> io::Result<(UdpSocket, UdpSocketState, u16)> {
-            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))?;
-            let state = UdpSocketState::new((&socket).into())?;
-            enlarge_buffers(&socket, &state);
-            ask_for_priority(&socket);
-            let port = socket.local_addr()?.port();
-            Ok((socket, state, port))
+        let half = |unspecified: IpAddr, port| {
+            let family = if unspecified.is_ipv6() { "IPv6" } else { "IPv4" };
+            let bound = Half::bind((unspecified, port).into());
+            bound.map_err(|reason| BindError { port, family, reason })
         };
-        let (socket, state, port) = open().map_err(|reason| BindError { port, reason })?;
+        let v4 = half(Ipv4Addr::UNSPECIFIED.into(), port)?;
+        let port = v4.socket.local_addr().map_or(port, |address| address.port());
+        let has_v6 = public.iter().any(IpAddr::is_ipv6);
+        let v6 = has_v6.then(|| half(Ipv6Addr::UNSPECIFIED.into(), port)).transpose()?;
         let candidates = public.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
         let own = public.iter().filter(|ip| own.contains(ip)).copied().collect();
-        Ok(Self { socket, state, port, candidates, own })
+        Ok(Self { v4, v6, port, candidates, own })
     }
 
     /// The port it is bound to.
@@ -69,36 +95,74 @@ impl MediaSocket {
         &self.candidates
     }
 
-    /// Sleeps until a datagram is there, or there is room for one more if `to_send`, or `timeout` is
-    /// over.
-    pub(crate) fn wait(&self, timeout: Duration, to_send: bool) {
+    /// Sleeps until a datagram is there, or there is room for one more if `to_send`, or `streams` turns
+    /// readable, or `timeout` is over; says where there is something.
+    pub(crate) fn wait(
+        &self,
+        timeout: Duration,
+        to_send: bool,
+        streams: Option<BorrowedFd<'_>>,
+    ) -> Ready {
         let timeout = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
         };
-        // An interrupted wait is a short one.
         let wanted = if to_send { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-        let _ = poll(&mut [PollFd::new(&self.socket, wanted)], Some(&timeout));
+        let v4 = PollFd::new(&self.v4.socket, wanted);
+        let mut waiting = [v4.clone(), v4.clone(), v4];
+        let mut count = 1;
+        let mut add = |fd, wanted| {
+            waiting[count] = PollFd::from_borrowed_fd(fd, wanted);
+            count += 1;
+            count - 1
+        };
+        let v6 = self.v6.as_ref().map(|v6| add(v6.socket.as_fd(), wanted));
+        let streams = streams.map(|fd| add(fd, PollFlags::IN));
+        // An interrupted wait is a short one.
+        let _ = poll(&mut waiting[..count], Some(&timeout));
+        let has_some = |index: Option<usize>| {
+            index.is_some_and(|index| !(waiting[index].revents() - PollFlags::OUT).is_empty())
+        };
+        Ready { v4: has_some(Some(0)), v6: has_some(v6), streams: has_some(streams) }
     }
 
-    /// Reads what is there, as far as it fits, and gives each datagram to `take(arrival, source,
+    /// Reads what is there where `ready` says so, as far as it fits, and gives each datagram to `take(arrival, source,
     /// destination, bytes)`. Arrival is when the kernel took it in: a worker that was held up must
     /// not take its own delay for the network's. Allocates nothing.
     pub fn receive(
         &self,
         buffers: &mut ReceiveBuffers,
+        ready: Ready,
         mut take: impl FnMut(Instant, SocketAddr, SocketAddr, &[u8]),
+    ) -> Read {
+        let v4 = Some(&self.v4).filter(|_| ready.v4);
+        let v6 = self.v6.as_ref().filter(|_| ready.v6);
+        let mut all = Read { datagrams: 0, more: false };
+        for half in v4.into_iter().chain(v6) {
+            let read = self.receive_from(half, buffers, &mut take);
+            all.datagrams += read.datagrams;
+            all.more |= read.more;
+        }
+        all
+    }
+
+    fn receive_from(
+        &self,
+        half: &Half,
+        buffers: &mut ReceiveBuffers,
+        take: &mut impl FnMut(Instant, SocketAddr, SocketAddr, &[u8]),
     ) -> Read {
         let mut slices = buffers.bytes.each_mut().map(|buffer| IoSliceMut::new(buffer));
         let metas = &mut buffers.metas;
-        let Ok(count) = self.state.recv((&self.socket).into(), &mut slices, metas) else {
+        let Ok(count) = half.state.recv((&half.socket).into(), &mut slices, metas) else {
             return Read { datagrams: 0, more: false };
         };
         let now = Instant::now();
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut datagrams = 0;
         for (buffer, meta) in slices.iter().zip(&*metas).take(count) {
-            let destination = self.candidate_for(meta.dst_ip);
+            let destination = candidate_for(&self.candidates, meta.dst_ip, meta.addr);
+            let destination = destination.unwrap_or(SocketAddr::new(meta.addr.ip(), self.port));
             // The wall clock may be set meanwhile; the kernel's queue holds no second.
             let age = meta.timestamp.and_then(|taken| wall.checked_sub(taken)).unwrap_or_default();
             let arrival = if age < MAX_AGE { now.checked_sub(age).unwrap_or(now) } else { now };
@@ -126,27 +190,39 @@ impl MediaSocket {
             segment_size: None,
             src_ip: source,
         };
-        self.state.try_send((&self.socket).into(), &transmit)
+        let half = self.v6.as_ref().filter(|_| to.is_ipv6()).unwrap_or(&self.v4);
+        half.state.try_send((&half.socket).into(), &transmit)
     }
 
+    /// What sends to addresses of IPv6, or of IPv4.
     #[cfg(target_os = "linux")]
-    pub(crate) fn udp(&self) -> &UdpSocket {
-        &self.socket
+    pub(crate) fn udp(&self, is_v6: bool) -> &UdpSocket {
+        &self.v6.as_ref().filter(|_| is_v6).unwrap_or(&self.v4).socket
+    }
+
+    /// Whether it is reached by IPv6.
+    pub(crate) fn has_v6(&self) -> bool {
+        self.v6.is_some()
     }
 
     /// This machine's own addresses among those that clients are told.
     pub(crate) fn own(&self) -> &[IpAddr] {
         &self.own
     }
+}
 
-    /// Behind a 1:1 NAT the address a datagram came to is not one that clients know; it stands
-    /// for the first that they do.
-    fn candidate_for(&self, ip: Option<IpAddr>) -> SocketAddr {
-        let ip = ip.map(|ip| ip.to_canonical());
-        let known = self.candidates.iter().find(|c| Some(c.ip()) == ip);
-        let first = known.or(self.candidates.first()).copied();
-        first.unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.port))
-    }
+/// Which of `candidates`, the addresses that clients know, `client` means that came to `ip`. Behind a
+/// 1:1 NAT that is not one of them; it stands for the first of the client's family.
+#[must_use]
+pub fn candidate_for(
+    candidates: &[SocketAddr],
+    ip: Option<IpAddr>,
+    client: SocketAddr,
+) -> Option<SocketAddr> {
+    let ip = ip.map(|ip| ip.to_canonical());
+    let known = candidates.iter().find(|candidate| Some(candidate.ip()) == ip);
+    let of_family = || candidates.iter().find(|candidate| candidate.is_ipv6() == client.is_ipv6());
+    known.or_else(of_family).copied()
 }
 
 /// What is short is told once, however many workers there are.
@@ -172,9 +248,13 @@ fn enlarge_buffers(socket: &UdpSocket, state: &UdpSocketState) {
 }
 
 /// Networks that tell voice apart may let it go first; others take no notice.
-fn ask_for_priority(socket: &UdpSocket) {
+pub(crate) fn mark_as_voice(socket: impl AsFd, is_v6: bool) {
     static TOLD: Once = Once::new();
-    if let Err(error) = set_ip_tos(socket, TYPE_OF_SERVICE) {
+    let marked = match is_v6 {
+        true => set_ipv6_tclass(socket, TYPE_OF_SERVICE.into()),
+        false => set_ip_tos(socket, TYPE_OF_SERVICE),
+    };
+    if let Err(error) = marked {
         TOLD.call_once(|| {
             tracing::warn!(%error, "media packets leave unmarked (DSCP), which is harmless");
         });
@@ -188,6 +268,19 @@ impl fmt::Debug for MediaSocket {
             .field("candidates", &self.candidates)
             .finish_non_exhaustive()
     }
+}
+
+/// Where there is something to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    v4: bool,
+    v6: bool,
+    pub(crate) streams: bool,
+}
+
+impl Ready {
+    /// Wherever it may be.
+    pub const EVERYWHERE: Self = Self { v4: true, v6: true, streams: true };
 }
 
 /// What one call of [`MediaSocket::receive`] read.
@@ -219,6 +312,7 @@ impl Default for ReceiveBuffers {
 #[derive(Debug)]
 pub struct BindError {
     port: u16,
+    family: &'static str,
     reason: io::Error,
 }
 
@@ -226,9 +320,9 @@ impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "cannot bind UDP port {} for media: {}; choose another with --media-port or \
+            "cannot bind UDP port {} of {} for media: {}; choose another with --media-port or \
              `media_port` in [server]",
-            self.port, self.reason
+            self.port, self.family, self.reason
         )
     }
 }
@@ -255,6 +349,35 @@ mod tests {
         let socket = MediaSocket::bind(0, &[LOCALHOST], &[LOCALHOST]).expect("a free port");
         let address = socket.candidates()[0];
         (socket, address)
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_leaves_by_ipv6_is_marked_as_voice() {
+        use nix::sys::socket::sockopt::Ipv6RecvTClass;
+        use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt};
+        use std::os::fd::AsRawFd;
+
+        let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        let Ok(receiver) = UdpSocket::bind((v6, 0)) else {
+            return println!("left out: this machine has no IPv6");
+        };
+        receiver.set_read_timeout(Some(Duration::from_secs(5))).expect("not zero");
+        setsockopt(&receiver, Ipv6RecvTClass, &true).expect("Linux knows it");
+        let socket = MediaSocket::bind(0, &[v6], &[v6]).expect("a free port");
+        let source = socket.candidates()[0];
+        let mut outbox = Outbox::new(Arc::new(socket));
+        let to = receiver.local_addr().expect("bound");
+        outbox.push(source, to, b"voice", &mut Counters::default());
+        outbox.flush(&mut Counters::default());
+        let mut bytes = [0; 16];
+        let mut slices = [IoSliceMut::new(&mut bytes)];
+        let mut space = nix::cmsg_space!(i32);
+        let flags = MsgFlags::empty();
+        let message = recvmsg::<()>(receiver.as_raw_fd(), &mut slices, Some(&mut space), flags);
+        let message = message.expect("it comes");
+        let mut control = message.cmsgs().expect("there is space for it");
+        assert!(control.any(|item| item == ControlMessageOwned::Ipv6TClass(46 << 2)));
     }
 
     #[cfg(target_os = "linux")]
@@ -291,6 +414,76 @@ mod tests {
     }
 
     #[test]
+    fn each_family_is_read_and_answered_from_the_address_that_was_asked() {
+        let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        let Ok(client_v6) = UdpSocket::bind((v6, 0)) else {
+            return println!("left out: this machine has no IPv6");
+        };
+        let both = [LOCALHOST, v6];
+        let socket = Arc::new(MediaSocket::bind(0, &both, &both).expect("a free port"));
+        let client_v4 = UdpSocket::bind((LOCALHOST, 0)).expect("a free port");
+        let mut outbox = Outbox::new(Arc::clone(&socket));
+        let mut buffers = ReceiveBuffers::default();
+        for (client, candidate) in [&client_v4, &client_v6].into_iter().zip(socket.candidates()) {
+            client.set_read_timeout(Some(Duration::from_secs(5))).expect("not zero");
+            client.send_to(b"request", candidate).expect("there is room");
+            let ready = socket.wait(Duration::from_secs(5), false, None);
+            assert_eq!((ready.v4, ready.v6), (candidate.is_ipv4(), candidate.is_ipv6()));
+            let mut came = Vec::new();
+            socket.receive(&mut buffers, ready, |_, from, to, bytes| {
+                came.push((from, to, bytes.to_vec()));
+            });
+            let from = client.local_addr().expect("bound");
+            assert_eq!(came, [(from, *candidate, b"request".to_vec())]);
+            let mut count = Counters::default();
+            outbox.push(*candidate, from, b"answer", &mut count);
+            // What clients know and the machine has not: behind a NAT.
+            let public: IpAddr = if from.is_ipv6() { "2001:db8::7" } else { "203.0.113.7" }
+                .parse()
+                .expect("an address");
+            outbox.push((public, candidate.port()).into(), from, b"from a NAT", &mut count);
+            outbox.flush(&mut count);
+            assert_eq!((count.datagrams_sent, count.datagrams_unsent), (2, 0));
+            let mut bytes = [0; 16];
+            let received: Vec<_> = (0..2)
+                .map(|_| {
+                    let (length, from) = client.recv_from(&mut bytes).expect("it comes");
+                    assert_eq!(from, *candidate);
+                    bytes[..length].to_vec()
+                })
+                .collect();
+            assert_eq!(received, [b"answer".to_vec(), b"from a NAT".to_vec()]);
+        }
+    }
+
+    #[test]
+    fn without_an_address_of_ipv6_there_is_no_socket_for_it() {
+        let (socket, source) = media_socket();
+        assert!(!socket.has_v6());
+        let mut outbox = Outbox::new(Arc::new(socket));
+        let mut count = Counters::default();
+        outbox.push(source, ([0, 0, 0, 0, 0, 0, 0, 1], 9).into(), b"lost", &mut count);
+        assert_eq!(count.datagrams_unsent, 1);
+    }
+
+    #[test]
+    fn what_came_to_an_address_behind_a_nat_came_to_the_one_of_its_family_that_clients_know() {
+        let address = |text: &str| -> SocketAddr { text.parse().expect("an address") };
+        let known = [address("203.0.113.7:8000"), address("[2001:db8::7]:8000")];
+        for (came_to, client, expected) in [
+            ("203.0.113.7", "192.0.2.1:5", Some(known[0])),
+            ("2001:db8::7", "[2001:db8::1]:5", Some(known[1])),
+            ("10.0.0.7", "192.0.2.1:5", Some(known[0])),
+            ("fd00::7", "[2001:db8::1]:5", Some(known[1])),
+            ("::ffff:203.0.113.7", "192.0.2.1:5", Some(known[0])),
+        ] {
+            let ip = Some(came_to.parse().expect("an address"));
+            assert_eq!(candidate_for(&known, ip, address(client)), expected, "{came_to}");
+        }
+        assert_eq!(candidate_for(&known[..1], None, address("[2001:db8::1]:5")), None);
+    }
+
+    #[test]
     fn a_burst_is_read_in_few_calls_and_in_memory_that_is_there() {
         let (socket, address) = media_socket();
         let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
@@ -301,7 +494,7 @@ mod tests {
         let mut lengths = Vec::with_capacity(BATCH_SIZE + 3);
         let before = of_this_thread();
         let mut read = || {
-            socket.receive(&mut buffers, |_, _, destination, bytes| {
+            socket.receive(&mut buffers, Ready::EVERYWHERE, |_, _, destination, bytes| {
                 assert_eq!(destination, address);
                 lengths.push(bytes.len());
             })

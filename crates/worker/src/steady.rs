@@ -1,8 +1,8 @@
 //! What a whole worker allocates while everybody stays as they are: what str0m does for each
 //! packet, and nothing else.
 
-use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use foldback_allocations::of_this_thread;
 use foldback_chain::{ChainSpec, MixSpec};
 use foldback_metrics::Metrics;
-use foldback_peer::{EchoStrings, Peer, PeerOptions, install_crypto};
+use foldback_peer::{EchoStrings, Peer, PeerOptions, Transport, install_crypto};
 use foldback_record::{Intake, ring};
 use foldback_room::{
     Admission, Economies, LatencyProfile, OpusSettings, ParticipantId, Room, RoomSpec, TICK,
@@ -18,15 +18,17 @@ use foldback_room::{
 use foldback_stage::StageFormat;
 use str0m::change::SdpAnswer;
 use str0m::media::{Direction, MediaKind, Mid, Pt};
-use str0m::net::{Protocol, Receive};
+use str0m::net::{Receive, TcpType};
 use str0m::rtp::RtpWrite;
 use str0m::{Candidate, Event as ClientEvent, Input, Output, Rtc};
 use tokio::sync::mpsc::{self, Receiver};
 
 use crate::control::{Command, Event, Join, RoomKey};
 use crate::ears::Ear;
+use crate::framing::{Deframer, MAX_FRAMED_BYTES, frame};
 use crate::media::{LEVELS_EVERY_TICKS, STATS_EVERY_TICKS, Worker, WorkerConfig};
-use crate::socket::{MediaSocket, ReceiveBuffers};
+use crate::socket::{MediaSocket, Ready, ReceiveBuffers};
+use crate::streams::MediaStream;
 
 const PARTICIPANTS: u64 = 4;
 const RECORDER: ParticipantId = ParticipantId(99);
@@ -40,14 +42,23 @@ const IN: i64 = 2;
 
 #[test]
 fn a_worker_allocates_for_packets_what_str0m_does_and_nothing_else() {
-    let mut bench = Bench::new();
+    allocates_nothing_of_its_own(Transport::Udp);
+}
+
+#[test]
+fn nor_does_it_for_those_who_come_by_tcp() {
+    allocates_nothing_of_its_own(Transport::Tcp);
+}
+
+fn allocates_nothing_of_its_own(transport: Transport) {
+    let mut bench = Bench::new(transport);
     bench.connect();
     assert_nothing_else(&mut bench, || {});
 }
 
 #[test]
 fn nor_does_it_while_the_room_is_recorded() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::new(Transport::Udp);
     bench.connect();
     let mut intake = bench.record();
     let (mut mixed, mut voices) = (0, 0);
@@ -111,7 +122,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Self {
+    fn new(transport: Transport) -> Self {
         install_crypto(Instant::now());
         let socket = MediaSocket::bind(0, &[LOCALHOST], &[LOCALHOST]).expect("a free port");
         let candidates = socket.candidates().to_vec();
@@ -156,7 +167,7 @@ impl Bench {
         let room = Room::new(spec.clone()).expect("a room");
         bench.command(Command::OpenRoom(RoomKey(1), Box::new(room)));
         for id in 1..=PARTICIPANTS {
-            let (client, peer) = Client::new(candidates[0]);
+            let (client, peer, stream) = Client::new(candidates[0], transport);
             bench.clients.push(client);
             bench.command(Command::Join(Box::new(Join {
                 room: RoomKey(1),
@@ -165,6 +176,7 @@ impl Bench {
                 admission: Admission::build(&spec).expect("an admission"),
                 muted: false,
             })));
+            stream.into_iter().for_each(|stream| bench.command(Command::Stream(stream)));
         }
         bench
     }
@@ -204,7 +216,8 @@ impl Bench {
     /// Allocations of reading what came.
     fn receive(&mut self) -> i64 {
         let before = of_this_thread();
-        self.worker.receive(&mut self.buffers, Instant::now() + TICK);
+        let deadline = Instant::now() + TICK;
+        self.worker.receive(&mut self.buffers, Ready::EVERYWHERE, deadline);
         (of_this_thread() - before) as i64
     }
 
@@ -224,7 +237,8 @@ impl Bench {
 
 struct Client {
     rtc: Rtc,
-    socket: UdpSocket,
+    wire: Wire,
+    transport: Transport,
     address: SocketAddr,
     server: SocketAddr,
     mid: Mid,
@@ -233,25 +247,97 @@ struct Client {
     packets: u32,
 }
 
+enum Wire {
+    Udp(UdpSocket),
+    Tcp(TcpStream, Deframer),
+}
+
+impl Wire {
+    fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
+        match self {
+            Self::Udp(socket) => {
+                socket.send_to(datagram, to).expect("there is room");
+            }
+            Self::Tcp(socket, _) => {
+                let mut bytes = [0; MAX_FRAMED_BYTES];
+                let length = frame(datagram, &mut bytes).expect("not too long");
+                socket.write_all(&bytes[..length]).expect("there is room");
+            }
+        }
+    }
+
+    fn receive(&mut self, into: &mut [u8]) -> Option<usize> {
+        let read = match self {
+            Self::Udp(socket) => socket.recv(into),
+            Self::Tcp(socket, deframer) => loop {
+                if let Some(datagram) = deframer.datagram().expect("not too long") {
+                    let length = datagram.len();
+                    into[..length].copy_from_slice(datagram);
+                    deframer.pass();
+                    break Ok(length);
+                }
+                match socket.read(deframer.space()) {
+                    Ok(bytes) => deframer.add(bytes),
+                    Err(error) => break Err(error),
+                }
+            },
+        };
+        match read {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            read => Some(read.expect("it is open")),
+        }
+    }
+}
+
 impl Client {
-    /// One that is about to call `server`, and its session there.
-    fn new(server: SocketAddr) -> (Self, Peer) {
+    /// One that is about to call `server`, its session there, and its connection where it has one.
+    fn new(server: SocketAddr, transport: Transport) -> (Self, Peer, Option<Box<MediaStream>>) {
         let now = Instant::now();
-        let socket = UdpSocket::bind((LOCALHOST, 0)).expect("a free port");
-        socket.set_nonblocking(true).expect("a socket");
-        let address = socket.local_addr().expect("bound");
+        let (wire, server, address, stream) = match transport {
+            Transport::Udp => {
+                let socket = UdpSocket::bind((LOCALHOST, 0)).expect("a free port");
+                socket.set_nonblocking(true).expect("a socket");
+                let address = socket.local_addr().expect("bound");
+                (Wire::Udp(socket), server, address, None)
+            }
+            Transport::Tcp => {
+                let listener = TcpListener::bind((LOCALHOST, 0)).expect("a free port");
+                let server = listener.local_addr().expect("bound");
+                let socket = TcpStream::connect(server).expect("it listens");
+                socket.set_nonblocking(true).expect("a socket");
+                socket.set_nodelay(true).expect("a socket");
+                let (accepted, address) = listener.accept().expect("one came");
+                let incoming = Deframer::default();
+                let stream = MediaStream::new(accepted, address, server, incoming, ());
+                let stream = Box::new(stream.expect("a socket"));
+                (Wire::Tcp(socket, Deframer::default()), server, address, Some(stream))
+            }
+        };
         let mut rtc =
             Rtc::builder().set_rtp_mode(true).clear_codecs().enable_opus(true, false).build(now);
-        rtc.add_local_candidate(Candidate::host(address, "udp").expect("valid"));
+        let mut options = PeerOptions::at(vec![]);
+        let candidate = match transport {
+            Transport::Udp => {
+                options.candidates.push(server);
+                Candidate::host(address, "udp")
+            }
+            Transport::Tcp => {
+                options.tcp_candidates.push(server);
+                Candidate::builder().tcp().host(address).tcptype(TcpType::Active).build()
+            }
+        };
+        rtc.add_local_candidate(candidate.expect("valid"));
         let mut api = rtc.sdp_api();
         let mid = api.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
         let (offer, pending) = api.apply().expect("something was added");
-        let (offer, options) = (offer.to_sdp_string(), PeerOptions::at(vec![server]));
+        let offer = offer.to_sdp_string();
         let (peer, answer) = Peer::accept(&offer, &options, EchoStrings::No, now).expect("good");
         let answer = SdpAnswer::from_sdp_string(&answer).expect("an answer");
         rtc.sdp_api().accept_answer(pending, answer).expect("it fits");
         let opus = rtc.codec_config().params().first().expect("Opus was negotiated").pt();
-        (Self { rtc, socket, address, server, mid, opus, connected: false, packets: 0 }, peer)
+        let (connected, packets) = (false, 0);
+        let client = Self { rtc, wire, transport, address, server, mid, opus, connected, packets };
+        (client, peer, stream)
     }
 
     fn speak(&mut self) {
@@ -267,18 +353,12 @@ impl Client {
         let mut buffer = [0; 2000];
         self.rtc.handle_input(Input::Timeout(Instant::now())).expect("time passes");
         self.drain();
-        loop {
-            match self.socket.recv(&mut buffer) {
-                Ok(length) => {
-                    let (from, to) = (self.server, self.address);
-                    let receive = Receive::new(Protocol::Udp, from, to, &buffer[..length]);
-                    let input = Input::Receive(Instant::now(), receive.expect("WebRTC"));
-                    self.rtc.handle_input(input).expect("the datagram is good");
-                    self.drain();
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) => panic!("{error}"),
-            }
+        while let Some(length) = self.wire.receive(&mut buffer) {
+            let (from, to) = (self.server, self.address);
+            let receive = Receive::new(self.transport.into(), from, to, &buffer[..length]);
+            let input = Input::Receive(Instant::now(), receive.expect("WebRTC"));
+            self.rtc.handle_input(input).expect("the datagram is good");
+            self.drain();
         }
     }
 
@@ -286,9 +366,7 @@ impl Client {
         loop {
             match self.rtc.poll_output().expect("the session lives") {
                 Output::Timeout(_) => return,
-                Output::Transmit(t) => {
-                    self.socket.send_to(&t.contents, t.destination).expect("there is room");
-                }
+                Output::Transmit(t) => self.wire.send(t.destination, &t.contents),
                 Output::Event(ClientEvent::Connected) => self.connected = true,
                 Output::Event(_) => {}
             }

@@ -8,6 +8,7 @@ mod browser;
 mod config;
 mod control;
 mod http;
+mod media_tcp;
 mod socket;
 mod tokens;
 mod websocket;

@@ -46,7 +46,8 @@ impl PerAddress {
     }
 }
 
-pub(super) fn network_of(address: IpAddr) -> IpAddr {
+/// What counts as one address.
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6) >> 64 << 64).into(),
         v4 => v4,

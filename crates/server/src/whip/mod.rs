@@ -19,7 +19,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::auth::{Caller, Credentials, Wish};
 use crate::http::{App, HttpError, body_of, check_room};
-use crate::ice_servers;
+use crate::ice_servers::IceServer;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason};
 use fragment::Fragment;
 use session::{Ice, Protocol, Session};
@@ -107,7 +107,7 @@ async fn create(
     let name = name.as_deref().unwrap_or(protocol.name());
     let admitted = app.admit(caller, Wish { room: &room, name, credentials: &credentials })?;
     let id = app.conference.join_one_way(admitted, protocol.flow())?;
-    let links = ice_servers::for_client(&app.conference.running().config);
+    let servers = app.conference.ice_servers(&id.to_string());
     // On a task of its own: a caller that hangs up drops this handler wherever it stands, and
     // somebody must still let the participant in or go.
     let opened = tokio::spawn(async move {
@@ -131,7 +131,7 @@ async fn create(
         (ACCEPT_PATCH, SDP_FRAGMENT.to_owned()),
     ];
     let mut response = (StatusCode::CREATED, headers, answer).into_response();
-    for link in links.iter().filter_map(ice_servers::IceServer::link) {
+    for link in servers.iter().flat_map(IceServer::links) {
         response.headers_mut().append(header::LINK, link);
     }
     Ok(response)
@@ -195,7 +195,7 @@ async fn restart(
 /// Those that cannot be used are passed over (RFC 9725, section 4.3.2).
 fn tell_candidates(app: &App, session: &Session, fragment: &Fragment<'_>) {
     for candidate in &fragment.candidates {
-        let told = app.conference.candidate(session.participant, (*candidate).to_owned());
+        let told = app.conference.candidate(session.participant, candidate);
         if let Err(error) = told {
             tracing::debug!(id = %session.participant, code = ?error.code, "candidate passed over");
         }

@@ -25,6 +25,7 @@ mod reload;
 mod rooms;
 mod stereo;
 mod talking;
+mod ways;
 
 use foldback_testkit::signal;
 use foldback_tests::Browser;

@@ -1,0 +1,267 @@
+//! The media port of TCP, for those whose UDP is shut (RFC 6544): a connection waits here until its
+//! first datagram tells which worker it is for.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use foldback_metrics::Metrics;
+use foldback_peer::stun_ufrag;
+use foldback_worker::{Command, Deframer, FrameTooLong, MediaStream, candidate_for};
+use socket2::{Domain, Socket, Type};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::auth::network_of;
+use crate::conference::Conference;
+use crate::serve::ServeError;
+
+/// Connections at a time.
+const MOST: usize = 4096;
+/// Of one address: an office, with a connection or two for each person.
+const MOST_OF_AN_ADDRESS: usize = 256;
+/// A connection that has named no session by then is closed.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// After a connection could not be accepted: there are as many files open as may be.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Takes connections for the media threads.
+#[derive(Debug)]
+pub(crate) struct MediaTcp {
+    listener: TcpListener,
+    candidates: Vec<SocketAddr>,
+}
+
+impl MediaTcp {
+    /// Listens on `port` of all addresses of the families in `public`, which are those that clients
+    /// are told. To be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// When the port cannot be had.
+    pub(crate) fn bind(port: u16, public: &[IpAddr]) -> Result<Self, ServeError> {
+        let listener = listen(port, public.iter().any(IpAddr::is_ipv6)).map_err(|error| {
+            ServeError::new(format!(
+                "cannot listen on TCP port {port} for media: {error}; choose another as \
+                 `media_tcp_port` in [server], or 0 for none"
+            ))
+        })?;
+        let candidates = public.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
+        Ok(Self { listener, candidates })
+    }
+
+    /// Where clients find it.
+    pub(crate) fn candidates(&self) -> &[SocketAddr] {
+        &self.candidates
+    }
+
+    /// Takes connections as long as it runs.
+    pub(crate) async fn serve(self, conference: Arc<Conference>) {
+        let Self { listener, candidates } = self;
+        let (candidates, places) = (Arc::new(candidates), Places::default());
+        loop {
+            let (socket, client) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::debug!(%error, "a connection for media could not be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            let metrics = conference.metrics.clone();
+            let client = canonical(client);
+            let Some(place) = places.take(client.ip(), &metrics) else {
+                metrics.tcp_refused();
+                continue;
+            };
+            let (conference, candidates) = (Arc::clone(&conference), Arc::clone(&candidates));
+            tokio::spawn(async move {
+                let brought = bring(socket, client, &candidates, place, &conference).await;
+                if let Err(reason) = brought {
+                    tracing::debug!(%reason, "a connection for media is closed");
+                    metrics.tcp_refused();
+                }
+            });
+        }
+    }
+}
+
+/// On all addresses of IPv4, and of IPv6 if `has_v6`.
+fn listen(port: u16, has_v6: bool) -> io::Result<TcpListener> {
+    let all: IpAddr =
+        if has_v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let address = SocketAddr::new(all, port);
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if has_v6 {
+        socket.set_only_v6(false)?;
+    }
+    // Connections of the server before this one may not be quite over.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Reads the first datagram and gives the connection to the worker with the session that it names.
+async fn bring(
+    mut socket: TcpStream,
+    client: SocketAddr,
+    candidates: &[SocketAddr],
+    place: Place,
+    conference: &Conference,
+) -> Result<(), Refused> {
+    let local = canonical(socket.local_addr()?);
+    let candidate = candidate_for(candidates, Some(local.ip()), client).ok_or(Refused::Nobody)?;
+    let mut incoming = Deframer::default();
+    let first = first_datagram(&mut socket, &mut incoming, |datagram| {
+        stun_ufrag(datagram, |ufrag| conference.ice_names.worker_of(ufrag)).flatten()
+    });
+    let worker = tokio::time::timeout(PATIENCE, first).await.map_err(|_| Refused::Slow)??;
+    let worker = worker.ok_or(Refused::Nobody)?;
+    let stream = MediaStream::new(socket.into_std()?, client, candidate, incoming, place)?;
+    let command = Command::Stream(Box::new(stream));
+    conference.command(worker, command).map_err(|_| Refused::Busy)
+}
+
+async fn first_datagram<T>(
+    socket: &mut TcpStream,
+    incoming: &mut Deframer,
+    read: impl FnOnce(&[u8]) -> T,
+) -> Result<T, Refused> {
+    loop {
+        if let Some(datagram) = incoming.datagram()? {
+            return Ok(read(datagram));
+        }
+        let bytes = socket.read(incoming.space()).await?;
+        if bytes == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        incoming.add(bytes);
+    }
+}
+
+/// An address of IPv4 is one, also where IPv6 took it in.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Why a connection is closed.
+#[derive(Debug)]
+enum Refused {
+    /// No session has the name that its first datagram has, if it has one.
+    Nobody,
+    Slow,
+    Busy,
+    Frame(FrameTooLong),
+    Io(io::Error),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody => f.write_str("its first datagram names no session"),
+            Self::Slow => write!(f, "it sent no datagram within {} s", PATIENCE.as_secs()),
+            Self::Busy => f.write_str("the worker takes no more"),
+            Self::Frame(error) => error.fmt(f),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<FrameTooLong> for Refused {
+    fn from(error: FrameTooLong) -> Self {
+        Self::Frame(error)
+    }
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// How many connections there are, by address; in IPv6 by network of 64 bits.
+#[derive(Clone, Debug, Default)]
+struct Places(Arc<Mutex<Taken>>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    by_network: HashMap<IpAddr, usize>,
+}
+
+impl Places {
+    fn take(&self, address: IpAddr, metrics: &Metrics) -> Option<Place> {
+        let network = network_of(address);
+        let mut taken = self.lock();
+        let of_network = taken.by_network.get(&network).copied().unwrap_or_default();
+        if taken.all >= MOST || of_network >= MOST_OF_AN_ADDRESS {
+            return None;
+        }
+        taken.all += 1;
+        taken.by_network.insert(network, of_network + 1);
+        metrics.tcp_connections(taken.all);
+        Some(Place { places: self.clone(), network, metrics: metrics.clone() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// That of one connection, free again once it is dropped.
+struct Place {
+    places: Places,
+    network: IpAddr,
+    metrics: Metrics,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.lock();
+        taken.all -= 1;
+        if let Some(left) = taken.by_network.get_mut(&self.network) {
+            *left -= 1;
+            if *left == 0 {
+                taken.by_network.remove(&self.network);
+            }
+        }
+        self.metrics.tcp_connections(taken.all);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn one_address_takes_its_share_and_leaves_the_others_theirs() {
+        let (places, metrics) = (Places::default(), Metrics::default());
+        let of = |text: &str, count: usize| -> Vec<_> {
+            (0..count).filter_map(|_| places.take(address(text), &metrics)).collect()
+        };
+        let first = of("192.0.2.1", 300);
+        assert_eq!(first.len(), MOST_OF_AN_ADDRESS);
+        assert_eq!(of("2001:db8::1", 200).len() + of("2001:db8::2", 1).len(), 201);
+        let held = [of("2001:db8::1", 200), of("2001:db8::2", 200)];
+        assert_eq!(held[1].len(), MOST_OF_AN_ADDRESS - 200, "of the same network");
+        drop(held);
+        assert_eq!(of("192.0.2.1", 1).len(), 0);
+        let others: Vec<_> = (0..30).map(|n| of(&format!("198.51.100.{n}"), 200)).collect();
+        let all: usize = others.iter().map(Vec::len).sum();
+        assert_eq!(first.len() + all, MOST);
+        drop((first, others));
+        assert_eq!(of("192.0.2.1", 1).len(), 1);
+        let taken = places.lock();
+        assert_eq!((taken.all, taken.by_network.len()), (0, 0), "nothing is kept of those gone");
+    }
+}

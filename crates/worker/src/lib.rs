@@ -40,6 +40,7 @@ pub use crew::Crew;
 pub use frames::{Fanout, encoded};
 pub use media::{WorkerConfig, spawn};
 pub use outbox::Outbox;
+pub use priority::try_real_time;
 pub use recycle::Recycled;
 pub use socket::{BindError, MediaSocket, Read, ReceiveBuffers};
 pub use stage_times::Took;

@@ -16,6 +16,7 @@ use crate::bench::{self, BenchOptions};
 use crate::capacity::{self, CapacityOptions};
 use crate::clock;
 use crate::config_file::{self, ConfigSource};
+use crate::doctor::{self, DoctorOptions};
 use crate::load::{self, LoadOptions};
 use crate::log;
 use crate::new_stage::{self, NewStageOptions};
@@ -53,6 +54,10 @@ enum Command {
         #[arg(long)]
         watch: bool,
     },
+    /// Look whether this machine is fit to serve, and what to do where it is not.
+    ///
+    /// Ports, addresses, priorities, limits, clocks; exits with 1 if a server would not start.
+    Doctor(DoctorOptions),
     /// List every kind of stage with its parameters, units, ranges and defaults.
     Stages {
         /// A TOML file, to list the kinds of the libraries in its `[plugins]` too.
@@ -164,6 +169,7 @@ pub fn main() -> ExitCode {
         Command::Serve(options) => run_server(options),
         Command::Check { file, watch: false } => check(&file),
         Command::Check { file, watch: true } => check_again_and_again(&file),
+        Command::Doctor(options) => doctor::run(&options),
         Command::Stages { config } => config_file::kinds(config.as_deref()).map(|kinds| {
             print!("{}", describe_kinds(&kinds));
         }),

@@ -20,6 +20,7 @@ pub mod config_file;
 mod connect;
 mod control;
 mod control_api;
+mod doctor;
 mod drain;
 mod events;
 mod health;

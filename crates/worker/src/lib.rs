@@ -45,6 +45,7 @@ pub use frames::{Fanout, encoded};
 pub use framing::{Deframer, FrameTooLong};
 pub use media::{WorkerConfig, spawn};
 pub use outbox::Outbox;
+pub use priority::try_real_time;
 pub use recycle::Recycled;
 pub use socket::{BindError, MediaSocket, Read, Ready, ReceiveBuffers, candidate_for};
 pub use stage_times::Took;

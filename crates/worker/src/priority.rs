@@ -27,11 +27,11 @@ pub(crate) fn make_real_time(priority: u8) {
     });
 }
 
-/// Gives this thread a real-time priority.
+/// Gives this thread a real-time priority, 1 to 99.
 ///
 /// # Errors
 /// If the system does not allow it.
-fn try_real_time(priority: u8) -> Result<(), Error> {
+pub fn try_real_time(priority: u8) -> Result<(), Error> {
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin);
     let priority = ThreadPriority::try_from(priority).map_err(Error::Priority)?;
     set_thread_priority_and_policy(thread_native_id(), priority, policy)

@@ -109,10 +109,10 @@ async fn whoever_cannot_be_taken_is_told_by_status_and_leaves_nothing_behind() {
         ("/whip/board", with_sdp(&[]), &good, 401, "pin-required"),
         (
             "/whip/board",
-            with_sdp(&[("authorization", "Basic OjQ3MTEwMA==")]),
+            with_sdp(&[("authorization", "Bearer a.forged.token")]),
             &good,
             401,
-            "pin-required",
+            "bad-token",
         ),
         (
             "/whep/board",

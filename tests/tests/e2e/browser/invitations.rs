@@ -66,7 +66,10 @@ async fn who_is_invited_to_listen_hears_the_room_without_a_microphone_and_a_host
     assert_eq!(listener.script(mute_hidden, vec![]).await, json!(true));
     let tags = "return [...document.querySelectorAll('#participants li')].map((li) =>
         li.querySelector('.label').textContent.trim().replace(/\\s+/g, ' '))";
-    assert_eq!(listener.script(tags, vec![]).await, json!(["Bob you listens", "Ann host"]));
+    assert_eq!(listener.script(tags, vec![]).await, json!(["Bob you", "Ann host"]));
+
+    let state = "return document.querySelector('[data-self] .state').textContent";
+    assert_eq!(listener.script(state, vec![]).await, json!("only listens"));
 
     // One comes back by the address, and others are sent it without the invitation.
     let kept = "return location.hash.startsWith('#token=')";

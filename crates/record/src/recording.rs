@@ -1,9 +1,10 @@
 //! A recording: its files, and the thread that writes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -201,6 +202,8 @@ struct Writer<N> {
     mixed: u64,
     rtp_time: u64,
     voices: BTreeMap<u64, Track<File>>,
+    /// Whose files are complete since they left.
+    gone: BTreeSet<u64>,
     serial: u32,
     /// What was told of bytes, and of packets that were left out.
     told: [u64; 2],
@@ -219,6 +222,7 @@ impl<N: Names> Writer<N> {
             mixed: 0,
             rtp_time: 0,
             voices: BTreeMap::new(),
+            gone: BTreeSet::new(),
             serial: 0,
             told: [0; 2],
         };
@@ -277,6 +281,9 @@ impl<N: Names> Writer<N> {
         }
         while let Some(packet) = self.intake.next_voice() {
             let id = packet.participant;
+            if self.gone.contains(&id) {
+                continue;
+            }
             if !self.voices.contains_key(&id) {
                 let starts = packet.arrival.saturating_duration_since(self.epoch);
                 let track = self.new_track(Some(id), starts)?;
@@ -294,6 +301,13 @@ impl<N: Names> Writer<N> {
             let done = track.follow(now).and_then(|()| track.end_page());
             done.map_err(|error| cannot_write(&self.plan, &error))?;
         }
+        let left = self.voices.keys().copied().filter(|id| self.names.name(*id).is_none());
+        for id in left.collect::<Vec<_>>() {
+            self.gone.insert(id);
+            if let Some(track) = self.voices.remove(&id) {
+                self.close(Some(id), track, None)?;
+            }
+        }
         self.tell();
         match too_full(&self.plan) {
             Some(sentence) => Err(sentence),
@@ -307,13 +321,26 @@ impl<N: Names> Writer<N> {
         let voices = std::mem::take(&mut self.voices);
         let tracks = self.mix.take().map(|mix| (None, mix)).into_iter();
         for (id, track) in tracks.chain(voices.into_iter().map(|(id, track)| (Some(id), track))) {
-            let file = track.finish(now).map_err(|error| cannot_write(&self.plan, &error))?;
-            let bytes = file.metadata().map_or(0, |data| data.len());
-            file.sync_data().map_err(|error| cannot_write(&self.plan, &error))?;
-            let mut files = lock(&self.shared.files);
-            if let Some(info) = files.iter_mut().find(|info| info.participant == id) {
-                (info.bytes, info.length) = (bytes, now - self.epoch);
-            }
+            self.close(id, track, Some(now))?;
+        }
+        Ok(())
+    }
+
+    /// Completes a file, with silence until `end` if there is one.
+    fn close(
+        &self,
+        id: Option<u64>,
+        track: Track<File>,
+        end: Option<Instant>,
+    ) -> Result<(), String> {
+        let length = length_of(&track);
+        let file = track.finish(end).map_err(|error| cannot_write(&self.plan, &error))?;
+        let bytes = file.metadata().map_or(0, |data| data.len());
+        file.sync_data().map_err(|error| cannot_write(&self.plan, &error))?;
+        let length = end.map_or(length, |end| end - self.epoch);
+        let mut files = lock(&self.shared.files);
+        if let Some(info) = files.iter_mut().find(|info| info.participant == id) {
+            (info.bytes, info.length) = (bytes, length);
         }
         Ok(())
     }
@@ -323,7 +350,8 @@ impl<N: Names> Writer<N> {
         let file = format!("{}-{what}.opus", self.plan.stem);
         let path = self.plan.directory.join(&file);
         // Whatever has that name already is not ours to write over, a link that leads elsewhere neither.
-        let out = OpenOptions::new().write(true).create_new(true).open(&path);
+        // What people said is for whoever runs the server, not for all of its users.
+        let out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let out = out.map_err(|error| cannot_write_file(&path, &error))?;
         let name = id.and_then(|id| self.names.name(id));
         let starts_ms = starts.as_millis().to_string();
@@ -356,7 +384,7 @@ impl<N: Names> Writer<N> {
         };
         for info in files.iter_mut() {
             let Some(track) = track(info.participant) else { continue };
-            info.length = Duration::from_nanos(track.position() * 1_000_000 / 48);
+            info.length = length_of(track);
             (info.bytes, info.gaps) = (track.bytes(), track.gaps());
         }
         let bytes = files.iter().map(|info| info.bytes).sum::<u64>();
@@ -394,6 +422,10 @@ fn free_stem(plan: &Plan) -> Result<String, String> {
     stems.next().ok_or_else(|| format!("every name for {} is taken", plan.stem))
 }
 
+fn length_of(track: &Track<File>) -> Duration {
+    Duration::from_nanos(track.position() * 1_000_000 / 48)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Sender, channel};
@@ -404,9 +436,12 @@ mod tests {
 
     struct Told(Sender<Ended>);
 
+    /// Leaves at once.
+    const GUEST: u64 = 9;
+
     impl Names for Told {
         fn name(&self, participant: u64) -> Option<String> {
-            Some(format!("person {participant}"))
+            (participant != GUEST).then(|| format!("person {participant}"))
         }
         fn wrote(&self, _: u64, _: u64) {}
         fn ended(&self, how: &Ended) {
@@ -458,6 +493,34 @@ mod tests {
         assert!(sounds[0].len().abs_diff(sounds[1].len()) <= 960);
         assert!(rms_dbfs(&sounds[1][..22_000]) < -100.0, "nothing was said yet");
         assert!((rms_dbfs(&sounds[1][26_000..46_000]) + 9.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn the_file_of_who_left_is_complete_and_is_not_begun_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut feed, intake) = ring(true, true, None);
+        let (told, ended) = channel();
+        let recording = Recording::start(plan(folder.path()), intake, Told(told)).expect("starts");
+        let begun = Instant::now();
+        for (n, payload) in tone(100).into_iter().enumerate() {
+            let arrival = begun + Duration::from_millis(20 * n as u64);
+            std::thread::sleep(arrival.saturating_duration_since(Instant::now()));
+            let (participant, seq, rtp_time) = (GUEST, n as u64, n as u64 * 960);
+            feed.voice(VoicePacket { participant, ssrc: 1, seq, rtp_time, arrival, payload });
+        }
+        let guest = folder.path().join("lobby-20261129T120000Z-9.opus");
+        let complete = std::fs::read(&guest).expect("it is there");
+        let heard = played(&complete).len();
+        assert!((12_000..72_000).contains(&heard), "{heard} samples of the first page");
+        drop(feed);
+        assert!(recording.wait(Duration::from_secs(5)));
+        assert_eq!(ended.recv(), Ok(Ended::Stopped), "late packets do no harm");
+        assert_eq!(std::fs::read(&guest).expect("it is there"), complete, "nothing is added");
+        let files = std::fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(files, 2, "the mix and the guest");
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(&guest).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "nobody else may read it: {mode:o}");
     }
 
     #[test]

@@ -91,11 +91,13 @@ impl<W: Write> Track<W> {
     }
 
     /// Ends at that time.
-    pub(crate) fn finish(mut self, at: Instant) -> io::Result<W> {
+    pub(crate) fn finish(mut self, end: Option<Instant>) -> io::Result<W> {
         self.write_waiting(None)?;
         self.place_all()?;
-        let end = self.place_of(at);
-        self.fill(end)?;
+        if let Some(end) = end {
+            let end = self.place_of(end);
+            self.fill(end)?;
+        }
         self.stream.finish()
     }
 
@@ -279,7 +281,7 @@ pub(crate) mod tests {
             track.push(packet).expect("written");
         }
         let end = epoch + Duration::from_secs(8);
-        let heard = played(&track.finish(end).expect("written"));
+        let heard = played(&track.finish(Some(end)).expect("written"));
         assert!(heard.len().abs_diff(8 * 48_000) < 960, "{} samples", heard.len());
         for (from, to, sounds) in [
             (0.0, 1.98, false),
@@ -302,7 +304,7 @@ pub(crate) mod tests {
             for (n, payload) in (0..).zip(&tone) {
                 track.push(packet(epoch, n, 20 * n, payload)).expect("written");
             }
-            played(&track.finish(epoch + Duration::from_secs(2)).expect("written"))
+            played(&track.finish(Some(epoch + Duration::from_secs(2))).expect("written"))
         };
         let mut track = track(epoch);
         for n in (0..100).step_by(2) {
@@ -316,7 +318,7 @@ pub(crate) mod tests {
             track.follow(epoch + Duration::from_millis(20 * n)).expect("written");
         }
         assert_eq!(track.gaps(), 1);
-        let heard = played(&track.finish(epoch + Duration::from_secs(2)).expect("written"));
+        let heard = played(&track.finish(Some(epoch + Duration::from_secs(2))).expect("written"));
         assert_eq!(heard.len(), in_order.len());
         assert!(seconds(&heard, 0.0, 1.2) == seconds(&in_order, 0.0, 1.2), "as in order");
         let concealed = rms_dbfs(seconds(&heard, 1.2, 1.22));
@@ -337,7 +339,7 @@ pub(crate) mod tests {
             // The first ones come all at once.
             track.push(packet(epoch, n, 2000 + (20 * n).max(120), payload)).expect("written");
         }
-        let heard = played(&track.finish(epoch + Duration::from_secs(4)).expect("written"));
+        let heard = played(&track.finish(Some(epoch + Duration::from_secs(4))).expect("written"));
         for (from, to, sounds) in [(1.9, 1.99, false), (2.02, 2.98, true), (3.1, 3.9, false)] {
             let level = rms_dbfs(seconds(&heard, from, to));
             let expected = if sounds { -9.0 } else { -120.0 };
@@ -354,7 +356,7 @@ pub(crate) mod tests {
             packet.rtp_time += n % 7 * 0xffff_ffff;
             track.push(packet).expect("written");
         }
-        let heard = played(&track.finish(epoch + Duration::from_secs(1)).expect("written"));
+        let heard = played(&track.finish(Some(epoch + Duration::from_secs(1))).expect("written"));
         assert!(heard.len() < 2 * 48_000, "{} samples", heard.len());
     }
 

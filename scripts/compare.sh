@@ -78,7 +78,7 @@ END
 start_foldback() {
     PORT=$(free_ports tcp 1)
     FOLDBACK_OPUS_COMPLEXITY=4 FOLDBACK_OPUS_EXPECTED_LOSS_PERCENT=0 FOLDBACK_OPUS_BITRATE_BPS=51000 RUST_LOG=warn \
-        "$FOLDBACK" serve --config config/clean.toml --public-address "$ADDRESS" --listen "$ADDRESS:$PORT" \
+        "$FOLDBACK" serve --open --config config/clean.toml --public-address "$ADDRESS" --listen "$ADDRESS:$PORT" \
         --media-port "$(free_ports udp "$(nproc)")" >"$FOLDER/log" 2>&1 &
     SERVER=$!
     wait_for "http://$ADDRESS:$PORT/readyz"

@@ -112,7 +112,7 @@ impl Attack<'_> {
         }
         self.got(
             "10,000 offers that nobody follows up, of one address, with a good token",
-            format!("{taken} were answered and let go 8 s later, {refused} got 429"),
+            format!("{taken} were answered and let go within 30 s, {refused} got 429"),
         );
 
         let forwarded = [("x-forwarded-for", ATTACKER)];

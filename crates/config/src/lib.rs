@@ -217,7 +217,7 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     auth::read(reader, &root, file, &mut auth);
     let ice = ice::read(reader, &root, file);
     let chains = chains::read(reader, &root, registry);
-    let rooms = rooms::read(reader, &root, file, &chains);
+    let rooms = rooms::read(reader, &root, file, &chains, recording.directory.is_some());
     let Chains { specs: chains, .. } = chains;
     let echo = chains.iter().find(|chain| chain.name == ECHO);
     let echo = echo.map_or_else(|| built_in_echo(registry), Arc::clone);

@@ -105,12 +105,13 @@ impl fmt::Display for RoomPattern {
 /// The longest pattern.
 pub(crate) const MAX_CHARS: usize = 64;
 
-/// Reads every `[[room]]`, or makes the one rule that a file need not write.
+/// Reads every `[[room]]`, or makes the one rule that a file need not write. Whether rooms `can_record` is for the rest of the file to say.
 pub(crate) fn read(
     reader: &mut Reader<'_>,
     root: &DeTable<'_>,
     file: &str,
     chains: &Chains,
+    can_record: bool,
 ) -> Vec<RoomRule> {
     let Some(rooms) = root.get("room") else {
         return implied(reader, chains).into_iter().collect();
@@ -120,7 +121,7 @@ pub(crate) fn read(
     let mut rules = Vec::new();
     let mut earlier = Vec::new();
     for room in rooms {
-        rules.extend(read_rule(reader, room, file, chains, &mut earlier));
+        rules.extend(read_rule(reader, room, file, (chains, can_record), &mut earlier));
     }
     rules
 }
@@ -159,7 +160,7 @@ fn read_rule(
     reader: &mut Reader<'_>,
     room: &Value<'_>,
     file: &str,
-    chains: &Chains,
+    (chains, can_record): (&Chains, bool),
     earlier: &mut Vec<(RoomPattern, usize)>,
 ) -> Option<RoomRule> {
     let DeValue::Table(table) = room.get_ref() else {
@@ -181,6 +182,13 @@ fn read_rule(
     let most = is_given.then(|| usize::try_from(given.int(&MAX_PARTICIPANTS)).unwrap_or_default());
     let given = reader.given(table, &[RECORD, CHIME]);
     let (record, chime) = (given.bool(&RECORD), given.bool(&CHIME));
+    if record
+        && !can_record
+        && let Some(value) = table.get(RECORD.name)
+    {
+        let found = "this room is to be recorded, and the file has no `directory` in [recording]";
+        reader.refuse(value.span(), found, "which must be the folder for it", None);
+    }
     let (pattern, chain) = (pattern?.0, chain?);
     Some(RoomRule { pattern, chain, pin, max_participants: most, record, chime })
 }

@@ -97,6 +97,8 @@ impl OwnServer {
         if let Some(config) = &options.config {
             command.arg("--config").arg(config);
         }
+        // Another server may have it, and the clients come by UDP.
+        command.env("FOLDBACK_SERVER_MEDIA_TCP_PORT", "0");
         if std::env::var_os("RUST_LOG").is_none() {
             command.env("RUST_LOG", "warn");
         }

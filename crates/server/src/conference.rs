@@ -231,10 +231,13 @@ impl Conference {
     ///
     /// # Errors
     /// `overloaded`, if every worker sheds load; `draining`; `server-full`; `internal`, if its worker is gone.
-    pub fn join_echo(self: &Arc<Self>) -> Result<ParticipantId, ErrorMessage> {
+    pub(crate) fn join_echo(
+        self: &Arc<Self>,
+        shared: Option<SharedToken>,
+    ) -> Result<ParticipantId, ErrorMessage> {
         let chain = Arc::clone(self.running().config.echo_chain());
         let room = format!("{ECHO_ROOMS}{}", self.echoes.fetch_add(1, Ordering::Relaxed));
-        let who = Admitted { room, name: "echo".to_owned(), ..Admitted::default() };
+        let who = Admitted { room, name: "echo".to_owned(), shared, ..Admitted::default() };
         self.enter(&who, chain, None, Flow::AsOffered).map(|(id, _)| id)
     }
 

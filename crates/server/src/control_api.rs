@@ -5,12 +5,14 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
+use axum::http::request::Parts;
 use axum::response::Json;
 use axum::routing::{get, patch};
 use foldback_room::ParticipantId;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::auth::Caller;
 use crate::chain_view::ChainView;
 use crate::http::{App, HttpError, body_of, check_room};
 use crate::message::{ErrorCode, ErrorMessage, StagePatch};
@@ -53,8 +55,18 @@ struct Patch {
     params: serde_json::Map<String, serde_json::Value>,
 }
 
-async fn show(State(app): State<App>, path: PathOf) -> Result<Json<ChainView>, HttpError> {
+/// What a room is set to everybody may know, and of a person those who may know that they are there.
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    path: PathOf,
+    request: Parts,
+) -> Result<Json<ChainView>, HttpError> {
     let (room, id, _) = target(path)?;
+    if id.is_some() {
+        app.conference.chain_of(&room)?;
+        app.check_insider(caller, &room, &request)?;
+    }
     Ok(Json(app.conference.chain_view(&room, id)?))
 }
 

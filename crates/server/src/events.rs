@@ -196,7 +196,7 @@ mod tests {
         };
         refused(conference.join(&Admitted::of("lobby", "Bob"), None).map(drop));
         refused(conference.join(&Admitted::of("another", "Bob"), None).map(drop));
-        refused(conference.join_echo().map(drop));
+        refused(conference.join_echo(None).map(drop));
         conference.mute(ann, true).expect("who is in goes on");
         let text = metrics.encode(&[], None);
         for line in [

@@ -72,6 +72,25 @@ impl App {
     }
 }
 
+impl App {
+    /// Whether whoever asks may know who is in a room: an operator, or who may join it.
+    ///
+    /// # Errors
+    /// As [`Door::check`].
+    pub(crate) fn check_insider(
+        &self,
+        caller: Caller,
+        room: &str,
+        request: &Parts,
+    ) -> Result<(), ErrorMessage> {
+        if self.operator.check(request).is_ok() {
+            return Ok(());
+        }
+        let config = &self.conference.running().config;
+        self.door.check(config, caller, room, &Credentials::of(&request.headers)).map(drop)
+    }
+}
+
 /// Every route of the server.
 pub fn router(app: App) -> Router {
     let header = |name: HeaderName, value: &'static str| {
@@ -145,8 +164,8 @@ async fn offer(
     let id = match (query.room, query.name) {
         (None, None) => {
             app.door.knock(&running.config, caller.address)?;
-            app.door.check_echo(&running.config, caller, &credentials)?;
-            app.conference.join_echo()?
+            let shared = app.door.check_echo(&running.config, caller, &credentials)?;
+            app.conference.join_echo(shared)?
         }
         (room, name) => {
             let (room, name) = (room.unwrap_or_default(), name.unwrap_or_default());
@@ -201,10 +220,7 @@ async fn participants(
 ) -> Result<Json<Vec<ParticipantInfo>>, HttpError> {
     let room = room_of_path(room)?;
     let known = app.conference.participants(&room)?;
-    if app.operator.check(&request).is_err() {
-        let config = &app.conference.running().config;
-        app.door.check(config, caller, &room, &Credentials::of(&request.headers))?;
-    }
+    app.check_insider(caller, &room, &request)?;
     Ok(Json(known))
 }
 

@@ -9,9 +9,9 @@ use foldback_worker::{Command, RoomKey};
 use serde::{Deserialize, Serialize};
 
 use crate::conference::{Conference, capitalised};
-use crate::control::not_here;
 use crate::message::{ErrorCode, ErrorMessage};
 use crate::process::{AudioFile, resample};
+use crate::recording::nobody;
 use crate::roster::RoomState;
 
 /// Frames that wait for a room: 1 s.
@@ -86,7 +86,7 @@ impl Conference {
     pub(crate) fn playing(&self, room: &str) -> Result<PlayingReport, ErrorMessage> {
         self.chain_of(room)?;
         let state = self.state();
-        let open = state.rooms.get(room).ok_or_else(|| not_here(room, None))?;
+        let open = state.rooms.get(room).ok_or_else(|| nobody(room))?;
         Ok(open.playing.as_ref().map_or_else(PlayingReport::default, PlayingReport::of))
     }
 
@@ -102,16 +102,16 @@ impl Conference {
             let sentence = format!("`gain_db` is {}, must be -60 to 12.", wanted.gain_db);
             return Err(ErrorMessage::new(ErrorCode::BadValue, sentence));
         }
-        let format = {
+        let (key, format) = {
             let state = self.state();
-            let open = state.rooms.get(room).ok_or_else(|| not_here(room, None))?;
+            let open = state.rooms.get(room).ok_or_else(|| nobody(room))?;
             let chain = open.chains.chain();
             if chain.mix.is_none() {
                 let sentence =
                     format!("Chain `{}` does not mix: nobody would hear it.", chain.name);
                 return Err(ErrorMessage::new(ErrorCode::NoMix, sentence));
             }
-            chain.format
+            (open.key, chain.format)
         };
         let path = self.file_to_play(&wanted.file)?;
         let frames = read(&path, wanted.gain_db as f32)
@@ -119,7 +119,8 @@ impl Conference {
         let mut state = self.state();
         state.last_player += 1;
         let id = state.last_player;
-        let open = state.rooms.get_mut(room).ok_or_else(|| not_here(room, None))?;
+        // It may have emptied meanwhile, and be another one by now.
+        let open = state.open(room, key).ok_or_else(|| nobody(room))?;
         if let Some(Playing { file, .. }) = &open.playing {
             let sentence = format!("`{file}` plays in the room `{room}`; stop it first.");
             return Err(ErrorMessage::new(ErrorCode::AlreadyPlaying, sentence));
@@ -140,7 +141,7 @@ impl Conference {
     pub(crate) fn stop_playing(&self, room: &str) -> Result<(), ErrorMessage> {
         self.chain_of(room)?;
         let mut state = self.state();
-        let open = state.rooms.get_mut(room).ok_or_else(|| not_here(room, None))?;
+        let open = state.rooms.get_mut(room).ok_or_else(|| nobody(room))?;
         let playing = open.playing.take().ok_or_else(|| {
             let sentence = format!("Nothing plays in the room `{room}`.");
             ErrorMessage::new(ErrorCode::NotPlaying, sentence)

@@ -226,6 +226,8 @@ impl Conference {
         let report = RecordingReport::of(&recorded);
         open.recording = Some(recorded);
         if let Some(why) = report.failure {
+            // It ended before it could be listened for, so nobody else says so.
+            self.command(worker, Command::Unlisten(key, ear))?;
             return Err(ErrorMessage::new(ErrorCode::CannotRecord, why));
         }
         open.tell_all(&ServerMessage::Recording { recording: true, failed: false });
@@ -273,7 +275,9 @@ impl Conference {
                 tracing::error!(%room, %why, "the room is to be recorded, and is not");
             }
         };
-        std::thread::spawn(begin);
+        if let Err(error) = std::thread::Builder::new().name("record".to_owned()).spawn(begin) {
+            tracing::error!(%error, "the room is to be recorded, and is not");
+        }
     }
 
     /// Waits until all files are closed, once no more comes.
@@ -363,6 +367,6 @@ impl Names for Watch {
     }
 }
 
-fn nobody(room: &str) -> ErrorMessage {
+pub(crate) fn nobody(room: &str) -> ErrorMessage {
     ErrorMessage { message: format!("Nobody is in the room `{room}`."), ..not_here(room, None) }
 }

@@ -30,6 +30,7 @@ use crate::control_api::{PathOf, target};
 use crate::http::{App, HttpError};
 use crate::message::{ErrorCode, ErrorMessage, read};
 use crate::operator::AsOperator;
+use crate::recording::nobody;
 use crate::recording_api::blocking;
 use crate::websocket::turned_true;
 
@@ -229,7 +230,7 @@ impl Conference {
     fn can_be_tapped(&self, room: &str, of: Option<ParticipantId>) -> Result<(), ErrorMessage> {
         self.chain_of(room)?;
         let state = self.state();
-        let open = state.rooms.get(room).ok_or_else(|| not_here(room, None))?;
+        let open = state.rooms.get(room).ok_or_else(|| nobody(room))?;
         if let Some(id) = of.filter(|id| !open.people.contains_key(id)) {
             return Err(not_here(room, Some(id)));
         }
@@ -252,7 +253,7 @@ impl Conference {
     /// Taps a room from now on. Builds a listener: blocks.
     fn tap(self: &Arc<Self>, room: &str, wanted: Wanted) -> Result<Source, ErrorMessage> {
         let turn = self.state().rooms.get(room).map(|open| Arc::clone(&open.turn));
-        let turn = turn.ok_or_else(|| not_here(room, None))?;
+        let turn = turn.ok_or_else(|| nobody(room))?;
         // Until the worker has it, the room's chain stays as the listener is built for.
         let _turn = turn.blocking_lock();
         self.can_be_tapped(room, wanted.of)?;
@@ -260,7 +261,7 @@ impl Conference {
             let mut state = self.state();
             state.last_participant += 1;
             let ear = ParticipantId(state.last_participant);
-            let open = state.rooms.get(room).ok_or_else(|| not_here(room, None))?;
+            let open = state.rooms.get(room).ok_or_else(|| nobody(room))?;
             (open.key, open.worker, ear, self.spec(Arc::clone(open.chains.chain())))
         };
         let hears_mix = wanted.of.is_none();
@@ -282,7 +283,7 @@ impl Conference {
         let thread = std::thread::Builder::new().name("tap".to_owned()).spawn(move || reader.run());
         thread.map_err(|error| failed(room, &error))?;
         let mut state = self.state();
-        let open = state.open(room, key).ok_or_else(|| not_here(room, None))?;
+        let open = state.open(room, key).ok_or_else(|| nobody(room))?;
         self.command(worker, listen(key, ear, admission, feed))?;
         open.taps.push((ear, hears_mix));
         tracing::info!(%room, of = ?wanted.of, "tapped");

@@ -73,7 +73,7 @@ async fn a_session_is_opened_changed_and_ended_and_then_there_is_none() {
 
 #[tokio::test]
 async fn whoever_cannot_be_taken_is_told_by_status_and_leaves_nothing_behind() {
-    let board = "[[room]]\nname = \"board\"\nchain = \"talk\"\npin = \"471100\"\n\
+    let board = "[auth]\nopen = true\n[[room]]\nname = \"board\"\nchain = \"talk\"\npin = \"471100\"\n\
         [[room]]\nname = \"pair\"\nchain = \"talk\"\nmax_participants = 1\n\
         [[room]]\nname = \"lobby\"\nchain = \"talk\"\n";
     let server = Server::start_with(&format!("{CHAIN}{board}"), &[LOG]).await;
@@ -106,6 +106,13 @@ async fn whoever_cannot_be_taken_is_told_by_status_and_leaves_nothing_behind() {
         ("/whip/lobby?name=%07", with_sdp(&[]), &good, 422, "bad-name"),
         ("/whip/nowhere", with_sdp(&[]), &good, 404, "bad-room"),
         ("/whip/no%20room", with_sdp(&[]), &good, 404, "bad-room"),
+        (
+            "/whep/lobby",
+            with_sdp(&[("origin", "https://evil.example"), ("authorization", "Bearer x")]),
+            &good,
+            403,
+            "wrong-origin",
+        ),
         ("/whip/board", with_sdp(&[]), &good, 401, "pin-required"),
         (
             "/whip/board",

@@ -61,6 +61,13 @@ pub(crate) struct SharedToken {
     pub(crate) max: usize,
 }
 
+impl SharedToken {
+    fn of(claims: &Claims, token: &str) -> Option<Self> {
+        let payload = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
+        claims.max.map(|max| Self { payload: payload.into(), max })
+    }
+}
+
 impl Default for Door {
     fn default() -> Self {
         let (joins, guesses) = (PerAddress::new(MINUTE), PerAddress::new(MINUTE));
@@ -125,8 +132,7 @@ impl Door {
             return Ok(Admitted { room, name, ..Admitted::default() });
         };
         let token = wish.credentials.token().unwrap_or_default();
-        let payload = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
-        let shared = claims.max.map(|max| SharedToken { payload: payload.into(), max });
+        let shared = SharedToken::of(&claims, token);
         Ok(Admitted { room, name, role: claims.role, shared })
     }
 
@@ -162,10 +168,10 @@ impl Door {
         config: &Config,
         caller: Caller,
         credentials: &Credentials,
-    ) -> Result<(), ErrorMessage> {
+    ) -> Result<Option<SharedToken>, ErrorMessage> {
         match credentials.token() {
-            Some(token) => token::read(token, &config.auth).map(drop),
-            None => check_open(config, caller),
+            Some(token) => token::read(token, &config.auth).map(|it| SharedToken::of(&it, token)),
+            None => check_open(config, caller).map(|()| None),
         }
     }
 

@@ -9,6 +9,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -17,7 +18,7 @@ use serde::Deserialize;
 use tokio::sync::OwnedMutexGuard;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::auth::{Caller, Credentials, Wish};
+use crate::auth::{Caller, Credentials, Wish, check_origin};
 use crate::http::{App, HttpError, body_of, check_room};
 use crate::ice_servers::IceServer;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason};
@@ -89,12 +90,14 @@ async fn create(
     caller: Caller,
     room: Result<Path<String>, PathRejection>,
     query: Result<Query<CreateQuery>, QueryRejection>,
-    headers: HeaderMap,
+    request: Parts,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
+    let headers = &request.headers;
     let room = room_of(&app, room)?;
-    check_content_type(&headers, SDP)?;
-    check_accept(&headers, SDP)?;
+    check_content_type(headers, SDP)?;
+    check_accept(headers, SDP)?;
+    let credentials = Credentials::of(headers);
     let Query(CreateQuery { name }) = query.map_err(|rejection| {
         ErrorMessage::new(ErrorCode::BadName, format!("{}.", rejection.body_text()))
     })?;
@@ -103,9 +106,14 @@ async fn create(
         let sentence = "The offer has several lines of audio; one is taken.";
         return Err(ErrorMessage::new(ErrorCode::NotAcceptable, sentence).into());
     }
-    let credentials = Credentials::of(&headers);
     let name = name.as_deref().unwrap_or(protocol.name());
     let admitted = app.admit(caller, Wish { room: &room, name, credentials: &credentials })?;
+    // Whoever was let in for what they know was not led here by a page unawares.
+    let config = &app.conference.running().config;
+    let has_pin = config.rule_for_room(&room).is_some_and(|rule| rule.pin.is_some());
+    if credentials.token().is_none() && !has_pin {
+        check_origin(&request, &config.auth)?;
+    }
     let id = app.conference.join_one_way(admitted, protocol.flow())?;
     let servers = app.conference.ice_servers(&id.to_string());
     // On a task of its own: a caller that hangs up drops this handler wherever it stands, and

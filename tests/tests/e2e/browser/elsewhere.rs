@@ -43,11 +43,16 @@ const COMES: &str = "
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_of_another_origin_speaks_and_listens_and_goes() {
-    let server = Server::start_with_file("clean.toml").await;
+    let elsewhere = page_elsewhere().await;
+    let origin = elsewhere.trim_end_matches('/');
+    let server = Server::start(&format!(
+        "[chain.clean]\nstages = [{{ kind = \"mix\" }}]\n[auth]\nallowed_origins = [\"{origin}\"]\n"
+    ))
+    .await;
     let ann = Browser::with_microphone(microphone_tone(ANN_HZ)).await;
     let wall = Browser::with_microphone(microphone_tone(WALL_HZ)).await;
     ann.join(&server, "lobby", "Ann").await;
-    wall.open(&page_elsewhere().await).await;
+    wall.open(&elsewhere).await;
     for (way, name, direction) in [("whep", "Ear", "recvonly"), ("whip", "Mouth", "sendonly")] {
         let url = server.url(&format!("/{way}/lobby?name={name}"));
         let has_tag = wall.async_script(COMES, vec![json!(url), json!(direction)]).await;

@@ -1,7 +1,5 @@
 //! The section `[auth]`: who may come in at all.
 
-use std::path::Path;
-
 use foldback_stage::{ParamSpec, Params};
 use toml::de::DeTable;
 
@@ -151,7 +149,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, file: &str, auth
     }
     let key = AuthConfig::TOKEN_SECRET_FILE.name;
     if let Some(value) = table.get(key)
-        && let Some((shown, text)) = read_file(reader, key, value, file)
+        && let Some((shown, text)) = reader.file(key, value, file)
     {
         match AuthConfig::secrets_of(&text) {
             Ok(secrets) => auth.token_secrets = secrets,
@@ -162,27 +160,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, file: &str, auth
     if let Some(value) = table.get(key) {
         let allowed = "must be a list of paths, like [\"tokens.pem\"]";
         let items = reader.list(key, value, allowed).into_iter().flatten();
-        auth.token_public_keys =
-            items.filter_map(|item| read_file(reader, key, item, file)).collect();
-    }
-}
-
-/// How the file is called in messages, and what it holds.
-fn read_file(
-    reader: &mut Reader<'_>,
-    key: &str,
-    value: &Value<'_>,
-    file: &str,
-) -> Option<(String, String)> {
-    let path = reader.text(key, value, "must be a path")?;
-    let path = Path::new(file).parent().unwrap_or(Path::new("")).join(path);
-    let shown = path.display().to_string();
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some((shown, text)),
-        Err(error) => {
-            reader.refuse_plainly(value.span(), format!("{shown} cannot be read: {error}"));
-            None
-        }
+        auth.token_public_keys = items.filter_map(|item| reader.file(key, item, file)).collect();
     }
 }
 

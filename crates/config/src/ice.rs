@@ -1,7 +1,5 @@
 //! The section `[ice]`: servers that help clients to reach this one.
 
-use std::path::Path;
-
 use foldback_stage::ParamSpec;
 use toml::de::{DeTable, DeValue};
 
@@ -202,17 +200,9 @@ fn read_secret(reader: &mut Reader<'_>, table: &DeTable<'_>, file: &str) -> Opti
             (value, text.to_owned())
         }
         (None, Some(value)) => {
-            let path = reader.text(SECRET_FILE.name, value, "must be a path")?;
-            let path = Path::new(file).parent().unwrap_or(Path::new("")).join(path);
-            match std::fs::read_to_string(&path) {
-                // Editors end a file with a line feed.
-                Ok(text) => (value, text.trim().to_owned()),
-                Err(error) => {
-                    let found = format!("{} cannot be read: {error}", path.display());
-                    reader.refuse_plainly(value.span(), found);
-                    return None;
-                }
-            }
+            let (_, text) = reader.file(SECRET_FILE.name, value, file)?;
+            // Editors end a file with a line feed.
+            (value, text.trim().to_owned())
         }
         (None, None) => return None,
     };

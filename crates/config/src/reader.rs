@@ -1,6 +1,7 @@
 //! Walking a TOML document without stopping at the first mistake.
 
 use std::ops::Range;
+use std::path::Path;
 
 use foldback_stage::{ParamSpec, ParamType, Params, RawValue};
 use toml::Spanned;
@@ -69,6 +70,25 @@ impl<'t> Reader<'t> {
     /// Notes a mistake whose one sentence says it all.
     pub(crate) fn refuse_plainly(&mut self, span: Range<usize>, found: impl Into<String>) {
         self.mistakes.push(Mistake { span, found: found.into(), allowed: None, help: None });
+    }
+
+    /// What the file holds that `key` names, from the folder of `file`, and how it is called in messages.
+    pub(crate) fn file(
+        &mut self,
+        key: &str,
+        value: &Value<'_>,
+        file: &str,
+    ) -> Option<(String, String)> {
+        let path = self.text(key, value, "must be a path")?;
+        let path = Path::new(file).parent().unwrap_or(Path::new("")).join(path);
+        let shown = path.display().to_string();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Some((shown, text)),
+            Err(error) => {
+                self.refuse_plainly(value.span(), format!("{shown} cannot be read: {error}"));
+                None
+            }
+        }
     }
 
     /// Notes that `key` holds `value`, which is not `allowed`.

@@ -1,7 +1,6 @@
 //! What must be shown to nobody, and the PIN of a room.
 
 use std::fmt;
-use std::path::Path;
 
 use foldback_stage::ParamSpec;
 use serde::Deserialize;
@@ -83,24 +82,14 @@ pub(crate) fn read_pin(reader: &mut Reader<'_>, table: &DeTable<'_>, file: &str)
 
 /// The first line of the file, since editors end it with a line feed.
 fn read_pin_file(reader: &mut Reader<'_>, value: &Value<'_>, file: &str) -> Option<Secret> {
-    let path = reader.text(PIN_FILE.name, value, "must be a path")?;
-    let path = Path::new(file).parent().unwrap_or(Path::new("")).join(path);
-    let shown = path.display();
-    match std::fs::read_to_string(&path) {
-        Ok(text) => {
-            let pin = check(text.trim());
-            if pin.is_none() {
-                let found = format!("{shown} has {}", characters(text.trim()));
-                let allowed = "must hold a PIN of 4 to 64 characters in one line";
-                reader.refuse(value.span(), found, allowed, None);
-            }
-            pin
-        }
-        Err(error) => {
-            reader.refuse_plainly(value.span(), format!("{shown} cannot be read: {error}"));
-            None
-        }
+    let (shown, text) = reader.file(PIN_FILE.name, value, file)?;
+    let pin = check(text.trim());
+    if pin.is_none() {
+        let found = format!("{shown} has {}", characters(text.trim()));
+        let allowed = "must hold a PIN of 4 to 64 characters in one line";
+        reader.refuse(value.span(), found, allowed, None);
     }
+    pin
 }
 
 /// Whether `line`, which stands after `before`, may show a PIN or another secret: whatever is wrong with it or with the file, so by what a

@@ -1,11 +1,10 @@
 //! The media port of TCP, for those whose UDP is shut (RFC 6544): a connection waits here until its
 //! first datagram tells which worker it is for.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use foldback_metrics::Metrics;
@@ -15,7 +14,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::auth::network_of;
+use crate::auth::{Seat, Seats};
 use crate::conference::Conference;
 use crate::serve::ServeError;
 
@@ -62,7 +61,7 @@ impl MediaTcp {
     /// Takes connections as long as it runs.
     pub(crate) async fn serve(self, conference: Arc<Conference>) {
         let Self { listener, candidates } = self;
-        let (candidates, places) = (Arc::new(candidates), Places::default());
+        let (candidates, seats) = (Arc::new(candidates), Seats::new(MOST, MOST_OF_AN_ADDRESS));
         loop {
             let (socket, client) = match listener.accept().await {
                 Ok(accepted) => accepted,
@@ -74,7 +73,7 @@ impl MediaTcp {
             };
             let metrics = conference.metrics.clone();
             let client = canonical(client);
-            let Some(place) = places.take(client.ip(), &metrics) else {
+            let Some(place) = Place::take(&seats, client.ip(), &metrics) else {
                 metrics.tcp_refused();
                 continue;
             };
@@ -185,83 +184,24 @@ impl From<io::Error> for Refused {
     }
 }
 
-/// How many connections there are, by address; in IPv6 by network of 64 bits.
-#[derive(Clone, Debug, Default)]
-struct Places(Arc<Mutex<Taken>>);
-
-#[derive(Debug, Default)]
-struct Taken {
-    all: usize,
-    by_network: HashMap<IpAddr, usize>,
-}
-
-impl Places {
-    fn take(&self, address: IpAddr, metrics: &Metrics) -> Option<Place> {
-        let network = network_of(address);
-        let mut taken = self.lock();
-        let of_network = taken.by_network.get(&network).copied().unwrap_or_default();
-        if taken.all >= MOST || of_network >= MOST_OF_AN_ADDRESS {
-            return None;
-        }
-        taken.all += 1;
-        taken.by_network.insert(network, of_network + 1);
-        metrics.tcp_connections(taken.all);
-        Some(Place { places: self.clone(), network, metrics: metrics.clone() })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// That of one connection, free again once it is dropped.
+/// That of one connection, counted for as long as it is kept.
 struct Place {
-    places: Places,
-    network: IpAddr,
+    seat: Option<Seat>,
+    seats: Arc<Seats>,
     metrics: Metrics,
+}
+
+impl Place {
+    fn take(seats: &Arc<Seats>, address: IpAddr, metrics: &Metrics) -> Option<Self> {
+        let seat = Some(seats.take(address)?);
+        metrics.tcp_connections(seats.taken());
+        Some(Self { seat, seats: Arc::clone(seats), metrics: metrics.clone() })
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.places.lock();
-        taken.all -= 1;
-        if let Some(left) = taken.by_network.get_mut(&self.network) {
-            *left -= 1;
-            if *left == 0 {
-                taken.by_network.remove(&self.network);
-            }
-        }
-        self.metrics.tcp_connections(taken.all);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn address(text: &str) -> IpAddr {
-        text.parse().expect("an address")
-    }
-
-    #[test]
-    fn one_address_takes_its_share_and_leaves_the_others_theirs() {
-        let (places, metrics) = (Places::default(), Metrics::default());
-        let of = |text: &str, count: usize| -> Vec<_> {
-            (0..count).filter_map(|_| places.take(address(text), &metrics)).collect()
-        };
-        let first = of("192.0.2.1", 300);
-        assert_eq!(first.len(), MOST_OF_AN_ADDRESS);
-        assert_eq!(of("2001:db8::1", 200).len() + of("2001:db8::2", 1).len(), 201);
-        let held = [of("2001:db8::1", 200), of("2001:db8::2", 200)];
-        assert_eq!(held[1].len(), MOST_OF_AN_ADDRESS - 200, "of the same network");
-        drop(held);
-        assert_eq!(of("192.0.2.1", 1).len(), 0);
-        let others: Vec<_> = (0..30).map(|n| of(&format!("198.51.100.{n}"), 200)).collect();
-        let all: usize = others.iter().map(Vec::len).sum();
-        assert_eq!(first.len() + all, MOST);
-        drop((first, others));
-        assert_eq!(of("192.0.2.1", 1).len(), 1);
-        let taken = places.lock();
-        assert_eq!((taken.all, taken.by_network.len()), (0, 0), "nothing is kept of those gone");
+        self.seat = None;
+        self.metrics.tcp_connections(self.seats.taken());
     }
 }

@@ -21,6 +21,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// An address may guess wrong ten times at once, and once more in each 6 s.
 const GUESS_COST: Duration = Duration::from_secs(6);
 
+/// Sockets of one address on which nobody has joined.
+const WAITING: usize = 100;
+
 /// Lets people in.
 #[derive(Debug)]
 pub struct Door {
@@ -71,7 +74,7 @@ impl SharedToken {
 impl Default for Door {
     fn default() -> Self {
         let (joins, guesses) = (PerAddress::new(MINUTE), PerAddress::new(MINUTE));
-        Self { joins, guesses, seats: Arc::default() }
+        Self { joins, guesses, seats: Seats::new(usize::MAX, WAITING) }
     }
 }
 

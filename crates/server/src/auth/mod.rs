@@ -17,7 +17,6 @@ pub(crate) use door::{Admitted, SharedToken, Wish};
 pub(crate) use exposure::check as check_exposure;
 pub(crate) use host::AsHost;
 pub(crate) use origin::check as check_origin;
-pub(crate) use per_address::network_of;
-pub(crate) use seats::Seat;
+pub(crate) use seats::{Seat, Seats};
 pub use token::Role;
 pub(crate) use token::{Claims, Signer, check_keys, now, sign};

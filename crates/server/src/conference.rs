@@ -159,11 +159,11 @@ impl Conference {
         self.tcp_candidates.get().cloned().unwrap_or_default()
     }
 
-    /// What the room of that name is, or would be once somebody joins it.
+    /// What the room of that name is, or would be once somebody joins it, to whoever needs a token for it or does not.
     ///
     /// # Errors
     /// `bad-room`, if no chain serves a room of that name.
-    pub fn room_info(&self, room: &str) -> Result<RoomInfo, ErrorMessage> {
+    pub fn room_info(&self, room: &str, token_required: bool) -> Result<RoomInfo, ErrorMessage> {
         let configured = self.chain_of(room)?;
         let running = self.running();
         let open = self
@@ -176,7 +176,6 @@ impl Conference {
         let will_be = rule.is_some_and(|rule| rule.record);
         let closed = || (running.chain_info(&configured), 0, will_be);
         let (chain, participants, recording) = open.unwrap_or_else(closed);
-        let token_required = false;
         let room = room.to_owned();
         Ok(RoomInfo { room, chain, participants, pin_required, token_required, recording })
     }

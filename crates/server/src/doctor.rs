@@ -6,16 +6,15 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use foldback_config::{Config, ServerConfig};
-use foldback_worker::{MediaSocket, try_real_time};
+use foldback_config::Config;
+use foldback_worker::{KERNEL_BUFFER_BYTES, MediaSocket, try_real_time};
 use rustix::process::{Resource, getrlimit};
 
 use crate::addresses;
 use crate::config_file::ConfigSource;
 use crate::operator::{Operator, TOKEN_VARIABLE};
+use crate::serve::worker_count;
 
-/// What a media socket asks the kernel for, in each direction.
-const BUFFER_BYTES: u64 = 2 << 20;
 /// A participant is a socket of HTTP, and some are held for others.
 const FILES_WANTED: u64 = 4096;
 /// Above that the ticks of 10 ms are uneven enough to be heard.
@@ -138,14 +137,9 @@ fn operator(config: &Config) -> Finding {
 
 /// The ports of the sound: one for each worker.
 fn media(config: &Config) -> Finding {
-    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let count = match config.server.workers {
-        0 => cores.min(ServerConfig::MAX_WORKERS),
-        count => count,
-    };
     let first = config.server.media_port;
-    let ports =
-        (0..count).map(|worker| first.saturating_add(u16::try_from(worker).unwrap_or(u16::MAX)));
+    let ports = (0..worker_count(&config.server))
+        .map(|worker| first.saturating_add(u16::try_from(worker).unwrap_or(u16::MAX)));
     let ports: Vec<_> = ports.collect();
     let taken = ports.iter().find_map(|port| MediaSocket::bind(*port, &[], &[]).err());
     let last = ports.last().copied().unwrap_or(first);
@@ -214,7 +208,7 @@ fn buffers() -> Finding {
     let (Some(receive), Some(send)) = (receive, send) else {
         return Finding::new(Grade::Good, "buffers", "this system does not tell what it grants");
     };
-    if receive.min(send) >= BUFFER_BYTES {
+    if receive.min(send) >= KERNEL_BUFFER_BYTES as u64 {
         return Finding::new(
             Grade::Good,
             "buffers",
@@ -223,7 +217,7 @@ fn buffers() -> Finding {
     }
     let found = format!(
         "the kernel grants sockets {receive} bytes to receive and {send} to send, enough for some hundred people; for more: \
-         sysctl -w net.core.rmem_max={BUFFER_BYTES} net.core.wmem_max={BUFFER_BYTES}"
+         sysctl -w net.core.rmem_max={KERNEL_BUFFER_BYTES} net.core.wmem_max={KERNEL_BUFFER_BYTES}"
     );
     Finding::new(Grade::Poor, "buffers", found)
 }

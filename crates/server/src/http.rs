@@ -70,9 +70,7 @@ impl App {
         self.door.knock(&running.config, caller.address)?;
         self.door.admit(&running.config, caller, wish)
     }
-}
 
-impl App {
     /// Whether whoever asks may know who is in a room: an operator, or who may join it.
     ///
     /// # Errors
@@ -204,11 +202,11 @@ async fn room_info(
     caller: Caller,
     room: Result<Path<String>, PathRejection>,
 ) -> Result<Json<RoomInfo>, HttpError> {
-    let info = app.conference.room_info(&room_of_path(room)?)?;
+    let room = room_of_path(room)?;
     let config = &app.conference.running().config;
-    let plainly = app.door.check(config, caller, &info.room, &Credentials::default());
+    let plainly = app.door.check(config, caller, &room, &Credentials::default());
     let token_required = plainly.is_err_and(|error| error.code == ErrorCode::TokenRequired);
-    Ok(Json(RoomInfo { token_required, ..info }))
+    Ok(Json(app.conference.room_info(&room, token_required)?))
 }
 
 /// Who may join may know who is there; an operator may anyway.

@@ -177,6 +177,8 @@ impl Conference {
     }
 
     fn sound(&self, room: &str, notes: &[Note]) {
+        // Before the lock, since others wait for it.
+        let frames = chime(notes);
         let mut state = self.state();
         state.last_player += 1;
         let id = state.last_player;
@@ -186,7 +188,7 @@ impl Conference {
             return;
         }
         let format = chain.format;
-        if self.send_to_play(open, id, format, chime(notes)).is_err() {
+        if self.send_to_play(open, id, format, frames).is_err() {
             tracing::warn!(%room, "a chime could not be played");
         }
     }

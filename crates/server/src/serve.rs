@@ -102,19 +102,27 @@ fn impatient<A: Address, S>(mut server: Server<A, S>) -> Server<A, S> {
     server.first_request_timeout(HEAD_TIMEOUT)
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// How many media threads a server has, each with a UDP port from `media_port` on.
+pub(crate) fn worker_count(server: &ServerConfig) -> usize {
+    match server.workers {
+        0 => cores().min(ServerConfig::MAX_WORKERS),
+        count => count,
+    }
+}
+
 fn start_workers(
     config: &Config,
     public: &[IpAddr],
     metrics: &Metrics,
     events: &Sender<Event>,
 ) -> Result<Vec<WorkerHandle>, ServeError> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let count = match config.server.workers {
-        0 => cores.min(ServerConfig::MAX_WORKERS),
-        count => count,
-    };
+    let count = worker_count(&config.server);
     let threads = match config.server.threads_per_room {
-        0 => cores.min(ServerConfig::MOST_THREADS_UNASKED),
+        0 => cores().min(ServerConfig::MOST_THREADS_UNASKED),
         threads => threads,
     };
     let own = addresses::own();

@@ -47,7 +47,9 @@ pub use media::{WorkerConfig, spawn};
 pub use outbox::Outbox;
 pub use priority::try_real_time;
 pub use recycle::Recycled;
-pub use socket::{BindError, MediaSocket, Read, Ready, ReceiveBuffers, candidate_for};
+pub use socket::{
+    BindError, KERNEL_BUFFER_BYTES, MediaSocket, Read, Ready, ReceiveBuffers, candidate_for,
+};
 pub use stage_times::Took;
 pub use streams::MediaStream;
 

@@ -17,7 +17,7 @@ const BUFFER_BYTES: usize = 65_535;
 /// Asked of the kernel, for each direction: what 500 participants send within 100 ms, 50 packets a
 /// second each. Linux counts about 1.3 KiB for a small one, and grants twice what is asked to make
 /// up for that (socket(7)).
-const KERNEL_BUFFER_BYTES: usize = 2 << 20;
+pub const KERNEL_BUFFER_BYTES: usize = 2 << 20;
 /// What it tells to have granted where all was.
 const GRANTED_BYTES: usize = KERNEL_BUFFER_BYTES * if cfg!(target_os = "linux") { 2 } else { 1 };
 

@@ -1,51 +1,76 @@
 //! What only operators may know beside changing sound: all rooms and workers; and what hosts of a room may do too: muting people in
 //! it, and taking them out.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
-use axum::routing::{delete, get, put};
 use foldback_room::ParticipantId;
 use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::auth::AsHost;
 use crate::control_api::{Body, PathOf, json, target};
 use crate::http::{App, HttpError};
 use crate::message::{ErrorCode, ErrorMessage};
+use crate::openapi::{ForHosts, ForOperators, OfOpenRoom, OfParticipant, OfRoom};
 use crate::operator::AsOperator;
 use crate::overview::{RoomOverview, WorkerOverview};
 
 /// The routes.
-pub(crate) fn routes() -> Router<App> {
-    let one = "/api/v1/rooms/{room}/participants/{participant}";
-    Router::new()
-        .route("/api/v1/rooms", get(rooms))
-        .route("/api/v1/workers", get(workers))
-        .route(one, delete(kick))
-        .route(&format!("{one}/mute"), put(mute))
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(rooms))
+        .routes(routes!(workers))
+        .routes(routes!(kick))
+        .routes(routes!(mute))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Mute {
+    /// Whether they are to be muted.
     muted: bool,
 }
 
+/// All rooms that somebody is in
+///
+/// With everybody in them, how loud they are and how their sound arrives. For operators.
+#[utoipa::path(get, path = "/api/v1/rooms", tag = "rooms", security((), ("token" = [])),
+    responses((status = 200, body = Vec<RoomOverview>), ForOperators))]
 async fn rooms(_: AsOperator, State(app): State<App>) -> Json<Vec<RoomOverview>> {
     Json(app.conference.rooms_overview())
 }
 
+/// The media threads
+///
+/// How busy they are, and what of their load they shed. For operators.
+#[utoipa::path(get, path = "/api/v1/workers", tag = "server", security((), ("token" = [])),
+    responses((status = 200, body = Vec<WorkerOverview>), ForOperators))]
 async fn workers(_: AsOperator, State(app): State<App>) -> Json<Vec<WorkerOverview>> {
     Json(app.conference.workers_overview())
 }
 
+/// Take somebody out of a room
+///
+/// They and the others are told so. For the room's hosts and operators.
+#[utoipa::path(delete, path = "/api/v1/rooms/{room}/participants/{participant}", tag = "rooms",
+    params(OfRoom, OfParticipant), security((), ("token" = [])),
+    responses((status = 204, description = "They are out"), ForHosts, OfOpenRoom))]
 async fn kick(_: AsHost, State(app): State<App>, path: PathOf) -> Result<StatusCode, HttpError> {
     let (room, id) = participant(path)?;
     app.conference.kick(&room, id)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Mute somebody, or unmute whom an operator or host muted
+///
+/// Who is muted so may unmute themselves. For the room's hosts and operators.
+#[utoipa::path(put, path = "/api/v1/rooms/{room}/participants/{participant}/mute", tag = "rooms",
+    params(OfRoom, OfParticipant), request_body = Mute, security((), ("token" = [])),
+    responses((status = 204, description = "They are as was asked for"), ForHosts, OfOpenRoom,
+        (status = 409, description = "`muted-by-themselves`: only they can unmute", body = ErrorMessage)))]
 async fn mute(
     _: AsHost,
     State(app): State<App>,

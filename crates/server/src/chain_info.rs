@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use foldback_chain::{Chain, ChainSpec, MIX_KIND, StageSpec};
 use foldback_stage::{ParamValue, SAMPLE_RATE_HZ};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A room's chain as clients see it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ChainInfo {
     /// Its name.
     pub name: String,
@@ -20,7 +21,7 @@ pub struct ChainInfo {
 }
 
 /// One stage of a chain as clients see it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct StageInfo {
     /// Unique in the chain.
     pub name: String,
@@ -31,6 +32,7 @@ pub struct StageInfo {
     /// Its boolean parameters, by name: which of its parts are on. The others may hold what is not
     /// for everybody, such as paths.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, bool>)]
     pub switches: BTreeMap<&'static str, bool>,
     /// Algorithmic delay.
     pub delay_ms: f32,

@@ -7,6 +7,7 @@ use foldback_room::ParticipantId;
 use foldback_stage::{ParamSpec, ParamType, ParamValue, Params};
 use foldback_worker::Readings;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::chain_info::ChainInfo;
 use crate::report::tenths;
@@ -15,7 +16,7 @@ use crate::report::tenths;
 pub type Means = BTreeMap<&'static str, f32>;
 
 /// A chain from top to bottom.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ChainView {
     /// Its name in the configuration.
     pub chain: String,
@@ -29,7 +30,7 @@ pub struct ChainView {
 }
 
 /// A stage of a [`ChainView`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct StageView {
     /// Unique in the chain.
     pub name: String,
@@ -47,11 +48,12 @@ pub struct StageView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_us: Option<f32>,
     /// Of the last second; over the room's participants or mixes where they are several.
+    #[schema(value_type = BTreeMap<String, f32>)]
     pub readings: Means,
 }
 
 /// A parameter: its value and its declaration.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ParamView {
     /// Ends in its unit.
     pub name: &'static str,
@@ -81,7 +83,7 @@ pub struct ParamView {
 }
 
 /// A value in JSON.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Value {
     /// A number.

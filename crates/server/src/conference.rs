@@ -16,6 +16,7 @@ use foldback_room::{
 };
 use foldback_worker::{Allowance, Command, RoomKey, WorkerHandle};
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use crate::auth::{Admitted, Role, SharedToken};
 use crate::chain_info::ChainInfo;
@@ -85,7 +86,7 @@ impl Running {
 pub(crate) const ECHO_ROOMS: &str = "echo/";
 
 /// What a room would be to somebody who joined it.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, ToSchema)]
 pub struct RoomInfo {
     /// Its name.
     pub room: String,

@@ -2,33 +2,59 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Json};
-use axum::routing::{get, post};
 use foldback_config::without_secrets;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::http::{App, HttpError};
 use crate::message::{ErrorCode, ErrorMessage};
+use crate::openapi::{ForOperators, OfVersion};
 use crate::operator::AsOperator;
 use crate::reload::{ConfigInfo, Origin, ReloadError, Reloaded, Reloader, VersionInfo};
 
 /// What this module answers.
-pub(crate) fn routes() -> Router<App> {
-    Router::new()
-        .route("/api/v1/reload", post(reload))
-        .route("/api/v1/config", get(info))
-        .route("/api/v1/config/versions", get(versions))
-        .route("/api/v1/config/versions/{version}", get(text))
-        .route("/api/v1/config/versions/{version}/restore", post(restore))
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(reload))
+        .routes(routes!(info))
+        .routes(routes!(versions))
+        .routes(routes!(text))
+        .routes(routes!(restore))
 }
 
+/// The path of a version.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it is what is documented")]
+struct AtVersion {
+    /// The version's number.
+    #[param(minimum = 1)]
+    version: u32,
+}
+
+/// Read the configuration again
+///
+/// Rooms go on with it; with a mistake in it everything stays as it is. For operators.
+#[utoipa::path(post, path = "/api/v1/reload", tag = "server", security((), ("token" = [])),
+    responses((status = 200, body = Reloaded), ForOperators,
+        (status = 409, description = "`no-config-file`: there is no file to read again", body = ErrorMessage),
+        (status = 422, description = "`bad-config`: every mistake of the file", body = ErrorMessage)))]
 async fn reload(_: AsOperator, State(app): State<App>) -> Result<Json<Reloaded>, HttpError> {
     aside(app, |reloader| reloader.reload(Origin::Api)).await
 }
 
+/// Go back to an earlier version of the configuration
+///
+/// The file stays as it is. For operators.
+#[utoipa::path(post, path = "/api/v1/config/versions/{version}/restore", tag = "server", params(AtVersion),
+    security((), ("token" = [])),
+    responses((status = 200, body = Reloaded), ForOperators, OfVersion,
+        (status = 422, description = "`bad-config`: what it needs is gone", body = ErrorMessage)))]
 async fn restore(
     _: AsOperator,
     State(app): State<App>,
@@ -38,14 +64,30 @@ async fn restore(
     aside(app, move |reloader| reloader.restore(version)).await
 }
 
+/// What configuration runs
+///
+/// And what came of the last attempt at another one. For operators.
+#[utoipa::path(get, path = "/api/v1/config", tag = "server", security((), ("token" = [])),
+    responses((status = 200, body = ConfigInfo), ForOperators))]
 async fn info(_: AsOperator, State(app): State<App>) -> Json<ConfigInfo> {
     Json(app.reloader.info())
 }
 
+/// The versions of the configuration that ran
+///
+/// The last 32, the running one last, without their texts.
+#[utoipa::path(get, path = "/api/v1/config/versions", tag = "server",
+    responses((status = 200, body = Vec<VersionInfo>)))]
 async fn versions(State(app): State<App>) -> Json<Vec<VersionInfo>> {
     Json(app.reloader.versions())
 }
 
+/// The text of a version of the configuration
+///
+/// Secrets are left out. For operators.
+#[utoipa::path(get, path = "/api/v1/config/versions/{version}", tag = "server", params(AtVersion),
+    security((), ("token" = [])),
+    responses((status = 200, body = String, content_type = "application/toml"), ForOperators, OfVersion))]
 async fn text(
     _: AsOperator,
     State(app): State<App>,

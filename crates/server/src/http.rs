@@ -17,16 +17,20 @@ use rust_embed::RustEmbed;
 use serde::{Deserialize, Serialize};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::auth::{Admitted, Caller, Credentials, Door, Wish, check_origin};
 use crate::conference::{Conference, RoomInfo};
 use crate::health::Readiness;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason};
+use crate::openapi::{ForInsiders, OfAnyRoom, OfRoom};
 use crate::operator::Operator;
 use crate::reload::Reloader;
 use crate::report::ParticipantInfo;
 use crate::{
-    admin_api, config_api, control_api, names, playing_api, recording_api, tap, websocket, whip,
+    admin_api, config_api, control_api, names, openapi, playing_api, recording_api, tap, websocket,
+    whip,
 };
 
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
@@ -98,17 +102,10 @@ pub fn router(app: App) -> Router {
         .route("/ws", get(websocket::upgrade))
         .route("/offer", post(offer))
         .merge(whip::routes())
-        .route("/api/v1/rooms/{room}", get(room_info))
-        .route("/api/v1/rooms/{room}/participants", get(participants))
-        .merge(control_api::routes())
-        .merge(admin_api::routes())
-        .merge(recording_api::routes())
-        .merge(playing_api::routes())
-        .merge(tap::routes())
+        .merge(openapi::described(api()))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .merge(config_api::routes())
         .route("/r/{room}", get(room_page))
         .route("/r/{room}/", get(room_page))
         .route("/admin", get(admin_page))
@@ -119,6 +116,19 @@ pub fn router(app: App) -> Router {
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "no-referrer"))
         .with_state(app)
+}
+
+/// Those that say what they take and answer.
+fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(room_info))
+        .routes(routes!(participants))
+        .merge(control_api::routes())
+        .merge(admin_api::routes())
+        .merge(recording_api::routes())
+        .merge(playing_api::routes())
+        .merge(tap::routes())
+        .merge(config_api::routes())
 }
 
 /// An `RTCSessionDescriptionInit`.
@@ -197,6 +207,11 @@ pub(crate) fn body_of(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Http
     })
 }
 
+/// What a room is, or would be once somebody joins it
+///
+/// Everybody may know.
+#[utoipa::path(get, path = "/api/v1/rooms/{room}", tag = "rooms", params(OfRoom),
+    responses((status = 200, body = RoomInfo), OfAnyRoom))]
 async fn room_info(
     State(app): State<App>,
     caller: Caller,
@@ -209,7 +224,13 @@ async fn room_info(
     Ok(Json(app.conference.room_info(&room, token_required)?))
 }
 
-/// Who may join may know who is there; an operator may anyway.
+/// Who is in a room
+///
+/// In the order of their coming, with figures of the last second; nobody, if nobody is there. Who may join may know who is
+/// there; an operator may anyway.
+#[utoipa::path(get, path = "/api/v1/rooms/{room}/participants", tag = "rooms", params(OfRoom),
+    security((), ("token" = [])),
+    responses((status = 200, body = Vec<ParticipantInfo>), ForInsiders, OfAnyRoom))]
 async fn participants(
     State(app): State<App>,
     caller: Caller,

@@ -38,6 +38,7 @@ pub mod names;
 mod new_stage;
 mod notify;
 mod offline;
+mod openapi;
 pub mod operator;
 mod overview;
 mod participant_metrics;

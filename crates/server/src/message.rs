@@ -9,6 +9,7 @@ use foldback_stage::RawValue;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::auth::Role;
 use crate::chain_info::ChainInfo;
@@ -361,7 +362,7 @@ impl ServerMessage {
 }
 
 /// Somebody in a room.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Person {
     /// Unique as long as the server runs.
     pub id: u64,
@@ -457,7 +458,7 @@ impl From<RecentLatency> for LatencyInfo {
 }
 
 /// A mistake, for a program (`code`) and for a person (`message`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ErrorMessage {
     /// What it is.
     pub code: ErrorCode,
@@ -479,7 +480,7 @@ impl ErrorMessage {
 }
 
 /// The codes of [`ErrorMessage`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {
     /// Not JSON.

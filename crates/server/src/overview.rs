@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use foldback_room::ParticipantId;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::conference::{Conference, ECHO_ROOMS};
 use crate::message::LevelInfo;
@@ -14,7 +15,7 @@ use crate::report::ParticipantInfo;
 const SILENCE_DBFS: f32 = -90.0;
 
 /// A room that somebody is in.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct RoomOverview {
     room: String,
     /// The number of its worker.
@@ -26,7 +27,7 @@ pub(crate) struct RoomOverview {
 }
 
 /// Somebody in it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 struct MemberOverview {
     #[serde(flatten)]
     info: ParticipantInfo,
@@ -41,7 +42,7 @@ struct MemberOverview {
 }
 
 /// A media thread.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct WorkerOverview {
     worker: usize,
     running: bool,
@@ -60,7 +61,7 @@ pub(crate) struct WorkerOverview {
 }
 
 /// Of the last second, in ms.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 struct Lateness {
     mean: f32,
     max: f32,

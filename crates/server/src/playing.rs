@@ -7,6 +7,7 @@ use foldback_room::{Player, PlayerFeed};
 use foldback_stage::{SAMPLE_RATE_HZ, StageFormat, db_to_amplitude};
 use foldback_worker::{Command, RoomKey};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::conference::{Conference, capitalised};
 use crate::message::{ErrorCode, ErrorMessage};
@@ -34,7 +35,7 @@ const CAME: [Note; 2] = [(587.33, 0.0, 0.25), (880.0, 0.14, 0.4)];
 const RECORDED: [Note; 3] = [(783.99, 0.0, 0.14), (783.99, 0.17, 0.14), (783.99, 0.34, 0.25)];
 
 /// What is to be played.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
     /// The name of a file in the folder for them.
@@ -54,7 +55,7 @@ pub(crate) struct Playing {
 }
 
 /// What operators are told of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub(crate) struct PlayingReport {
     /// Null: nothing plays.
     file: Option<String>,

@@ -1,22 +1,29 @@
 //! `/api/v1/rooms/{room}/play`: playing a file into a room.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
-use axum::routing::get;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::control_api::{Body, PathOf, json, target};
 use crate::http::{App, HttpError};
+use crate::message::ErrorMessage;
+use crate::openapi::{ForOperators, OfOpenRoom, OfRoom};
 use crate::operator::AsOperator;
 use crate::playing::{PlayingReport, Wanted};
 use crate::recording_api::blocking;
 
 /// The routes, all of them the operator's.
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/api/v1/rooms/{room}/play", get(show).post(start).delete(stop))
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(show, start, stop))
 }
 
+/// What plays in a room
+///
+/// For operators.
+#[utoipa::path(get, path = "/api/v1/rooms/{room}/play", tag = "sound", params(OfRoom),
+    security((), ("token" = [])), responses((status = 200, body = PlayingReport), ForOperators, OfOpenRoom))]
 async fn show(
     _: AsOperator,
     State(app): State<App>,
@@ -26,6 +33,15 @@ async fn show(
     Ok(Json(app.conference.playing(&room)?))
 }
 
+/// Play a file into a room
+///
+/// To everybody in it, from its beginning. For operators.
+#[utoipa::path(post, path = "/api/v1/rooms/{room}/play", tag = "sound", params(OfRoom),
+    request_body = Wanted, security((), ("token" = [])),
+    responses((status = 201, body = PlayingReport), ForOperators, OfOpenRoom,
+        (status = 404, description = "`not-found`: nobody is in that room, or there is no such file", body = ErrorMessage),
+        (status = 409, description = "`already-playing`, or `playing-off`: the configuration has no folder for them", body = ErrorMessage),
+        (status = 422, description = "`bad-room`, `no-mix`, or `bad-value`: no sound that can be played", body = ErrorMessage)))]
 async fn start(
     _: AsOperator,
     State(app): State<App>,
@@ -38,6 +54,12 @@ async fn start(
     Ok((StatusCode::CREATED, Json(report)))
 }
 
+/// End what plays in a room
+///
+/// Faded out. For operators.
+#[utoipa::path(delete, path = "/api/v1/rooms/{room}/play", tag = "sound", params(OfRoom),
+    security((), ("token" = [])), responses((status = 204, description = "It ends"), ForOperators, OfOpenRoom,
+        (status = 409, description = "`not-playing`", body = ErrorMessage)))]
 async fn stop(
     _: AsOperator,
     State(app): State<App>,

@@ -9,6 +9,7 @@ use foldback_worker::{Command, Ear, RoomKey};
 use serde::{Deserialize, Serialize};
 use time::UtcDateTime;
 use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
 
 use crate::conference::{Conference, ECHO_ROOMS, capitalised};
 use crate::control::not_here;
@@ -18,7 +19,7 @@ use crate::message::{ErrorCode, ErrorMessage, ServerMessage};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What of a room is to be recorded.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
     /// What those hear who do not talk.
@@ -59,7 +60,7 @@ impl RoomRecording {
 }
 
 /// What operators are told of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct RecordingReport {
     /// `recording`, `stopped` or `failed`; `none` if the room was not recorded since somebody is in it.
     state: &'static str,
@@ -79,7 +80,7 @@ pub(crate) struct RecordingReport {
 }
 
 /// One of its files.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 struct FileReport {
     file: String,
     /// Whose voice; null: the mix.

@@ -2,24 +2,30 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
-use axum::routing::get;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::conference::Conference;
 use crate::control_api::{Body, PathOf, json, target};
 use crate::http::{App, HttpError};
 use crate::message::ErrorMessage;
+use crate::openapi::{ForOperators, OfOpenRoom, OfRoom};
 use crate::operator::AsOperator;
 use crate::recording::{RecordingReport, Wanted};
 
 /// The routes, all of them the operator's.
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/api/v1/rooms/{room}/recording", get(show).post(start).delete(stop))
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(show, start, stop))
 }
 
+/// The recording of a room
+///
+/// The last one since somebody is in it, with its files. For operators.
+#[utoipa::path(get, path = "/api/v1/rooms/{room}/recording", tag = "sound", params(OfRoom),
+    security((), ("token" = [])), responses((status = 200, body = RecordingReport), ForOperators, OfOpenRoom))]
 async fn show(
     _: AsOperator,
     State(app): State<App>,
@@ -29,6 +35,15 @@ async fn show(
     Ok(Json(app.conference.recording(&room)?))
 }
 
+/// Record a room
+///
+/// Mix and voices, unless the body says otherwise. Everybody in it is told. For operators.
+#[utoipa::path(post, path = "/api/v1/rooms/{room}/recording", tag = "sound", params(OfRoom),
+    request_body = Option<Wanted>, security((), ("token" = [])),
+    responses((status = 201, body = RecordingReport), ForOperators, OfOpenRoom,
+        (status = 409, description = "`already-recording`, or `recording-off`: the configuration has no folder for them", body = ErrorMessage),
+        (status = 422, description = "`bad-room`, or `no-mix`: the room has no mix to record", body = ErrorMessage),
+        (status = 507, description = "`cannot-record`: nothing can be written there", body = ErrorMessage)))]
 async fn start(
     _: AsOperator,
     State(app): State<App>,
@@ -44,6 +59,12 @@ async fn start(
     Ok((StatusCode::CREATED, Json(report)))
 }
 
+/// End the recording of a room
+///
+/// Answers once its files are closed. For operators.
+#[utoipa::path(delete, path = "/api/v1/rooms/{room}/recording", tag = "sound", params(OfRoom),
+    security((), ("token" = [])), responses((status = 200, body = RecordingReport), ForOperators, OfOpenRoom,
+        (status = 409, description = "`not-recording`", body = ErrorMessage)))]
 async fn stop(
     _: AsOperator,
     State(app): State<App>,

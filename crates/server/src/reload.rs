@@ -11,6 +11,7 @@ use foldback_config::Config;
 use foldback_metrics::Metrics;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
+use utoipa::ToSchema;
 
 use crate::clock;
 use crate::conference::Conference;
@@ -22,7 +23,7 @@ use crate::watch::FileWatch;
 pub const KEPT_VERSIONS: usize = 32;
 
 /// Where a version came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// The server started with it.
@@ -38,7 +39,7 @@ pub enum Origin {
 }
 
 /// One configuration that ran, without its text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct VersionInfo {
     /// From 1, one higher each time.
     pub version: u32,
@@ -54,7 +55,7 @@ pub struct VersionInfo {
 }
 
 /// What became of a configuration that was read again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Reloaded {
     /// The version that runs now.
@@ -74,7 +75,7 @@ pub struct Reloaded {
 }
 
 /// What runs, and what came of the last attempt at another configuration.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigInfo {
     /// The version that runs.
@@ -90,7 +91,7 @@ pub struct ConfigInfo {
 }
 
 /// An attempt at another configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LastReload {
     /// When: RFC 3339, UTC.
     pub at: String,

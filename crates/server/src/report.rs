@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use foldback_worker::ParticipantStats;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::message::Person;
 
@@ -22,7 +23,7 @@ pub struct ParticipantReport {
 }
 
 /// Of `RTCInboundRtpStreamStats`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Inbound {
     /// RTP packets taken, those in `packets_discarded` left out.
@@ -55,7 +56,7 @@ pub struct Inbound {
 }
 
 /// Of `RTCRemoteInboundRtpStreamStats`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RemoteInbound {
     /// In s; `null` before the first report.
@@ -66,7 +67,7 @@ pub struct RemoteInbound {
 }
 
 /// Figures of foldback's own.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Own {
     /// Delay of the jitter buffer now, smoothed, in ms.
@@ -117,7 +118,7 @@ impl From<&ParticipantStats> for ParticipantReport {
 }
 
 /// Somebody in a room with their figures of the last second; `null` before there are any.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ParticipantInfo {
     /// Who.

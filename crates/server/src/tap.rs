@@ -9,13 +9,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use audiopus::coder::Decoder;
 use audiopus::packet::Packet;
 use audiopus::{Channels, MutSignals, SampleRate};
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Query, State};
 use axum::response::Response;
-use axum::routing::get;
 use foldback_record::{Feed, Intake, ring, samples_of};
 use foldback_room::{Admission, ParticipantId};
 use foldback_worker::{Command, Ear, RoomKey};
@@ -23,12 +21,16 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::conference::Conference;
 use crate::control::not_here;
 use crate::control_api::{PathOf, target};
 use crate::http::{App, HttpError};
 use crate::message::{ErrorCode, ErrorMessage, read};
+use crate::openapi::{ForOperators, OfOpenRoom, OfRoom};
 use crate::operator::AsOperator;
 use crate::recording::nobody;
 use crate::recording_api::blocking;
@@ -47,15 +49,20 @@ const MOST_OF_A_ROOM: usize = 16;
 /// The longest packet at 48 kHz.
 const MOST_SAMPLES: usize = 5760;
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/api/v1/rooms/{room}/tap", get(upgrade))
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(upgrade))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Asked {
+    /// `mix`, or the number of a participant.
     #[serde(default = "the_mix")]
+    #[param(required = false, pattern = "^(mix|[1-9][0-9]{0,18})$", default = "mix")]
     of: String,
+    /// In Hz: 8000, 12000, 16000, 24000 or 48000.
     #[serde(default = "usual_rate")]
+    #[param(required = false, default = 16000, example = 16000)]
     rate: u32,
 }
 
@@ -108,6 +115,15 @@ enum Said {
     Stop {},
 }
 
+/// The sound of a room, or of somebody in it, as PCM over a WebSocket
+///
+/// What is said on it is in docs/playing.md. For operators.
+#[utoipa::path(get, path = "/api/v1/rooms/{room}/tap", tag = "sound", params(OfRoom, Asked),
+    security((), ("token" = [])),
+    responses((status = 101, description = "It goes on as a WebSocket"), ForOperators, OfOpenRoom,
+        (status = 400, description = "No handshake of a WebSocket", body = String, content_type = "text/plain"),
+        (status = 426, description = "The connection is none that can go on as a WebSocket", body = String, content_type = "text/plain"),
+        (status = 422, description = "`bad-room`, `bad-value`, `no-mix`, or `too-many`: it is tapped as often as can be", body = ErrorMessage)))]
 async fn upgrade(
     _: AsOperator,
     State(app): State<App>,

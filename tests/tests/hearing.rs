@@ -212,6 +212,35 @@ fn in_a_crowd_everybody_who_may_hears_a_talker_as_loud_as_they_chose() {
 }
 
 #[test]
+fn a_voice_that_is_turned_is_heard_so_by_all_behind_a_stage_that_would_undo_it_and_clicks_nowhere()
+{
+    let limiter = "{ kind = \"limiter\", ceiling_dbfs = -30 }, { kind = \"mix\" }";
+    let mut studio = studio_of(1, OpusSettings::default(), limiter);
+    let [turned, plain, one, another] = [(); 4].map(|()| studio.join(false));
+    let talkers = [(turned, LOW_HZ), (plain, HIGH_HZ)];
+    tones(&mut studio, &talkers, 4 * SETTLED, |packet, studio| match packet {
+        100 => studio.room_mut().set_gain(turned, -12.0),
+        150 => studio.room_mut().set_gain(turned, 6.0),
+        _ => {}
+    });
+    for id in [one, another] {
+        let sound = &studio.heard(id).sound;
+        let level = |second: usize, hz| {
+            let from = (second * SETTLED + 5) * PACKET;
+            tone_dbfs(&sound[from..from + 40 * PACKET], hz)
+        };
+        let [at_first, low, high] = [1, 2, 3].map(|second| level(second, LOW_HZ));
+        println!("{id}: {at_first:.1}, {low:.1} and {high:.1} dBFS");
+        assert!((low - at_first + 12.0).abs() < 0.5 && (high - at_first - 6.0).abs() < 0.5);
+        for second in 1..4 {
+            assert!((level(second, HIGH_HZ) - level(1, HIGH_HZ)).abs() < 0.5, "the other's");
+        }
+        let sound = &sound[SETTLED * PACKET..];
+        assert!(clicks(sound).is_empty(), "{id}: {:?}", clicks(sound));
+    }
+}
+
+#[test]
 fn who_measures_hears_themselves_and_nobody_else_does_muted_or_not() {
     for muted in [false, true] {
         let mut studio = studio(1);

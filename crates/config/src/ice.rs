@@ -184,7 +184,11 @@ fn read_server(reader: &mut Reader<'_>, entry: &Value<'_>, file: &str) -> Option
 }
 
 /// What stands there, or what the file that is named there holds. No mistake shows it.
-fn read_secret(reader: &mut Reader<'_>, table: &DeTable<'_>, file: &str) -> Option<Secret> {
+pub(crate) fn read_secret(
+    reader: &mut Reader<'_>,
+    table: &DeTable<'_>,
+    file: &str,
+) -> Option<Secret> {
     let allowed = "must be text of 8 to 256 characters without spaces around it";
     let (value, text) = match (table.get(SECRET.name), table.get(SECRET_FILE.name)) {
         (Some(_), Some(path)) => {

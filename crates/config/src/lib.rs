@@ -37,6 +37,7 @@ mod secret;
 mod sections;
 mod settings;
 mod syntax;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -63,6 +64,7 @@ pub use sections::{
     LatencyMode, MetricsConfig, OpusApplication, OpusConfig, ServerConfig, check_listen,
     check_public_address,
 };
+pub use webhooks::{EVENTS, Webhook};
 
 /// A checked configuration: everything in it is in range, and every stage has been built once.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +89,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// Section `[ice]`.
     pub ice: IceConfig,
+    /// Every `[[webhook]]`.
+    pub webhooks: Vec<Webhook>,
     /// Every `[chain.NAME]`, in the order of the file. At least one.
     pub chains: Vec<Arc<ChainSpec>>,
     /// Every `[[room]]`, in the order of the file; the first that matches wins.
@@ -200,7 +204,11 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Config> {
     let root = reader.document()?;
     let settings = settings::ALL.map(|section| section.name);
-    reader.known_keys("the file", &root, &[&settings[..], &["ice", "chain", "room"]].concat());
+    reader.known_keys(
+        "the file",
+        &root,
+        &[&settings[..], &["ice", "webhook", "chain", "room"]].concat(),
+    );
     let registry = &plugins::read(reader, &root, file, registry);
     let (mut server, mut opus, mut latency, mut log, mut metrics) = Default::default();
     let (mut limits, mut auth) = Default::default();
@@ -216,6 +224,7 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     recording::read_playing(reader, &root, file, &mut playing);
     auth::read(reader, &root, file, &mut auth);
     let ice = ice::read(reader, &root, file);
+    let webhooks = webhooks::read(reader, &root, file);
     let chains = chains::read(reader, &root, registry);
     let rooms = rooms::read(reader, &root, file, &chains, recording.directory.is_some());
     let Chains { specs: chains, .. } = chains;
@@ -232,6 +241,7 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
         recording,
         playing,
         ice,
+        webhooks,
         chains,
         rooms,
         echo,

@@ -82,6 +82,16 @@ impl RoomPattern {
              spaces around it")
     }
 
+    /// The pattern for every room.
+    pub(crate) fn all() -> Self {
+        Self("*".to_owned())
+    }
+
+    /// Whether it is for every room. Allocates nothing.
+    pub(crate) fn is_for_all(&self) -> bool {
+        !self.0.is_empty() && self.0.bytes().all(|byte| byte == b'*')
+    }
+
     /// Whether it is for a room called `room`. Allocates nothing.
     #[must_use]
     pub fn matches(&self, room: &str) -> bool {
@@ -147,7 +157,7 @@ fn implied(reader: &mut Reader<'_>, chains: &Chains) -> Option<RoomRule> {
     let first = specs.clone().next();
     let chain = specs.find(|chain| is_for_rooms(&chain.name)).or(first)?;
     Some(RoomRule {
-        pattern: RoomPattern("*".to_owned()),
+        pattern: RoomPattern::all(),
         chain: Arc::clone(chain),
         pin: None,
         max_participants: None,

@@ -5,7 +5,7 @@ use foldback_stage::{ParamSpec, ParamType, ParamValue};
 use serde_json::{Map, Value, json};
 
 use crate::settings::{ALL, Section, Setting};
-use crate::{chains, ice, names, rooms, secret};
+use crate::{chains, ice, names, rooms, secret, webhooks as hooks};
 
 /// What every stage may say of itself.
 const STAGE_KEYS: &[ParamSpec] = &[chains::NAME, chains::ENABLED, chains::OPTIONAL];
@@ -27,6 +27,7 @@ pub fn json_schema(registry: &Registry) -> Value {
         "additionalProperties": chain(),
     });
     properties.insert("ice".to_owned(), ice_servers());
+    properties.insert("webhook".to_owned(), webhooks());
     properties.insert("chain".to_owned(), chains);
     properties.insert("room".to_owned(), room());
     let mut stages: Vec<_> = registry.kinds().map(|it| (it.name, it.about, it.params)).collect();
@@ -199,6 +200,40 @@ fn ice_servers() -> Value {
         "properties": { ice::SERVERS.name: servers },
         "additionalProperties": false,
     })
+}
+
+fn webhooks() -> Value {
+    let text = |spec: &ParamSpec| json!({ "description": spec.about, "type": "string" });
+    let mut url = text(&hooks::URL);
+    url["pattern"] = "^https?://".into();
+    let mut secret = text(&ice::SECRET);
+    secret["description"] = "What is told is signed with it.".into();
+    secret["minLength"] = (*ice::SECRET_CHARS.start()).into();
+    secret["maxLength"] = (*ice::SECRET_CHARS.end()).into();
+    let mut rooms = text(&hooks::ROOMS);
+    rooms["minLength"] = 1.into();
+    rooms["maxLength"] = rooms::MAX_CHARS.into();
+    rooms["default"] = "*".into();
+    let events = json!({
+        "description": hooks::OF_EVENTS.about,
+        "type": "array",
+        "items": { "enum": hooks::EVENTS },
+        "minItems": 1,
+    });
+    let webhook = json!({
+        "type": "object",
+        "properties": {
+            hooks::URL.name: url,
+            ice::SECRET.name: secret,
+            ice::SECRET_FILE.name: text(&ice::SECRET_FILE),
+            hooks::OF_EVENTS.name: events,
+            hooks::ROOMS.name: rooms,
+        },
+        "required": [hooks::URL.name],
+        "anyOf": [{ "required": [ice::SECRET.name] }, { "required": [ice::SECRET_FILE.name] }],
+        "additionalProperties": false,
+    });
+    json!({ "description": "Who is told by HTTP what happens.", "type": "array", "items": webhook })
 }
 
 /// The name of a chain or a stage.

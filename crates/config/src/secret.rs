@@ -128,7 +128,11 @@ pub fn without_secrets(text: &str) -> String {
     let text = text.strip_prefix(crate::BYTE_ORDER_MARK).unwrap_or(text);
     let Ok(root) = crate::syntax::parse(text) else { return String::new() };
     let servers = root.get("ice").and_then(|ice| ice.get_ref().as_table()?.get(ice::SERVERS.name));
-    let lists = [(root.get("room"), PIN.name), (servers, ice::SECRET.name)];
+    let lists = [
+        (root.get("room"), PIN.name),
+        (servers, ice::SECRET.name),
+        (root.get("webhook"), ice::SECRET.name),
+    ];
     let entries = lists.into_iter().flat_map(|(list, key)| {
         let entries = list.and_then(|list| list.get_ref().as_array()).into_iter().flatten();
         entries.filter_map(move |entry| Some(entry.get_ref().as_table()?.get(key)?.span()))

@@ -239,6 +239,32 @@ fn keys_of_tokens_are_read_from_the_files_that_are_named() {
 }
 
 #[test]
+fn webhooks_are_told_of_everything_everywhere_unless_they_say_of_what() {
+    const URL: &str = "url = \"https://example.org/in\"\nsecret = \"0123456789\"\n";
+    let config = valid(&format!(
+        "{CHAIN}[[webhook]]\n{URL}[[webhook]]\n{URL}events = [\"draining\", \"room-closed\"]\nrooms = \"team-*\"\n"
+    ));
+    let [all, some] = config.webhooks.as_slice() else { panic!("{:?}", config.webhooks) };
+    assert_eq!(all.url, "https://example.org/in");
+    assert!(all.wants("room-opened", Some("x")) && all.wants("draining", None));
+    assert!(some.wants("room-closed", Some("team-a")) && !some.wants("room-closed", Some("x")));
+    assert!(!some.wants("room-opened", Some("team-a")));
+    assert!(!some.wants("draining", None), "of the server those are told who are of all rooms");
+    assert!(valid(CHAIN).webhooks.is_empty());
+    assert!(!format!("{config:?}").contains("0123456789"));
+}
+
+#[test]
+fn the_key_of_a_webhook_is_its_secret_or_what_stands_in_base64_behind_whsec() {
+    let key = |secret| {
+        let hook = format!("[[webhook]]\nurl = \"https://example.org\"\nsecret = \"{secret}\"\n");
+        valid(&format!("{CHAIN}{hook}")).webhooks[0].key()
+    };
+    assert_eq!(key("whsec_AAECAwQF"), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(key("0123456789"), *b"0123456789");
+}
+
+#[test]
 fn limits_let_as_many_in_as_come_unless_they_are_given() {
     let LimitsConfig { participants_per_room, participants, rooms, joins_per_minute, .. } =
         valid(CHAIN).limits;

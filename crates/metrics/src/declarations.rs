@@ -95,7 +95,8 @@ impl Kind {
 }
 
 /// Every label there is.
-pub const LABELS: &[Label] = &[CHAIN, STAGE, READING, PART, WORKER, REASON, PARTICIPANT, VERSION];
+pub const LABELS: &[Label] =
+    &[CHAIN, STAGE, READING, PART, WORKER, REASON, OUTCOME, PARTICIPANT, VERSION];
 
 const CHAIN: Label = Label { name: "chain", values: "chains of the configuration" };
 const STAGE: Label = Label { name: "stage", values: "stages of that chain" };
@@ -108,6 +109,7 @@ const PART: Label = Label {
              (encoding and sending)",
 };
 const WORKER: Label = Label { name: "worker", values: "media threads, from 0" };
+const OUTCOME: Label = Label { name: "outcome", values: "`told`, `given-up`, `dropped`" };
 const REASON: Label = Label {
     name: "reason",
     values: "`left` (said so), `closed` (socket or audio connection), `timeout` (no packet for 8 s), `kicked` \
@@ -178,6 +180,12 @@ families! {
         "foldback_recording_failures_total",
         "Recordings that could not begin, or not go on.")
         .more("Alert on any: a disk is full, or a folder cannot be written to. The log says why.");
+    WEBHOOK_EVENTS = Family::counter(
+        "foldback_webhook_events_total", "What webhooks were to be told of, by what came of it.").by(&[OUTCOME])
+        .more("`given-up`: after an hour of attempts or because it is gone; `dropped`: too much waited for it already.");
+    WEBHOOK_FAILURES = Family::counter(
+        "foldback_webhook_failures_total", "Attempts to tell a webhook that failed.")
+        .more("Each is tried again. The log says which, and why.");
     SERVER_LATENCY = Family::histogram(
         "foldback_server_latency_seconds", DELAY_BUCKETS,
         "From the arrival of an RTP packet to the sending of the mixed packet that holds its last sample.")

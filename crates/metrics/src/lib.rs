@@ -24,6 +24,8 @@ pub use crate::participants::{ParticipantFigure, ParticipantFigures};
 
 /// Why people are gone: the values of the label `reason`.
 pub const DEPARTURE_REASONS: [&str; 4] = ["left", "closed", "timeout", "kicked"];
+/// What becomes of what webhooks are to be told: the values of the label `outcome`.
+pub const WEBHOOK_OUTCOMES: [&str; 3] = ["told", "given-up", "dropped"];
 /// Server latencies kept per worker for the live percentiles.
 const RECENT: usize = 512;
 
@@ -51,6 +53,8 @@ pub struct Metrics {
     recorded_bytes: IntCounter,
     recording_missed: IntCounter,
     recording_failures: IntCounter,
+    webhook_events: IntCounterVec,
+    webhook_failures: IntCounter,
     last_reload: IntGauge,
 }
 
@@ -129,6 +133,10 @@ impl Metrics {
         for reason in DEPARTURE_REASONS {
             departures.with_label_values(&[reason]);
         }
+        let webhook_events = make.counters_by(&declared::WEBHOOK_EVENTS);
+        for outcome in WEBHOOK_OUTCOMES {
+            webhook_events.with_label_values(&[outcome]);
+        }
         Self {
             stage_duration: make.histograms_by(&declared::STAGE_DURATION),
             latency_parts: make.histograms_by(&declared::LATENCY_PARTS),
@@ -150,6 +158,8 @@ impl Metrics {
             recorded_bytes: make.counter(&declared::RECORDED_BYTES),
             recording_missed: make.counter(&declared::RECORDING_MISSED),
             recording_failures: make.counter(&declared::RECORDING_FAILURES),
+            webhook_events,
+            webhook_failures: make.counter(&declared::WEBHOOK_FAILURES),
             last_reload,
             registry,
         }
@@ -168,6 +178,16 @@ impl Metrics {
     /// A recording could not begin, or not go on.
     pub fn recording_failed(&self) {
         self.recording_failures.inc();
+    }
+
+    /// A webhook was to be told of something, with one of [`WEBHOOK_OUTCOMES`].
+    pub fn webhook(&self, outcome: &str) {
+        self.webhook_events.with_label_values(&[outcome]).inc();
+    }
+
+    /// An attempt to tell a webhook failed.
+    pub fn webhook_failed(&self) {
+        self.webhook_failures.inc();
     }
 
     /// So many bytes went to files, and so many packets did not.

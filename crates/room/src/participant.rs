@@ -173,6 +173,9 @@ pub(crate) struct Participant {
     blank: [bool; MAX_PACKET_SAMPLES_OUT / BLOCK_SAMPLES],
     pub(crate) activity: Activity,
     pub(crate) muted: bool,
+    /// How loud the others get it, and how loud they got the last block.
+    pub(crate) gain: f32,
+    gave: f32,
     /// Samples of what was said that the input chain still holds.
     held_back: usize,
     /// The mute has been carried out: faded, not cut.
@@ -218,6 +221,8 @@ impl Participant {
             blank: [true; _],
             activity: Activity::silent(),
             muted: false,
+            gain: 1.0,
+            gave: 1.0,
             held_back: 0,
             silenced: false,
             in_mix: false,
@@ -269,8 +274,13 @@ impl Participant {
     /// Gives the mix a block of sound.
     fn give(&mut self, block: usize, sound: &AudioBuffer) {
         for (channel, plane) in self.audio.iter_mut().enumerate() {
-            plane[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES].copy_from_slice(sound.plane(channel));
+            let given = &mut plane[block * BLOCK_SAMPLES..][..BLOCK_SAMPLES];
+            given.copy_from_slice(sound.plane(channel));
+            if (self.gave, self.gain) != (1.0, 1.0) {
+                ramp(given, self.gave, self.gain);
+            }
         }
+        self.gave = self.gain;
         self.blank[block] = false;
     }
 
@@ -290,9 +300,7 @@ impl Participant {
         }
         let (from, to) = (f32::from(!self.silenced), f32::from(!mute));
         for plane in microphone.block().planes_mut() {
-            for (i, sample) in plane.iter_mut().enumerate() {
-                *sample *= from + (to - from) * (i + 1) as f32 / BLOCK_SAMPLES as f32;
-            }
+            ramp(plane, from, to);
         }
         self.silenced = mute;
     }
@@ -339,5 +347,13 @@ fn fade(audio: &mut [f32], into: bool) {
         for (i, sample) in audio.iter_mut().enumerate() {
             *sample *= 1.0 - (i + 1) as f32 / end;
         }
+    }
+}
+
+/// From one gain to another over a block.
+fn ramp(block: &mut [f32], from: f32, to: f32) {
+    let step = (to - from) / block.len() as f32;
+    for (i, sample) in block.iter_mut().enumerate() {
+        *sample *= from + step * (i + 1) as f32;
     }
 }

@@ -1,5 +1,5 @@
 //! What only operators may know beside changing sound: all rooms and workers; and what hosts of a room may do too: muting people in
-//! it, and taking them out.
+//! it, turning them up or down, and taking them out.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -25,6 +25,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(workers))
         .routes(routes!(kick))
         .routes(routes!(mute))
+        .routes(routes!(gain))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -37,7 +38,7 @@ struct Mute {
 /// All rooms that somebody is in
 ///
 /// With everybody in them, how loud they are and how their sound arrives. For operators.
-#[utoipa::path(get, path = "/api/v1/rooms", tag = "rooms", security((), ("token" = [])),
+#[utoipa::path(get, path = "/api/v1/rooms", operation_id = "list_rooms", tag = "rooms", security((), ("token" = [])),
     responses((status = 200, body = Vec<RoomOverview>), ForOperators))]
 async fn rooms(_: AsOperator, State(app): State<App>) -> Json<Vec<RoomOverview>> {
     Json(app.conference.rooms_overview())
@@ -46,7 +47,7 @@ async fn rooms(_: AsOperator, State(app): State<App>) -> Json<Vec<RoomOverview>>
 /// The media threads
 ///
 /// How busy they are, and what of their load they shed. For operators.
-#[utoipa::path(get, path = "/api/v1/workers", tag = "server", security((), ("token" = [])),
+#[utoipa::path(get, path = "/api/v1/workers", operation_id = "list_workers", tag = "server", security((), ("token" = [])),
     responses((status = 200, body = Vec<WorkerOverview>), ForOperators))]
 async fn workers(_: AsOperator, State(app): State<App>) -> Json<Vec<WorkerOverview>> {
     Json(app.conference.workers_overview())
@@ -80,6 +81,33 @@ async fn mute(
     let (room, id) = participant(path)?;
     let Mute { muted } = json(body, "{\"muted\":true}")?;
     app.conference.mute_by_operator(&room, id, muted)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Gain {
+    /// By how much louder; 0 is as they come out of their chain.
+    #[schema(minimum = -60, maximum = 12, example = -6)]
+    gain_db: f64,
+}
+
+/// Have everybody hear somebody louder or softer
+///
+/// After their chain, so that no stage undoes it. For the room's hosts and operators.
+#[utoipa::path(put, path = "/api/v1/rooms/{room}/participants/{participant}/gain", tag = "rooms",
+    params(OfRoom, OfParticipant), request_body = Gain, security((), ("token" = [])),
+    responses((status = 204, description = "They are as loud as was asked for"), ForHosts, OfOpenRoom,
+        (status = 422, description = "`bad-room`, `bad-value`, or `no-mix`: nobody hears anybody there", body = ErrorMessage)))]
+async fn gain(
+    _: AsHost,
+    State(app): State<App>,
+    path: PathOf,
+    body: Body,
+) -> Result<StatusCode, HttpError> {
+    let (room, id) = participant(path)?;
+    let Gain { gain_db } = json(body, "{\"gain_db\":-6}")?;
+    app.conference.set_gain(&room, id, gain_db)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -29,7 +29,7 @@ pub struct ChainView {
     pub stages: Vec<StageView>,
 }
 
-/// A stage of a [`ChainView`].
+/// A stage of such a chain.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct StageView {
     /// Unique in the chain.

@@ -23,6 +23,7 @@ use crate::chain_info::ChainInfo;
 use crate::chat::ROOM_BURST;
 use crate::connect::RESTARTS_BURST;
 use crate::control::not_here;
+use crate::happenings::{Happenings, What};
 use crate::health::Health;
 use crate::ice_names::IceNames;
 use crate::ice_servers::{IceServer, ice_servers};
@@ -50,6 +51,7 @@ pub struct Conference {
     pub(crate) ending: watch::Sender<bool>,
     /// Those that run; of others some.
     pub(crate) recordings: Mutex<Vec<Arc<Recording>>>,
+    pub(crate) happenings: Happenings,
 }
 
 /// The configuration that rooms are opened by.
@@ -141,6 +143,7 @@ impl Conference {
             echoes: AtomicU64::new(0),
             ending: watch::Sender::new(false),
             recordings: Mutex::default(),
+            happenings: Happenings::default(),
         })
     }
 
@@ -266,13 +269,14 @@ impl Conference {
     /// `not-joined`; `forbidden`, if a listener is to be unmuted; or `internal`.
     pub fn mute(&self, id: ParticipantId, muted: bool) -> Result<(), ErrorMessage> {
         let mut state = self.state();
-        let (_, room) = state.room_of(id)?;
+        let (name, room) = state.room_of(id)?;
+        let name = name.to_owned();
         let member = room.people.get_mut(&id).ok_or_else(not_joined)?;
         if member.person.role == Role::Listener && !muted {
             return Err(only_listens());
         }
         member.muted_by_operator = false;
-        self.set_muted(room, id, muted, false)
+        self.set_muted(&name, room, id, muted, false)
     }
 
     /// Mutes a person, or unmutes whom an operator muted; everybody in the room is told that an
@@ -305,11 +309,12 @@ impl Conference {
             return Err(ErrorMessage::new(ErrorCode::MutedByThemselves, sentence));
         }
         member.muted_by_operator = muted;
-        self.set_muted(open, id, muted, true)
+        self.set_muted(room, open, id, muted, true)
     }
 
     fn set_muted(
         &self,
+        name: &str,
         room: &mut RoomState,
         id: ParticipantId,
         muted: bool,
@@ -317,6 +322,11 @@ impl Conference {
     ) -> Result<(), ErrorMessage> {
         let member = room.people.get_mut(&id).ok_or_else(not_joined)?;
         member.person.muted = muted;
+        self.happenings.tell(What::ParticipantMuted {
+            room: name.to_owned(),
+            participant: member.person.clone(),
+            by_operator,
+        });
         room.tell_all(&ServerMessage::ParticipantMuted { id: id.0, muted, by_operator });
         self.command(room.worker, Command::Mute(id, muted))
     }
@@ -398,10 +408,17 @@ impl Conference {
         let Some(room) = state.rooms.get_mut(name) else { return Err(ErrorMessage::internal()) };
         let muted = who.role == Role::Listener;
         let person = Person { id: id.0, name: who.name.clone(), role: who.role, muted, hand: None };
+        if opened {
+            let chain = room.info.name.clone();
+            self.happenings.tell(What::RoomOpened { room: name.to_owned(), chain });
+        }
+        let participant = person.clone();
+        self.happenings.tell(What::ParticipantJoined { room: name.to_owned(), participant });
         room.tell_all(&ServerMessage::ParticipantJoined { participant: person.clone() });
         let member = Member {
             person,
             muted_by_operator: false,
+            gain_db: 0.0,
             outbox,
             flow,
             session: None,
@@ -484,7 +501,9 @@ impl Conference {
         let left = ServerMessage::ParticipantLeft { id: id.0, reason };
         // Who was lost is told too; dropping the outbox then closes their socket.
         room.tell_all(&left);
-        let session = room.people.remove(&id).and_then(|member| member.session);
+        let Some(Member { person, session, .. }) = room.people.remove(&id) else { return };
+        let participant = person;
+        self.happenings.tell(What::ParticipantLeft { room: name.clone(), participant, reason });
         room.people.values_mut().for_each(|member| _ = member.hears.remove(&id));
         room.chains.remove_own(id);
         room.own.remove(&id);
@@ -498,6 +517,7 @@ impl Conference {
             state.sessions.remove(&session);
         }
         if empty {
+            self.happenings.tell(What::RoomClosed { room: name.clone() });
             state.rooms.remove(&name);
             state.names.remove(&key);
             if self.command(worker, Command::CloseRoom(key)).is_err() {

@@ -51,7 +51,7 @@ async fn reload(_: AsOperator, State(app): State<App>) -> Result<Json<Reloaded>,
 /// Go back to an earlier version of the configuration
 ///
 /// The file stays as it is. For operators.
-#[utoipa::path(post, path = "/api/v1/config/versions/{version}/restore", tag = "server", params(AtVersion),
+#[utoipa::path(post, path = "/api/v1/config/versions/{version}/restore", operation_id = "restore_version", tag = "server", params(AtVersion),
     security((), ("token" = [])),
     responses((status = 200, body = Reloaded), ForOperators, OfVersion,
         (status = 422, description = "`bad-config`: what it needs is gone", body = ErrorMessage)))]
@@ -67,7 +67,7 @@ async fn restore(
 /// What configuration runs
 ///
 /// And what came of the last attempt at another one. For operators.
-#[utoipa::path(get, path = "/api/v1/config", tag = "server", security((), ("token" = [])),
+#[utoipa::path(get, path = "/api/v1/config", operation_id = "show_config", tag = "server", security((), ("token" = [])),
     responses((status = 200, body = ConfigInfo), ForOperators))]
 async fn info(_: AsOperator, State(app): State<App>) -> Json<ConfigInfo> {
     Json(app.reloader.info())
@@ -76,7 +76,7 @@ async fn info(_: AsOperator, State(app): State<App>) -> Json<ConfigInfo> {
 /// The versions of the configuration that ran
 ///
 /// The last 32, the running one last, without their texts.
-#[utoipa::path(get, path = "/api/v1/config/versions", tag = "server",
+#[utoipa::path(get, path = "/api/v1/config/versions", operation_id = "list_versions", tag = "server",
     responses((status = 200, body = Vec<VersionInfo>)))]
 async fn versions(State(app): State<App>) -> Json<Vec<VersionInfo>> {
     Json(app.reloader.versions())
@@ -85,7 +85,7 @@ async fn versions(State(app): State<App>) -> Json<Vec<VersionInfo>> {
 /// The text of a version of the configuration
 ///
 /// Secrets are left out. For operators.
-#[utoipa::path(get, path = "/api/v1/config/versions/{version}", tag = "server", params(AtVersion),
+#[utoipa::path(get, path = "/api/v1/config/versions/{version}", operation_id = "show_version", tag = "server", params(AtVersion),
     security((), ("token" = [])),
     responses((status = 200, body = String, content_type = "application/toml"), ForOperators, OfVersion))]
 async fn text(

@@ -12,6 +12,7 @@ use foldback_worker::{Command, RoomKey};
 
 use crate::chain_view::ChainView;
 use crate::conference::{Conference, Running, capitalised};
+use crate::happenings::What;
 use crate::live::{RoomChains, StageChange};
 use crate::message::{ErrorCode, ErrorMessage, ServerMessage};
 use crate::roster::RoomState;
@@ -222,9 +223,20 @@ impl Conference {
         if !taken {
             return Err(not_taken(name));
         }
+        let all_change = chains.chain() != next.chain();
+        let tell = |participant, chain: &ChainSpec| {
+            let (room, chain) = (name.to_owned(), chain.name.clone());
+            self.happenings.tell(What::ChainChanged { room, participant, chain });
+        };
+        if all_change {
+            tell(None, next.chain());
+        }
         for (id, member) in &mut open.people {
+            if !all_change && chains.chain_of(*id) != next.chain_of(*id) {
+                tell(Some(id.0), next.chain_of(*id));
+            }
             // Whoever does something itself does it as the room's chain says.
-            let follows = next.is_spared(*id) && chains.chain() != next.chain();
+            let follows = next.is_spared(*id) && all_change;
             if follows || chains.chain_of(*id) != next.chain_of(*id) {
                 let chain = own.get(id).unwrap_or(&info).clone();
                 member.tell(&ServerMessage::ChainChanged { chain });

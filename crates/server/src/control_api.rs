@@ -67,7 +67,7 @@ struct Patch {
 /// What a room sounds like
 ///
 /// Its chain from top to bottom, with the parameters and readings of each stage. Everybody may know.
-#[utoipa::path(get, path = "/api/v1/rooms/{room}/chain", tag = "chains", params(OfRoom),
+#[utoipa::path(get, path = "/api/v1/rooms/{room}/chain", operation_id = "show_chain", tag = "chains", params(OfRoom),
     responses((status = 200, body = ChainView), OfOpenRoom))]
 async fn show(State(app): State<App>, path: PathOf) -> Result<Json<ChainView>, HttpError> {
     let (room, id, _) = target(path)?;
@@ -77,7 +77,7 @@ async fn show(State(app): State<App>, path: PathOf) -> Result<Json<ChainView>, H
 /// What one participant sounds like
 ///
 /// For those who may know that they are there: `own` names the chain that their stages before `mix` are of, if not the room's.
-#[utoipa::path(get, path = "/api/v1/rooms/{room}/participants/{participant}/chain", tag = "chains",
+#[utoipa::path(get, path = "/api/v1/rooms/{room}/participants/{participant}/chain", operation_id = "show_own_chain", tag = "chains",
     params(OfRoom, OfParticipant), security((), ("token" = [])),
     responses((status = 200, body = ChainView), ForInsiders, OfOpenRoom))]
 async fn show_own(
@@ -114,7 +114,7 @@ async fn use_chain(
     .await
 }
 
-/// Give one participant the stages before `mix` of another chain
+/// Give one participant the stages of another chain
 ///
 /// For operators.
 #[utoipa::path(put, path = "/api/v1/rooms/{room}/participants/{participant}/chain", tag = "chains",
@@ -172,7 +172,7 @@ async fn set_own_stage(
 /// Bring a room back to the chain that is configured
 ///
 /// And to its values; what is a participant's own stays so. For operators.
-#[utoipa::path(delete, path = "/api/v1/rooms/{room}/chain", tag = "chains", params(OfRoom),
+#[utoipa::path(delete, path = "/api/v1/rooms/{room}/chain", operation_id = "reset_chain", tag = "chains", params(OfRoom),
     security((), ("token" = [])), responses((status = 200, body = ChainView), ForOperators, OfOpenRoom))]
 async fn reset(
     _: AsOperator,
@@ -193,7 +193,7 @@ async fn reset(
 /// Bring a participant back to the room's chain
 ///
 /// For operators.
-#[utoipa::path(delete, path = "/api/v1/rooms/{room}/participants/{participant}/chain", tag = "chains",
+#[utoipa::path(delete, path = "/api/v1/rooms/{room}/participants/{participant}/chain", operation_id = "reset_own_chain", tag = "chains",
     params(OfRoom, OfParticipant), security((), ("token" = [])),
     responses((status = 200, body = ChainView), ForOperators, OfOpenRoom))]
 async fn reset_own(

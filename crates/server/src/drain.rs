@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use foldback_worker::{Command, WorkerHandle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::conference::Conference;
+use crate::happenings::What;
 use crate::message::{ErrorCode, ErrorMessage, ServerMessage};
 use crate::notify;
 
@@ -21,6 +23,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 pub(crate) async fn end_on_signal(
     conference: Arc<Conference>,
     patience: Duration,
+    telling: JoinHandle<()>,
     server: axum_server::Handle<SocketAddr>,
 ) {
     let mut signals = Signals::new();
@@ -41,6 +44,9 @@ pub(crate) async fn end_on_signal(
     }
     tracing::info!("ending");
     conference.shut_down().await;
+    conference.happenings.end();
+    // It has panicked, if at all.
+    let _ = telling.await;
     server.graceful_shutdown(Some(LAST_ANSWERS));
 }
 
@@ -95,6 +101,7 @@ impl Conference {
         let mut state = self.state();
         state.draining = true;
         self.metrics.draining();
+        self.happenings.tell(What::Draining { seconds_left: patience.as_secs() });
         let told = ServerMessage::Draining { seconds_left: patience.as_secs() };
         state.rooms.values_mut().for_each(|room| room.tell_all(&told));
     }
@@ -113,7 +120,7 @@ impl Conference {
 
     /// Lets nobody in any more, says goodbye to everybody, by media and by socket, and waits for the
     /// workers to end, which takes them a tick or two.
-    pub async fn shut_down(&self) {
+    pub async fn shut_down(self: &Arc<Self>) {
         self.state().draining = true;
         self.ending.send_replace(true);
         for worker in &self.workers {
@@ -124,7 +131,9 @@ impl Conference {
         while self.workers.iter().any(WorkerHandle::is_running) && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        self.finish_recordings();
+        let conference = Arc::clone(self);
+        // It has panicked, if at all.
+        let _ = tokio::task::spawn_blocking(move || conference.finish_recordings()).await;
     }
 }
 

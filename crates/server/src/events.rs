@@ -9,6 +9,7 @@ use foldback_worker::{Event, Figures, LeaveReason, Load, Readings, Recycled, Roo
 
 use crate::chain_view::{means, times_us};
 use crate::conference::Conference;
+use crate::happenings::What;
 use crate::message::{LatencyInfo, LeftReason, LevelInfo, ServerMessage};
 use crate::report::{ParticipantReport, tenths_of_ms};
 use crate::roster::RoomState;
@@ -62,6 +63,13 @@ impl Conference {
         let people = state.people_on(worker);
         let before = state.placement.tell(load, people);
         drop(state);
+        if shedding != before {
+            self.happenings.tell(What::LoadShed {
+                worker,
+                level: shedding.level(),
+                shedding: shedding.about(),
+            });
+        }
         let (level, percent) = (shedding.level(), (busy * 100.0).round());
         if shedding > before {
             let what = shedding.about();

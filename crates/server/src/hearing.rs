@@ -66,6 +66,29 @@ impl Conference {
         self.command(room.worker, Command::HearAs(id, other, heard))
     }
 
+    /// Has all the others hear a person by so much louder, 0 as they come out of their chain.
+    ///
+    /// # Errors
+    /// `bad-value`; `not-found`, if they are not in that room; `bad-room`, `no-mix` or `internal`.
+    pub(crate) fn set_gain(
+        &self,
+        room: &str,
+        id: ParticipantId,
+        gain_db: f64,
+    ) -> Result<(), ErrorMessage> {
+        self.chain_of(room)?;
+        let gain_db = within("gain_db", gain_db, " dB", &HeardAs::GAIN_DB)?;
+        let mut state = self.state();
+        let open = state.rooms.get_mut(room).ok_or_else(|| not_here(room, Some(id)))?;
+        if open.chains.chain().mix.is_none() {
+            let message = "The chain of this room has no `mix`: nobody hears anybody else.";
+            return Err(ErrorMessage::new(ErrorCode::NoMix, message));
+        }
+        let member = open.people.get_mut(&id).ok_or_else(|| not_here(room, Some(id)))?;
+        member.gain_db = gain_db;
+        self.command(open.worker, Command::Gain(id, gain_db))
+    }
+
     /// Gives a person their own voice back for so many seconds, beside all that they hear, while nobody else
     /// hears it, muted or not. Where the chain does not mix they hear themselves anyway.
     ///
@@ -87,6 +110,9 @@ impl Conference {
 
     /// Tells the worker how a person hears the others, and they that person, once it has them.
     pub(crate) fn tell_hearing(&self, room: &RoomState, id: ParticipantId) {
+        if let Some(member) = room.people.get(&id).filter(|member| member.gain_db != 0.0) {
+            let _ = self.command(room.worker, Command::Gain(id, member.gain_db));
+        }
         for (listener, member) in &room.people {
             let all = member.hears.iter();
             for (other, heard) in all.filter(|(other, _)| **other == id || *listener == id) {

@@ -29,8 +29,8 @@ use crate::operator::Operator;
 use crate::reload::Reloader;
 use crate::report::ParticipantInfo;
 use crate::{
-    admin_api, config_api, control_api, names, openapi, playing_api, recording_api, tap, websocket,
-    whip,
+    admin_api, config_api, control_api, events_api, names, openapi, playing_api, recording_api,
+    tap, websocket, whip,
 };
 
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
@@ -129,6 +129,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(playing_api::routes())
         .merge(tap::routes())
         .merge(config_api::routes())
+        .merge(events_api::routes())
 }
 
 /// An `RTCSessionDescriptionInit`.

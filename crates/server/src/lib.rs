@@ -23,6 +23,8 @@ mod control_api;
 mod doctor;
 mod drain;
 mod events;
+mod events_api;
+mod happenings;
 mod health;
 mod hearing;
 pub mod http;
@@ -57,6 +59,7 @@ mod tap;
 mod tls;
 mod token;
 mod watch;
+mod webhooks;
 mod websocket;
 mod whip;
 

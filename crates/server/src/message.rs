@@ -377,7 +377,7 @@ pub struct Person {
 }
 
 /// Why somebody is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LeftReason {
     /// They said so.
@@ -479,7 +479,7 @@ impl ErrorMessage {
     }
 }
 
-/// The codes of [`ErrorMessage`].
+/// What programs tell mistakes apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {

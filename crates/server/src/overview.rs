@@ -32,6 +32,8 @@ struct MemberOverview {
     #[serde(flatten)]
     info: ParticipantInfo,
     muted_by_operator: bool,
+    /// By how much louder all the others hear them than they come out of their chain.
+    gain_db: f32,
     /// After their chain.
     level_dbfs: f32,
     /// In the mix.
@@ -82,6 +84,7 @@ impl Conference {
                     MemberOverview {
                         info: ParticipantInfo::new(member.person.clone(), member.report),
                         muted_by_operator: member.muted_by_operator,
+                        gain_db: member.gain_db,
                         level_dbfs: level.map_or(SILENCE_DBFS, |level| level.level_dbfs),
                         talking: level.is_some_and(|level| level.talking),
                         own_chain: open.chains.own_name(*id).map(str::to_owned),

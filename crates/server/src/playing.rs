@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::conference::{Conference, capitalised};
+use crate::happenings::What;
 use crate::message::{ErrorCode, ErrorMessage};
 use crate::process::{AudioFile, resample};
 use crate::recording::nobody;
@@ -37,6 +38,7 @@ const RECORDED: [Note; 3] = [(783.99, 0.0, 0.14), (783.99, 0.17, 0.14), (783.99,
 /// What is to be played.
 #[derive(Clone, Debug, Deserialize, PartialEq, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PlayingWanted)]
 pub(crate) struct Wanted {
     /// The name of a file in the folder for them.
     file: String,
@@ -131,6 +133,8 @@ impl Conference {
         let playing = Playing { id, file: wanted.file.clone(), since: Instant::now(), seconds };
         let report = PlayingReport::of(&playing);
         open.playing = Some(playing);
+        self.happenings
+            .tell(What::PlayingStarted { room: room.to_owned(), file: wanted.file.clone() });
         tracing::info!(%room, file = wanted.file, "playing");
         Ok(report)
     }
@@ -147,7 +151,9 @@ impl Conference {
             let sentence = format!("Nothing plays in the room `{room}`.");
             ErrorMessage::new(ErrorCode::NotPlaying, sentence)
         })?;
-        self.command(open.worker, Command::StopPlaying(open.key, playing.id))
+        self.command(open.worker, Command::StopPlaying(open.key, playing.id))?;
+        self.happenings.tell(What::PlayingEnded { room: room.to_owned(), file: playing.file });
+        Ok(())
     }
 
     /// A worker has played something to its end.
@@ -158,8 +164,12 @@ impl Conference {
                 "what was played had gaps: the machine was too busy to read it in time"
             );
         }
-        if let Some(open) = self.state().room_by_key(key) {
-            open.playing.take_if(|playing| playing.id == player.id());
+        let mut state = self.state();
+        let Some(room) = state.names.get(&key).cloned() else { return };
+        let open = state.room_by_key(key);
+        let over = open.and_then(|it| it.playing.take_if(|playing| playing.id == player.id()));
+        if let Some(Playing { file, .. }) = over {
+            self.happenings.tell(What::PlayingEnded { room, file });
         }
     }
 

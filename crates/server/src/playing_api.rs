@@ -22,7 +22,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 /// What plays in a room
 ///
 /// For operators.
-#[utoipa::path(get, path = "/api/v1/rooms/{room}/play", tag = "sound", params(OfRoom),
+#[utoipa::path(get, path = "/api/v1/rooms/{room}/play", operation_id = "show_playing", tag = "sound", params(OfRoom),
     security((), ("token" = [])), responses((status = 200, body = PlayingReport), ForOperators, OfOpenRoom))]
 async fn show(
     _: AsOperator,
@@ -36,7 +36,7 @@ async fn show(
 /// Play a file into a room
 ///
 /// To everybody in it, from its beginning. For operators.
-#[utoipa::path(post, path = "/api/v1/rooms/{room}/play", tag = "sound", params(OfRoom),
+#[utoipa::path(post, path = "/api/v1/rooms/{room}/play", operation_id = "start_playing", tag = "sound", params(OfRoom),
     request_body = Wanted, security((), ("token" = [])),
     responses((status = 201, body = PlayingReport), ForOperators, OfOpenRoom,
         (status = 404, description = "`not-found`: nobody is in that room, or there is no such file", body = ErrorMessage),
@@ -57,7 +57,7 @@ async fn start(
 /// End what plays in a room
 ///
 /// Faded out. For operators.
-#[utoipa::path(delete, path = "/api/v1/rooms/{room}/play", tag = "sound", params(OfRoom),
+#[utoipa::path(delete, path = "/api/v1/rooms/{room}/play", operation_id = "stop_playing", tag = "sound", params(OfRoom),
     security((), ("token" = [])), responses((status = 204, description = "It ends"), ForOperators, OfOpenRoom,
         (status = 409, description = "`not-playing`", body = ErrorMessage)))]
 async fn stop(

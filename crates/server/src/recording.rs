@@ -1,7 +1,7 @@
 //! Recording rooms to files, and who is told.
 
 use std::sync::{Arc, PoisonError, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use foldback_record::{Ended, FileInfo, Names, Plan, Recording, ring};
 use foldback_room::{Admission, ParticipantId};
@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use crate::conference::{Conference, ECHO_ROOMS, capitalised};
 use crate::control::not_here;
+use crate::happenings::What;
 use crate::message::{ErrorCode, ErrorMessage, ServerMessage};
 
 /// Files are closed within a moment of the last packet, unless the disk hangs.
@@ -21,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What of a room is to be recorded.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RecordingWanted)]
 pub(crate) struct Wanted {
     /// What those hear who do not talk.
     #[serde(default = "yes")]
@@ -232,6 +234,7 @@ impl Conference {
             return Err(ErrorMessage::new(ErrorCode::CannotRecord, why));
         }
         open.tell_all(&ServerMessage::Recording { recording: true, failed: false });
+        self.happenings.tell(What::RecordingStarted { room: room.to_owned() });
         drop(state);
         self.chime_for_recording(room);
         tracing::info!(%room, mix = wanted.mix, tracks = wanted.tracks, "recording");
@@ -281,11 +284,12 @@ impl Conference {
         }
     }
 
-    /// Waits until all files are closed, once no more comes.
+    /// Waits until all files are closed, once no more comes. Blocks, for as long as one may take for all of them.
     pub(crate) fn finish_recordings(&self) {
+        let deadline = Instant::now() + PATIENCE;
         let running = self.recordings.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for recording in running {
-            if !recording.wait(PATIENCE) {
+            if !recording.wait(deadline.saturating_duration_since(Instant::now())) {
                 tracing::error!("the files of a recording could not be closed in time");
             }
         }
@@ -355,6 +359,10 @@ impl Names for Watch {
         if failed.is_some() {
             conference.metrics.recording_failed();
         }
+        conference.happenings.tell(What::RecordingEnded {
+            room: room.clone(),
+            failure: failed.map(ToString::to_string),
+        });
         let mut state = conference.state();
         let Some(open) = state.open(&self.room, self.key) else { return };
         // The next one may have begun already.

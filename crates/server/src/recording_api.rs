@@ -24,7 +24,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 /// The recording of a room
 ///
 /// The last one since somebody is in it, with its files. For operators.
-#[utoipa::path(get, path = "/api/v1/rooms/{room}/recording", tag = "sound", params(OfRoom),
+#[utoipa::path(get, path = "/api/v1/rooms/{room}/recording", operation_id = "show_recording", tag = "sound", params(OfRoom),
     security((), ("token" = [])), responses((status = 200, body = RecordingReport), ForOperators, OfOpenRoom))]
 async fn show(
     _: AsOperator,
@@ -38,7 +38,7 @@ async fn show(
 /// Record a room
 ///
 /// Mix and voices, unless the body says otherwise. Everybody in it is told. For operators.
-#[utoipa::path(post, path = "/api/v1/rooms/{room}/recording", tag = "sound", params(OfRoom),
+#[utoipa::path(post, path = "/api/v1/rooms/{room}/recording", operation_id = "start_recording", tag = "sound", params(OfRoom),
     request_body = Option<Wanted>, security((), ("token" = [])),
     responses((status = 201, body = RecordingReport), ForOperators, OfOpenRoom,
         (status = 409, description = "`already-recording`, or `recording-off`: the configuration has no folder for them", body = ErrorMessage),
@@ -62,7 +62,7 @@ async fn start(
 /// End the recording of a room
 ///
 /// Answers once its files are closed. For operators.
-#[utoipa::path(delete, path = "/api/v1/rooms/{room}/recording", tag = "sound", params(OfRoom),
+#[utoipa::path(delete, path = "/api/v1/rooms/{room}/recording", operation_id = "stop_recording", tag = "sound", params(OfRoom),
     security((), ("token" = [])), responses((status = 200, body = RecordingReport), ForOperators, OfOpenRoom,
         (status = 409, description = "`not-recording`", body = ErrorMessage)))]
 async fn stop(

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use crate::clock;
 use crate::conference::Conference;
 use crate::config_file::{ConfigSource, Loaded};
+use crate::happenings::What;
 use crate::notify;
 use crate::watch::FileWatch;
 
@@ -250,6 +251,16 @@ impl Reloader {
         let refused = taken.as_ref().err().map(ToString::to_string);
         let last = LastReload { at: clock::now(), origin, refused };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+        let happenings = &self.conference.happenings;
+        match &taken {
+            Ok(Reloaded { version, changed: true, .. }) => {
+                happenings.tell(What::ConfigChanged { version: *version, origin });
+            }
+            Ok(_) => {}
+            Err(error) => {
+                happenings.tell(What::ConfigRefused { origin, why: error.to_string() });
+            }
+        }
         match &taken {
             Ok(reloaded) => tell(origin, restores, reloaded),
             Err(error @ ReloadError::Mistakes(_)) => tracing::error!(?origin, "{error}"),

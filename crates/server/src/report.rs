@@ -124,11 +124,11 @@ pub struct ParticipantInfo {
     /// Who.
     #[serde(flatten)]
     pub person: Person,
-    /// As in [`ParticipantReport`].
+    /// Their voice as the server receives it.
     pub inbound: Option<Inbound>,
-    /// As in [`ParticipantReport`].
+    /// The room's sound as they receive it, by their RTCP reports.
     pub remote_inbound: Option<RemoteInbound>,
-    /// As in [`ParticipantReport`].
+    /// Figures that have no name in the W3C's list.
     pub foldback: Option<Own>,
 }
 

@@ -82,6 +82,8 @@ pub(crate) struct Member {
     pub(crate) person: Person,
     /// An operator muted them.
     pub(crate) muted_by_operator: bool,
+    /// By how much louder all the others hear them.
+    pub(crate) gain_db: f32,
     pub(crate) outbox: Option<Outbox>,
     /// Which ways sound goes between them and the room.
     pub(crate) flow: Flow,

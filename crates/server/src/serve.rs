@@ -21,7 +21,7 @@ use crate::http::{App, router};
 use crate::media_tcp::MediaTcp;
 use crate::operator::{Operator, TOKEN_VARIABLE};
 use crate::reload::{self, Reloader};
-use crate::{addresses, drain, notify, plugins, tls};
+use crate::{addresses, drain, notify, plugins, tls, webhooks};
 
 /// The head of a request comes within this time, the first one of a connection with TLS and all.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -71,11 +71,18 @@ pub async fn serve(
     }
     let reloader = Reloader::new(source, loaded, conference.clone(), metrics.clone());
     let (door, rooms) = (Arc::new(Door::default()), conference.clone());
-    let app = App { conference: rooms, metrics, door, operator, reloader: reloader.clone() };
+    let app = App {
+        conference: rooms,
+        metrics: metrics.clone(),
+        door,
+        operator,
+        reloader: reloader.clone(),
+    };
     if let Some(file) = watched {
         tokio::spawn(reload::on_change(reloader.clone(), file));
     }
     tokio::spawn(reload::on_hangup(reloader));
+    let telling = tokio::spawn(webhooks::tell(conference.clone(), metrics));
 
     tokio::spawn(pump(conference.clone(), queue));
     announce(listen, dev_tls, &public, &chains);
@@ -84,7 +91,7 @@ pub async fn serve(
     let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
     drain::survive_limits_of_files();
     let handle = axum_server::Handle::new();
-    tokio::spawn(drain::end_on_signal(conference, drain, handle.clone()));
+    tokio::spawn(drain::end_on_signal(conference, drain, telling, handle.clone()));
     let served = if dev_tls {
         let certificate = tls::self_made(&public).await?;
         let server = axum_server::from_tcp_rustls(listener, certificate);

@@ -42,6 +42,10 @@ const QUEUE: usize = 64;
 const LOOK: Duration = Duration::from_millis(10);
 /// A message that cannot be sent for so long is the last.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// Who has said nothing for so long, not even that they got a ping, is gone.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Every so often they are asked.
+const PING_EVERY: Duration = Duration::from_secs(20);
 /// Of a voice so many lost packets in a row are concealed; more are a gap in the times.
 const MOST_CONCEALED: u64 = 5;
 /// Taps of one room.
@@ -118,7 +122,7 @@ enum Said {
 /// The sound of a room, or of somebody in it, as PCM over a WebSocket
 ///
 /// What is said on it is in docs/playing.md. For operators.
-#[utoipa::path(get, path = "/api/v1/rooms/{room}/tap", tag = "sound", params(OfRoom, Asked),
+#[utoipa::path(get, path = "/api/v1/rooms/{room}/tap", operation_id = "tap", tag = "sound", params(OfRoom, Asked),
     security((), ("token" = [])),
     responses((status = 101, description = "It goes on as a WebSocket"), ForOperators, OfOpenRoom,
         (status = 400, description = "No handshake of a WebSocket", body = String, content_type = "text/plain"),
@@ -181,9 +185,15 @@ impl Tap {
         if !send(&mut socket, text(&ready)).await {
             return;
         }
+        let mut pings = tokio::time::interval(PING_EVERY);
+        let mut heard = Instant::now();
         loop {
             let message = tokio::select! {
                 () = turned_true(&mut ending) => return,
+                _ = pings.tick() => match heard.elapsed() {
+                    silent if silent > SILENCE => return,
+                    _ => Message::Ping(Bytes::new()),
+                },
                 frame = next(&mut self.source) => match frame {
                     Some(Frame::Sound(bytes)) => Message::Binary(bytes),
                     Some(Frame::Lost(samples)) => text(&json!({ "type": "lost", "samples": samples })),
@@ -193,7 +203,7 @@ impl Tap {
                         return;
                     }
                 },
-                received = socket.recv() => match received {
+                received = socket.recv() => match received.inspect(|_| heard = Instant::now()) {
                     Some(Ok(Message::Text(said))) => match self.take(&said).await {
                         Ok(message) => message,
                         Err(error) => text(&json!({ "type": "error", "code": error.code, "message": error.message })),

@@ -27,6 +27,11 @@ impl Worker {
                         room.set_muted(id, muted);
                     }
                 }
+                Command::Gain(id, gain_db) => {
+                    if let Some(room) = self.room_of(id) {
+                        room.set_gain(id, gain_db);
+                    }
+                }
                 Command::HearAs(listener, other, heard) => {
                     if let Some(room) = self.room_of(listener) {
                         room.set_heard_as(listener, other, heard);

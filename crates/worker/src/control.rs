@@ -41,6 +41,8 @@ pub enum Command {
     Leave(ParticipantId),
     /// Mutes or unmutes a participant for the others.
     Mute(ParticipantId, bool),
+    /// Has everybody hear a participant by so many dB louder.
+    Gain(ParticipantId, f32),
     /// Lets the first participant hear the second one so; nothing happens unless the worker has both.
     HearAs(ParticipantId, ParticipantId, HeardAs),
     /// A participant hears itself for so long, and nobody else does.

@@ -6,6 +6,9 @@ use std::fmt;
 /// The longest datagram that is taken. What WebRTC sends fits into packets of the network, as it
 /// would by UDP.
 pub(crate) const MAX_FRAME_BYTES: usize = 2048;
+/// The shortest that is one: of RTCP, whose header alone may be all (RFC 3550). Who sends nothing else would have
+/// thousands looked at for one read.
+const MIN_FRAME_BYTES: usize = 8;
 /// Of the length before each.
 const HEADER_BYTES: usize = 2;
 /// Of the longest datagram with its length.
@@ -45,7 +48,7 @@ impl Deframer {
         assert!(self.end <= BUFFER_BYTES, "more than there was room for");
     }
 
-    /// The next datagram, once all of it is there.
+    /// The next datagram, once all of it is there; those of less than 8 bytes are left out.
     ///
     /// # Errors
     /// When it is longer than 2048 bytes: nothing that follows makes sense then.
@@ -54,11 +57,15 @@ impl Deframer {
             if length > MAX_FRAME_BYTES {
                 return Err(FrameTooLong(length));
             }
-            if length > 0 {
-                return Ok(self.bytes[self.first + HEADER_BYTES..self.end].get(..length));
+            let behind = self.first + HEADER_BYTES + length;
+            if behind > self.end {
+                return Ok(None);
             }
-            // Empty ones say nothing; RFC 4571 has them.
-            self.first += HEADER_BYTES;
+            if length >= MIN_FRAME_BYTES {
+                return Ok(Some(&self.bytes[self.first + HEADER_BYTES..behind]));
+            }
+            // RFC 4571 has empty ones, which say nothing.
+            self.first = behind;
         }
         Ok(None)
     }
@@ -142,7 +149,7 @@ mod tests {
     #[test]
     fn datagrams_are_the_same_wherever_the_stream_is_split() {
         let datagrams =
-            [vec![7], vec![1; 20], vec![0; 300], (0..=255).collect(), vec![9; MAX_FRAME_BYTES]];
+            [vec![7; 8], vec![1; 20], vec![0; 300], (0..=255).collect(), vec![9; MAX_FRAME_BYTES]];
         let bytes = framed(&datagrams);
         for split in 0..=bytes.len() {
             let (one, other) = bytes.split_at(split);
@@ -151,7 +158,7 @@ mod tests {
         assert_eq!(read(bytes.chunks(1)).expect("none is too long"), datagrams, "byte by byte");
         // More than the buffer holds, in reads of all lengths.
         let many: Vec<_> =
-            (0..100).map(|number| vec![number; 1 + usize::from(number) * 20]).collect();
+            (0..100).map(|number| vec![number; MIN_FRAME_BYTES + usize::from(number) * 20]).collect();
         let bytes = framed(&many);
         for length in (1..600).step_by(7).chain([BUFFER_BYTES, bytes.len()]) {
             assert_eq!(read(bytes.chunks(length)).expect("none is too long"), many, "{length}");
@@ -159,11 +166,15 @@ mod tests {
     }
 
     #[test]
-    fn empty_frames_are_passed_over() {
-        let bytes = [0, 0, 0, 0, 0, 1, 5, 0, 0, 0, 2, 6, 7, 0, 0];
+    fn frames_that_are_empty_or_too_short_for_a_datagram_are_passed_over() {
+        let (short, least) = (vec![5; MIN_FRAME_BYTES - 1], vec![6; MIN_FRAME_BYTES]);
+        let [empty, one] = [vec![], vec![7]];
+        let frames = [&empty, &empty, &short, &least, &one, &empty, &least, &one].map(Clone::clone);
+        let bytes = framed(&frames);
         for split in 0..=bytes.len() {
-            let (one, other) = bytes.split_at(split);
-            assert_eq!(read([one, other]).expect("short"), [vec![5], vec![6, 7]], "at {split}");
+            let (first, other) = bytes.split_at(split);
+            let read = read([first, other]).expect("short");
+            assert_eq!(read, [least.clone(), least.clone()], "at {split}");
         }
         assert_eq!(read([&[0; 3 * BUFFER_BYTES][..]]).expect("short"), Vec::<Vec<u8>>::new());
     }

@@ -13,7 +13,7 @@ use crate::socket::Socket;
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// A server that lets nobody in without a token but into room `board`, and the folder of its secret.
-async fn guarded() -> (Server, TempDir) {
+pub(crate) async fn guarded() -> (Server, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let secret = folder.path().join("secret");
     std::fs::write(&secret, SECRET).expect("a file");

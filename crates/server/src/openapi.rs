@@ -76,6 +76,13 @@ fn complete(api: &mut utoipa::openapi::OpenApi) {
             let answers = &mut operation.responses.responses;
             let slow = ResponseBuilder::new().description("The request came too slowly").build();
             answers.entry("408".to_owned()).or_insert(RefOr::T(slow));
+            for answer in answers.values_mut() {
+                if let RefOr::T(Response { description, .. }) = answer
+                    && description.is_empty()
+                {
+                    *description = "What was asked for".to_owned();
+                }
+            }
             if operation.request_body.is_some() {
                 answers.extend(BadBody::responses());
             }

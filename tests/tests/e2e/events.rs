@@ -20,6 +20,7 @@ use crate::tokens::{SECRET, guarded, token};
 
 const TALK: &str =
     "[server]\nworkers = 1\n[chain.talk]\nstages = [{ kind = \"gain\" }, { kind = \"mix\" }]\n";
+const DRAINING: &[(&str, &str)] = &[("FOLDBACK_SERVER_DRAIN_SECONDS", "20")];
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A stream of server-sent events.
@@ -150,7 +151,7 @@ async fn who_follows_is_told_who_comes_and_goes_and_what_is_changed_and_ended() 
 
 #[tokio::test]
 async fn who_comes_back_is_told_what_they_missed_and_whoever_follows_hears_of_the_end() {
-    let mut server = Server::start(TALK).await;
+    let mut server = Server::start_with(TALK, DRAINING).await;
     let mut first = Events::follow(&server, "/api/v1/events", None).await;
     let _ann = join(&server, "lobby", "Ann").await;
     let last = first.next_of("room-opened").await.id;
@@ -229,7 +230,7 @@ fn hook(url: &str, more: &str) -> String {
 async fn a_webhook_is_told_signed_and_in_order_and_again_until_it_takes_it() {
     let refusals = vec![StatusCode::SERVICE_UNAVAILABLE, StatusCode::INTERNAL_SERVER_ERROR];
     let mut receiver = Receiver::start(refusals).await;
-    let mut server = Server::start(&hook(&receiver.url, "")).await;
+    let mut server = Server::start_with(&hook(&receiver.url, ""), DRAINING).await;
     let _ann = join(&server, "lobby", "Ann").await;
     let mut ids = Vec::new();
     for expected in ["room-opened", "room-opened", "room-opened", "participant-joined"] {

@@ -95,7 +95,9 @@ fn read_pin_file(reader: &mut Reader<'_>, value: &Value<'_>, file: &str) -> Opti
 /// Whether `line`, which stands after `before`, may show a PIN or another secret: whatever is wrong with it or with the file, so by what a
 /// person would see, and not by what TOML makes of it. Rather once too often.
 pub(crate) fn may_hold_secret(before: &str, line: &str) -> bool {
-    names_a_secret(line) || is_in_long_text_of_a_secret(before)
+    // A name and a password may stand before the host.
+    let is_in_url = line.split("://").skip(1).any(|rest| rest.contains('@'));
+    names_a_secret(line) || is_in_url || is_in_long_text_of_a_secret(before)
 }
 
 /// Also misspelt, as `Pin`, `pins` or `pni`; paths, as in `pin_file`, are none.

@@ -35,15 +35,15 @@ main() {
     cp "$package" "$SYSTEM/root/foldback.deb"
 
     say "where no systemd runs"
-    inside apt-get update
-    inside apt-get install --no-install-recommends /root/foldback.deb
+    inside apt-get -q -y update
+    inside apt-get -q -y install --no-install-recommends /root/foldback.deb
     check_files
-    inside apt-get purge --autoremove foldback
+    inside apt-get -q -y purge --autoremove foldback
 
     say "where it does"
     boot
     files >"$FOLDER/before"
-    inside apt-get install --no-install-recommends /root/foldback.deb
+    inside apt-get -q -y install --no-install-recommends /root/foldback.deb
     until_ready
     say "the service is $(property ActiveState), as user $(stat --format %u "/proc/$INIT/root/proc/$(property ExecMainPID)")"
     say "two Chromiums"
@@ -55,16 +55,16 @@ main() {
     echo "FOLDBACK_LOG_LEVEL=debug" >"$SYSTEM/etc/foldback/environment"
     local before
     before=$(property ExecMainPID)
-    inside apt-get install --reinstall /root/foldback.deb
+    inside apt-get -q -y install --reinstall /root/foldback.deb
     until_ready
     [[ $(property ExecMainPID) != "$before" ]] || fail "an upgrade goes on with the server of before"
     grep -q "changed here" "$SYSTEM/etc/foldback/foldback.toml" || fail "an upgrade takes a changed configuration away"
     say "end, removal, purge"
     inside systemctl stop foldback
     [[ $(property Result) == success && $(property ExecMainStatus) == 0 ]] || fail "it ends with $(property ExecMainStatus)"
-    inside apt-get remove foldback
+    inside apt-get -q -y remove foldback
     [[ -e $SYSTEM/etc/foldback/foldback.toml && ! -e $SYSTEM/usr/bin/foldback ]] || fail "removal is no removal"
-    inside apt-get purge --autoremove foldback
+    inside apt-get -q -y purge --autoremove foldback
     files >"$FOLDER/after"
     diff "$FOLDER/before" "$FOLDER/after" || fail "a purge leaves the second of these behind, or takes the first away"
     say "good: installed, joined and purged on $SUITE"

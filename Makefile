@@ -32,6 +32,7 @@ lint:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	scripts/web.sh lint
 	scripts/web.sh verify
+	.deps/tools/bin/cargo-deny --workspace check licenses bans sources
 
 SOAK_MINUTES ?= 240
 
@@ -62,6 +63,6 @@ try-deb: ## Install that package into a fresh system, join from Chromium, purge 
 	@scripts/setup.sh try-deb
 	@scripts/try-deb.sh $(SUITE)
 
-deny: ## What deny.toml says of dependencies, by cargo-deny itself
+deny: ## What deny.toml says of dependencies; a part of make test
 	@scripts/setup.sh deny
 	.deps/tools/bin/cargo-deny --workspace check licenses bans sources

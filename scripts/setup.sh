@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh build    what `cargo build` needs, and, where that can be had, what building the chain for browsers does
 #   scripts/setup.sh test     all of that, and what the tests need: Chromium, Firefox ESR with geckodriver and PulseAudio
-#                             (not on Ubuntu, which has no Firefox ESR), coturn, espeak-ng, Prometheus, valgrind, cargo-nextest,
+#                             (not on Ubuntu, which has no Firefox ESR), coturn, espeak-ng, Prometheus, valgrind, cargo-nextest, cargo-deny,
 #                             Node with the packages of web/ and tests/clients/, GStreamer, aiortc and PyAV (default)
 #   scripts/setup.sh web      what building the page needs: Node
 #   scripts/setup.sh compare  what the build needs, and Janus to compare with
@@ -68,6 +68,7 @@ main() {
         require_rust_component fmt rustfmt
         require_rust_component clippy clippy
         install_nextest
+        install_own_tool cargo-deny "$CARGO_DENY_VERSION"
         install_geckodriver
         scripts/web.sh install
         install_clients
@@ -249,13 +250,13 @@ install_tool() {
     shift 2
     say "installing $name $version (some minutes)"
     # Release profiles optimise for a published binary; tools of tests need no such thing.
-    CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+    CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=${OPT_LEVEL:-1} CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
         cargo install --locked "$name" --version "$version" "$@"
 }
 
 # install_own_tool NAME VERSION [OPTION...], into .deps/tools: exactly this version, whatever the developer has.
 install_own_tool() {
-    [[ $(.deps/tools/bin/"$1" --version 2>/dev/null) == *"$2" ]] || install_tool "$@" --root .deps/tools
+    [[ $(.deps/tools/bin/"$1" --version 2>/dev/null) == *"$2" ]] || OPT_LEVEL=0 install_tool "$@" --root .deps/tools
 }
 
 may_be_root() {

@@ -1,7 +1,7 @@
 //! The licences of dependencies: whether `deny.toml` allows them, and their texts for whoever gets foldback.
 //!
-//! `cargo deny` reads the same `deny.toml`, and looks at more than this does, but takes minutes to build: this is
-//! what every test run can do.
+//! `cargo deny` reads the same `deny.toml`, and tells of mistakes with their places; this is for the texts, and finds the
+//! same mistakes where only cargo is at hand.
 
 mod check;
 mod collect;

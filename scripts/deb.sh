@@ -23,7 +23,7 @@ main() {
 make_parts() {
     rm -rf "$PARTS"
     target/release/foldback manual "$PARTS"
-    cargo run --release --locked --quiet -p foldback-licences -- write "$PARTS/licences-of-others.txt"
+    cargo run --release --locked --quiet -p foldback-licences -- "$PARTS/licences-of-others.txt"
     cp CHANGELOG.md "$PARTS/changelog"
     gzip -9n "$PARTS/changelog" "$PARTS"/*.1 "$PARTS/licences-of-others.txt"
     # The schema is no configuration, so it is elsewhere.

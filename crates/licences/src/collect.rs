@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use crate::check::expression;
+use spdx::{Expression, ParseMode};
+
 use crate::{Package, Policy};
 
 /// How names of files with licences begin, in lower case.
@@ -92,6 +93,21 @@ fn of_one(package: &Package, policy: &Policy, apache: &str) -> Result<(String, F
         ));
     }
     Ok((expression.to_string(), found))
+}
+
+/// The licence of a crate.
+fn expression(package: &Package, policy: &Policy) -> Result<Expression, String> {
+    let Package { name, version, license, .. } = package;
+    let Some(text) = license.as_deref().or_else(|| policy.clarified(name)) else {
+        return Err(format!(
+            "{name} {version} tells no licence: look it up, and say it by [[licenses.clarify]] in deny.toml"
+        ));
+    };
+    // Old crates write `MIT/Apache-2.0`.
+    let lax = ParseMode { allow_slash_as_or_operator: true, ..ParseMode::STRICT };
+    Expression::parse_mode(text, lax).map_err(|error| {
+        format!("{name} {version} has a licence that is none: '{text}': {}", error.reason)
+    })
 }
 
 /// All files with licences in a folder and below: those of libraries that a crate carries too.

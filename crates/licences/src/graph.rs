@@ -29,19 +29,6 @@ pub struct Package {
     pub source: Option<String>,
     /// Its `Cargo.toml`.
     pub manifest_path: PathBuf,
-    /// What it asks for.
-    pub dependencies: Vec<Requirement>,
-}
-
-/// A crate that is asked for.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Requirement {
-    /// Its name.
-    pub name: String,
-    /// Its versions.
-    pub req: String,
-    /// Where it is, if it is the workspace's own.
-    pub path: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,11 +84,6 @@ impl Graph {
     /// If it is not of its form.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(json).map_err(|error| format!("cargo metadata: {error}"))
-    }
-
-    /// All of them, the workspace's own too.
-    pub fn packages(&self) -> impl Iterator<Item = &Package> {
-        self.packages.iter()
     }
 
     /// Of others, those that end up in a program: all that the package of this name depends on, but for its tests and builds.

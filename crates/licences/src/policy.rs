@@ -7,18 +7,11 @@ use serde::Deserialize;
 /// The part of `deny.toml` that is looked at here.
 #[derive(Debug, Deserialize)]
 pub struct Policy {
-    graph: GraphTable,
     licenses: Licenses,
 }
 
 #[derive(Debug, Deserialize)]
-struct GraphTable {
-    targets: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
 struct Licenses {
-    allow: Vec<String>,
     #[serde(default)]
     clarify: Vec<Clarification>,
 }
@@ -51,21 +44,9 @@ impl Policy {
         toml::from_str(text).map_err(|error| error.to_string())
     }
 
-    /// For which targets foldback is built.
-    #[must_use]
-    pub fn targets(&self) -> &[String] {
-        &self.graph.targets
-    }
-
     /// The licence of a crate that tells none.
     pub(crate) fn clarified(&self, name: &str) -> Option<&str> {
         let about = self.licenses.clarify.iter().find(|about| about.name == name);
         about.map(|about| about.expression.as_str())
-    }
-
-    /// As identifiers of SPDX; with an exception as `Apache-2.0 WITH LLVM-exception`.
-    pub(crate) fn allows(&self, requirement: &spdx::LicenseReq) -> bool {
-        let requirement = requirement.to_string();
-        self.licenses.allow.contains(&requirement)
     }
 }

@@ -1,22 +1,9 @@
 //! The workspace in a folder.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::{Graph, Policy, document, mistakes};
-
-/// What `deny.toml` does not allow of all that is built, tests included, on each of its targets: a sentence for each.
-///
-/// # Errors
-/// If that cannot be found out: why.
-pub fn mistakes_of(root: &Path) -> Result<BTreeSet<String>, String> {
-    let policy = Policy::read(root)?;
-    let mut found = BTreeSet::new();
-    for target in policy.targets() {
-        found.extend(mistakes(&Graph::of(root, target)?, &policy));
-    }
-    Ok(found)
-}
+use crate::{Graph, Policy, document};
 
 /// The licences of what is in the binary: the server, and the chain for browsers that it embeds.
 ///

@@ -1,12 +1,12 @@
 # `make setup`, `make run` and `make test` install what they need first: see scripts/setup.sh.
 # Everything else is plain cargo; its environment stands in .cargo/config.toml.
 .DEFAULT_GOAL := help
-.PHONY: help setup run web test lint soak fuzz scores compare
+.PHONY: help setup run web test lint soak fuzz scores compare deb try-deb deny
 # The steps of a target come one after the other under `make -j` too: cargo has the cores.
 .NOTPARALLEL:
 
 help: ## What can be made
-	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## Install what the build and the tests need
 	@scripts/setup.sh test
@@ -32,6 +32,7 @@ lint:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	scripts/web.sh lint
 	scripts/web.sh verify
+	.deps/tools/bin/cargo-deny --workspace check licenses bans sources
 
 SOAK_MINUTES ?= 240
 
@@ -53,3 +54,15 @@ COMPARE_ROOMS ?= 40/3 12/12
 compare: ## The same load on Debian's Janus AudioBridge and on foldback (COMPARE_ROOMS="40/3 12/12")
 	@scripts/setup.sh compare
 	@COMPARE_SECONDS=$(COMPARE_SECONDS) scripts/compare.sh $(COMPARE_ROOMS)
+
+deb: ## A Debian package in target/debian: docs/packages.md
+	@scripts/deb.sh
+
+try-deb: ## Install that package into a fresh system, join from Chromium, purge it (as root; SUITE=trixie)
+	@scripts/setup.sh test
+	@scripts/setup.sh try-deb
+	@scripts/try-deb.sh $(SUITE)
+
+deny: ## What deny.toml says of dependencies; a part of make test
+	@scripts/setup.sh deny
+	.deps/tools/bin/cargo-deny --workspace check licenses bans sources

@@ -3,10 +3,13 @@
 #
 #   scripts/setup.sh build    what `cargo build` needs, and, where that can be had, what building the chain for browsers does
 #   scripts/setup.sh test     all of that, and what the tests need: Chromium, Firefox ESR with geckodriver and PulseAudio
-#                             (not on Ubuntu, which has no Firefox ESR), coturn, espeak-ng, Prometheus, valgrind, cargo-nextest,
+#                             (not on Ubuntu, which has no Firefox ESR), coturn, espeak-ng, Prometheus, valgrind, cargo-nextest, cargo-deny,
 #                             Node with the packages of web/ and tests/clients/, GStreamer, aiortc and PyAV (default)
 #   scripts/setup.sh web      what building the page needs: Node
 #   scripts/setup.sh compare  what the build needs, and Janus to compare with
+#   scripts/setup.sh deb      what the build needs, and cargo-deb to make the package with, in .deps/tools
+#   scripts/setup.sh try-deb  what trying the package needs: debootstrap, systemd-nspawn and lintian
+#   scripts/setup.sh deny     cargo-deny, in .deps/tools
 #
 # Idempotent, and quick when nothing is missing. Without the right to install system packages it
 # prints the commands for somebody who has it, and exits with 1.
@@ -20,17 +23,27 @@ readonly MESON_MINIMUM=1.1
 # The newest one that still builds with RUST_MINIMUM.
 readonly NEXTEST_VERSION=0.9.125
 readonly GECKODRIVER_VERSION=0.37.1
+readonly CARGO_DEB_VERSION=3.8.0
+readonly CARGO_DENY_VERSION=0.20.2
 
 main() {
     local scope=${1:-test} packages
     case $scope in
-        build | test | compare) ;;
+        build | test | compare | deb) ;;
+        try-deb)
+            install_packages debootstrap lintian systemd-container
+            return
+            ;;
+        deny)
+            install_own_tool cargo-deny "$CARGO_DENY_VERSION"
+            return
+            ;;
         web)
             mapfile -t packages < <(node_packages)
             install_packages "${packages[@]}"
             return
             ;;
-        *) fail "unknown argument '$scope': expected 'build', 'test' (default), 'web' or 'compare'" ;;
+        *) fail "unknown argument '$scope': expected 'build', 'test' (default), 'web', 'compare', 'deb', 'try-deb' or 'deny'" ;;
     esac
 
     require_rust
@@ -38,6 +51,7 @@ main() {
     case $scope in
         test) mapfile -t -O "${#packages[@]}" packages < <(browser_packages; node_packages; gstreamer_packages; printf "%s\n" coturn espeak-ng prometheus valgrind) ;;
         compare) packages+=(janus) ;;
+        deb) packages+=(dpkg-dev xz-utils) ;;
     esac
     if [[ $scope == test ]]; then
         keep_from_starting coturn
@@ -47,12 +61,14 @@ main() {
     install_meson
     scripts/build-abseil.sh
     # Without it all is built but what runs in browsers.
-    [[ $scope != build ]] || scripts/wasm.sh setup || true
+    [[ $scope != build && $scope != deb ]] || scripts/wasm.sh setup || true
+    [[ $scope != deb ]] || install_own_tool cargo-deb "$CARGO_DEB_VERSION" --no-default-features
     if [[ $scope == test ]]; then
         scripts/wasm.sh setup
         require_rust_component fmt rustfmt
         require_rust_component clippy clippy
         install_nextest
+        install_own_tool cargo-deny "$CARGO_DENY_VERSION"
         install_geckodriver
         scripts/web.sh install
         install_clients
@@ -234,8 +250,13 @@ install_tool() {
     shift 2
     say "installing $name $version (some minutes)"
     # Release profiles optimise for a published binary; tools of tests need no such thing.
-    CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+    CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=${OPT_LEVEL:-1} CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
         cargo install --locked "$name" --version "$version" "$@"
+}
+
+# install_own_tool NAME VERSION [OPTION...], into .deps/tools: exactly this version, whatever the developer has.
+install_own_tool() {
+    [[ $(.deps/tools/bin/"$1" --version 2>/dev/null) == *"$2" ]] || OPT_LEVEL=0 install_tool "$@" --root .deps/tools
 }
 
 may_be_root() {

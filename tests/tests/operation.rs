@@ -1,10 +1,11 @@
 //! What whoever runs a server relies on: its log, whether it is well, and what a service manager is told.
 
 use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use foldback_stage_testkit::libraries::built_by_cargo;
-use foldback_tests::{Server, Talkers};
+use foldback_tests::{Server, Talkers, foldback, free_tcp_port};
 use serde_json::Value;
 
 const CHAIN: &str = "[server]\nworkers = 1\n[chain.talk]\nstages = [{ kind = \"mix\" }]\n";
@@ -52,6 +53,27 @@ async fn a_worker_that_stands_still_is_told_from_one_that_is_slow() {
     let server = Server::start(&hanging_for_ms(10_000)).await;
     let _talkers = Talkers::join(&server, 2, 2);
     until_it_is(&server, (503, "a media worker hangs")).await;
+}
+
+#[tokio::test]
+async fn health_is_asked_for_from_the_command_line() {
+    let slow = Server::start(&hanging_for_ms(10_000)).await;
+    let ask = |url: String| {
+        let health = Command::new(foldback()).args(["health", &url]).output();
+        let output = health.expect("foldback starts");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).trim_end().to_owned())
+    };
+    assert_eq!(ask(slow.url("")), (Some(0), "ready".to_owned()));
+    let _talkers = Talkers::join(&slow, 2, 2);
+    until_it_is(&slow, (503, "a media worker hangs")).await;
+    assert_eq!(ask(slow.url("")), (Some(1), "a media worker hangs".to_owned()));
+
+    let nobody = format!("http://127.0.0.1:{}", free_tcp_port());
+    let (code, said) = ask(nobody.clone());
+    assert!(code == Some(1) && said.starts_with(&nobody) && said.contains("refused"), "{said}");
+    let (code, said) = ask("localhost:8080".to_owned());
+    assert!(code == Some(2) && said.contains("such as http://127.0.0.1:8080"), "{said}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use foldback_config::{
     Config, LogConfig, Variable, check_listen, check_public_address, describe_chain,
     describe_kinds, environment_variables, json_schema, unknown_variables,
@@ -19,8 +19,10 @@ use crate::config_file::{self, ConfigSource};
 use crate::doctor::{self, DoctorOptions};
 use crate::load::{self, LoadOptions};
 use crate::log;
+use crate::manual::{self, ManualOptions};
 use crate::new_stage::{self, NewStageOptions};
 use crate::operator::TOKEN_VARIABLE;
+use crate::probe::{self, HealthOptions};
 use crate::process::{self, ProcessOptions};
 use crate::serve;
 use crate::token::{self, TokenCommand};
@@ -58,6 +60,11 @@ enum Command {
     ///
     /// Ports, addresses, priorities, limits, clocks; exits with 1 if a server would not start.
     Doctor(DoctorOptions),
+    /// Ask a server that runs whether it can take participants.
+    ///
+    /// Prints what its /readyz says, and exits with 0 if it can and with 1 if it cannot, or does not answer:
+    /// for what watches containers.
+    Health(HealthOptions),
     /// List every kind of stage with its parameters, units, ranges and defaults.
     Stages {
         /// A TOML file, to list the kinds of the libraries in its `[plugins]` too.
@@ -95,6 +102,9 @@ enum Command {
     /// Make the tokens by which people come in.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Write manual pages and completions of shells, for packages.
+    #[command(hide = true)]
+    Manual(ManualOptions),
     /// Lay out the crate of a new stage, to be loaded from a library of its own.
     ///
     /// What it makes is a stage that works, with its tests: docs/writing-a-stage.md goes on from
@@ -105,7 +115,7 @@ enum Command {
 impl Command {
     /// Whether it may find a connection closed, of which it must not die.
     fn speaks_to_a_network(&self) -> bool {
-        matches!(self, Self::Serve(_) | Self::Load(_) | Self::Capacity(_))
+        matches!(self, Self::Serve(_) | Self::Health(_) | Self::Load(_) | Self::Capacity(_))
     }
 }
 
@@ -170,6 +180,7 @@ pub fn main() -> ExitCode {
         Command::Check { file, watch: false } => check(&file),
         Command::Check { file, watch: true } => check_again_and_again(&file),
         Command::Doctor(options) => doctor::run(&options),
+        Command::Health(options) => probe::run(&options),
         Command::Stages { config } => config_file::kinds(config.as_deref()).map(|kinds| {
             print!("{}", describe_kinds(&kinds));
         }),
@@ -184,6 +195,7 @@ pub fn main() -> ExitCode {
         Command::Load(options) => load::run(&options),
         Command::Capacity(options) => capacity::run(&options),
         Command::Token(command) => token::run(&command),
+        Command::Manual(options) => manual::run(&options, Cli::command()),
         Command::NewStage(options) => new_stage::run(&options),
     };
     match done {
@@ -282,7 +294,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 

@@ -124,6 +124,10 @@ export interface Joined {
   operator: boolean;
   /** Whether the room is being recorded. */
   recording: boolean;
+  /** Whether hosts alone come in. */
+  locked: boolean;
+  /** What one comes back by, once. */
+  return_key: string;
   /** What helps to reach the server's media; of TURN with credentials that are good for a while. */
   ice_servers: RTCIceServer[];
 }
@@ -141,7 +145,9 @@ export type ServerMessage =
   | { type: "answer"; sdp: string }
   | { type: "participant-joined"; participant: Person }
   | { type: "participant-left"; id: number; reason: string }
-  | { type: "participant-muted"; id: number; muted: boolean; by_operator?: boolean }
+  | { type: "participant-muted"; id: number; muted: boolean; by_operator?: boolean; by?: string }
+  | { type: "participants-muted"; ids: number[]; muted: boolean; by?: string }
+  | { type: "room-locked"; locked: boolean; by?: string }
   | { type: "participant-hand"; id: number; hand: number | null }
   | { type: "chain-changed"; chain: Chain }
   | { type: "operator" }
@@ -150,7 +156,7 @@ export type ServerMessage =
   | { type: "levels"; levels: Level[] };
 
 export type ClientMessage =
-  | ({ type: "join"; room: string; name: string } & Pass)
+  | ({ type: "join"; room: string; name: string; return_key?: string } & Pass)
   | { type: "offer"; sdp: string }
   | { type: "candidate"; candidate: RTCIceCandidateInit | null }
   | { type: "mute"; muted: boolean }
@@ -161,6 +167,8 @@ export type ClientMessage =
   | { type: "loopback"; seconds: number }
   | { type: "hand"; raised: boolean }
   | { type: "record"; recording: boolean }
+  | { type: "lock"; locked: boolean }
+  | { type: "mute-all"; muted: boolean }
   | { type: "leave" };
 
 /** What comes on the data channel. */
@@ -171,6 +179,7 @@ export interface RoomOverview {
   room: string;
   worker: number;
   chain: string;
+  locked: boolean;
   participants: MemberOverview[];
 }
 
@@ -225,6 +234,8 @@ export interface RoomInfo {
   pin_required: boolean;
   /** Whether it is being recorded, or will be once somebody is in it. */
   recording: boolean;
+  /** Whether hosts alone come in. */
+  locked: boolean;
   /** Whether one needs an invitation. */
   token_required: boolean;
 }

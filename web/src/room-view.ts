@@ -106,6 +106,9 @@ export class RoomView {
       case "participant-muted":
         this.#people.mute(message.id, message.muted);
         break;
+      case "participants-muted":
+        for (const id of message.ids) this.#people.mute(id, message.muted);
+        break;
       case "participant-hand": {
         this.#people.hand(message.id, message.hand);
         if (message.hand !== null && message.id !== this.#self) this.#say(`${this.nameOf(message.id)} raised a hand.`);

@@ -28,8 +28,8 @@ pub(crate) fn routes() -> Router<App> {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Mute {
-    muted: bool,
+pub(crate) struct Mute {
+    pub(crate) muted: bool,
 }
 
 async fn rooms(_: AsOperator, State(app): State<App>) -> Json<Vec<RoomOverview>> {
@@ -47,14 +47,14 @@ async fn kick(_: AsHost, State(app): State<App>, path: PathOf) -> Result<StatusC
 }
 
 async fn mute(
-    _: AsHost,
+    host: AsHost,
     State(app): State<App>,
     path: PathOf,
     body: Body,
 ) -> Result<StatusCode, HttpError> {
     let (room, id) = participant(path)?;
     let Mute { muted } = json(body, "{\"muted\":true}")?;
-    app.conference.mute_by_operator(&room, id, muted)?;
+    app.conference.mute_by_operator(&room, id, muted, host.name)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

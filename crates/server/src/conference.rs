@@ -28,7 +28,9 @@ use crate::ice_servers::{IceServer, ice_servers};
 use crate::limits;
 use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason, Person, ServerMessage};
+use crate::moderation;
 use crate::report::ParticipantInfo;
+use crate::returning::{ReturnKey, Returning};
 use crate::roster::{Member, RoomState, State, not_joined};
 pub use crate::roster::{Outbox, encoded};
 
@@ -97,6 +99,8 @@ pub struct RoomInfo {
     pub pin_required: bool,
     /// Whether it is being recorded, or will be once somebody is in it.
     pub recording: bool,
+    /// Whether hosts alone come in.
+    pub locked: bool,
     /// Whether whoever asks must have a token to join.
     pub token_required: bool,
 }
@@ -166,18 +170,17 @@ impl Conference {
     pub fn room_info(&self, room: &str, token_required: bool) -> Result<RoomInfo, ErrorMessage> {
         let configured = self.chain_of(room)?;
         let running = self.running();
-        let open = self
-            .state()
-            .rooms
-            .get(room)
-            .map(|open| (open.info.clone(), open.people.len(), open.is_recorded()));
+        let open =
+            self.state().rooms.get(room).map(|open| {
+                (open.info.clone(), open.people.len(), open.is_recorded(), open.locked)
+            });
         let rule = running.config.rule_for_room(room);
         let pin_required = rule.is_some_and(|rule| rule.pin.is_some());
         let will_be = rule.is_some_and(|rule| rule.record);
-        let closed = || (running.chain_info(&configured), 0, will_be);
-        let (chain, participants, recording) = open.unwrap_or_else(closed);
+        let closed = || (running.chain_info(&configured), 0, will_be, false);
+        let (chain, participants, recording, locked) = open.unwrap_or_else(closed);
         let room = room.to_owned();
-        Ok(RoomInfo { room, chain, participants, pin_required, token_required, recording })
+        Ok(RoomInfo { room, chain, participants, pin_required, token_required, recording, locked })
     }
 
     /// Everybody in the room of that name, in the order of their coming, with their figures of the
@@ -192,19 +195,21 @@ impl Conference {
         Ok(members.map(|it| ParticipantInfo::new(it.person.clone(), it.report)).collect())
     }
 
-    /// Brings a person into a room; the media follows with [`Self::connect`]. The others are told.
+    /// Brings a person into a room; the media follows with [`Self::connect`]. The others are told. Who is `returning` takes
+    /// the place of their own that is still there, in a locked or full room too.
     ///
     /// # Errors
     /// `bad-room`, if no chain serves a room of that name; `overloaded`, if its worker sheds load;
-    /// `draining`, if the server is about to end; `room-full`, `server-full` or `token-in-use`, if as many are there as may be;
+    /// `draining`, if the server is about to end; `room-locked`; `room-full`, `server-full` or `token-in-use`, if as many are there as may be;
     /// `internal`, if its worker is gone.
     pub(crate) fn join(
         self: &Arc<Self>,
         who: &Admitted,
+        returning: Option<&Returning>,
         outbox: Option<Outbox>,
     ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
         let chain = self.chain_of(&who.room)?;
-        self.enter(who, chain, outbox, Flow::AsOffered)
+        self.enter(who, returning, chain, outbox, Flow::AsOffered)
     }
 
     /// Brings somebody into a room who only speaks or only listens, and is told nothing; the media
@@ -223,7 +228,7 @@ impl Conference {
             Flow::FromClient | Flow::AsOffered => {}
         }
         let chain = self.chain_of(&who.room)?;
-        self.enter(&who, chain, None, flow).map(|(id, _)| id)
+        self.enter(&who, None, chain, None, flow).map(|(id, _)| id)
     }
 
     /// Brings a caller into a room of their own on chain `echo`.
@@ -237,7 +242,7 @@ impl Conference {
         let chain = Arc::clone(self.running().config.echo_chain());
         let room = format!("{ECHO_ROOMS}{}", self.echoes.fetch_add(1, Ordering::Relaxed));
         let who = Admitted { room, name: "echo".to_owned(), shared, ..Admitted::default() };
-        self.enter(&who, chain, None, Flow::AsOffered).map(|(id, _)| id)
+        self.enter(&who, None, chain, None, Flow::AsOffered).map(|(id, _)| id)
     }
 
     /// Looks at a candidate that a client trickled, which is needed for nothing: a client's addresses
@@ -271,11 +276,11 @@ impl Conference {
             return Err(only_listens());
         }
         member.muted_by_operator = false;
-        self.set_muted(room, id, muted, false)
+        self.set_muted(room, id, muted, false, None)
     }
 
     /// Mutes a person, or unmutes whom an operator muted; everybody in the room is told that an
-    /// operator did. Who is muted so may unmute themselves.
+    /// operator did, or `by` which host. Who is muted so may unmute themselves.
     ///
     /// # Errors
     /// `not-found`, if they are not in that room; `muted-by-themselves`, if that is so and they are
@@ -285,6 +290,7 @@ impl Conference {
         room: &str,
         id: ParticipantId,
         muted: bool,
+        by: Option<String>,
     ) -> Result<(), ErrorMessage> {
         self.chain_of(room)?;
         let mut state = self.state();
@@ -304,7 +310,7 @@ impl Conference {
             return Err(ErrorMessage::new(ErrorCode::MutedByThemselves, sentence));
         }
         member.muted_by_operator = muted;
-        self.set_muted(open, id, muted, true)
+        self.set_muted(open, id, muted, true, by)
     }
 
     fn set_muted(
@@ -313,10 +319,11 @@ impl Conference {
         id: ParticipantId,
         muted: bool,
         by_operator: bool,
+        by: Option<String>,
     ) -> Result<(), ErrorMessage> {
         let member = room.people.get_mut(&id).ok_or_else(not_joined)?;
         member.person.muted = muted;
-        room.tell_all(&ServerMessage::ParticipantMuted { id: id.0, muted, by_operator });
+        room.tell_all(&ServerMessage::ParticipantMuted { id: id.0, muted, by_operator, by });
         self.command(room.worker, Command::Mute(id, muted))
     }
 
@@ -367,6 +374,7 @@ impl Conference {
     fn enter(
         self: &Arc<Self>,
         who: &Admitted,
+        returning: Option<&Returning>,
         chain: Arc<ChainSpec>,
         outbox: Option<Outbox>,
         flow: Flow,
@@ -379,11 +387,23 @@ impl Conference {
         if state.rooms.get(name).is_some_and(|room| state.placement.is_shedding(room.worker)) {
             return Err(self.overloaded());
         }
-        limits::check(&self.running().config, &state, name)?;
-        limits::check_token(&state, who.shared.as_ref())?;
+        if who.role != Role::Host
+            && returning.is_none()
+            && state.rooms.get(name).is_some_and(|room| room.locked)
+        {
+            return Err(moderation::locked());
+        }
+        let before = returning.map(|it| it.participant);
+        let before = before.filter(|id| state.rooms_of.contains_key(id));
+        if before.is_none() {
+            limits::check(&self.running().config, &state, name, returning.is_some())?;
+            limits::check_token(&state, who.shared.as_ref())?;
+        }
+        let return_key = outbox.as_ref().map(|_| ReturnKey::random()).transpose()?;
         let opened = !state.rooms.contains_key(name);
         if opened {
-            let room = self.open_room(&mut state, chain)?;
+            let mut room = self.open_room(&mut state, chain)?;
+            room.opening = returning.map_or(room.opening, |it| it.opening);
             state.names.insert(room.key, name.to_owned());
             state.rooms.insert(name.to_owned(), room);
         }
@@ -404,6 +424,7 @@ impl Conference {
             outbox,
             flow,
             session: None,
+            return_key: return_key.clone(),
             media: false,
             ice_name: None,
             restarts: Allowance::new(RESTARTS_BURST),
@@ -412,6 +433,7 @@ impl Conference {
             report: None,
         };
         room.people.insert(id, member);
+        let opening = room.opening;
         self.metrics.joined();
         tracing::info!(%id, room = name, "joined");
         let joined = ServerMessage::Joined {
@@ -421,11 +443,19 @@ impl Conference {
             participants: room.people.values().map(|member| member.person.clone()).collect(),
             operator: false,
             recording: room.is_recorded(),
+            locked: room.locked,
+            return_key: return_key.clone(),
             ice_servers: self.ice_servers(&id.to_string()),
         };
+        if let Some(key) = return_key {
+            state.returns.add(key, Returning::new(id, who.clone(), opening));
+        }
+        drop(state);
         if opened {
-            drop(state);
             self.record_by_rule(name);
+        }
+        if let Some(before) = before {
+            self.remove(before, LeftReason::Closed, true);
         }
         Ok((id, joined))
     }
@@ -469,6 +499,8 @@ impl Conference {
             hands: 0,
             chat: Allowance::new(ROOM_BURST),
             recording: None,
+            locked: false,
+            opening: key.0,
             taps: Vec::new(),
             playing: None,
         })
@@ -483,7 +515,9 @@ impl Conference {
         let left = ServerMessage::ParticipantLeft { id: id.0, reason };
         // Who was lost is told too; dropping the outbox then closes their socket.
         room.tell_all(&left);
-        let session = room.people.remove(&id).and_then(|member| member.session);
+        let member = room.people.remove(&id);
+        let (session, return_key) =
+            member.map_or((None, None), |member| (member.session, member.return_key));
         room.people.values_mut().for_each(|member| _ = member.hears.remove(&id));
         room.chains.remove_own(id);
         room.own.remove(&id);
@@ -495,6 +529,9 @@ impl Conference {
         }
         if let Some(session) = session {
             state.sessions.remove(&session);
+        }
+        if let Some(key) = return_key {
+            state.returns.gone(key, reason, Instant::now());
         }
         if empty {
             state.rooms.remove(&name);

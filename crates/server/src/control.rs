@@ -346,7 +346,9 @@ mod tests {
             }
         });
         let (outbox, told) = channel(64);
-        conference.join(&Admitted::of("lobby", "Ann"), Some(outbox)).expect("the room is served");
+        conference
+            .join(&Admitted::of("lobby", "Ann"), None, Some(outbox))
+            .expect("the room is served");
         (conference, told)
     }
 

@@ -184,7 +184,8 @@ mod tests {
             let ticks = Ticks::default();
             conference.handle(Event::Load(Load { worker: 0, busy: 0.9, shedding, ticks }));
         };
-        let (ann, _) = conference.join(&Admitted::of("lobby", "Ann"), None).expect("there is room");
+        let (ann, _) =
+            conference.join(&Admitted::of("lobby", "Ann"), None, None).expect("there is room");
 
         tell(Shedding::NONE.more());
         let refused = |result: Result<(), ErrorMessage>| {
@@ -194,8 +195,8 @@ mod tests {
             assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
             assert_eq!(response.headers()[header::RETRY_AFTER], "5");
         };
-        refused(conference.join(&Admitted::of("lobby", "Bob"), None).map(drop));
-        refused(conference.join(&Admitted::of("another", "Bob"), None).map(drop));
+        refused(conference.join(&Admitted::of("lobby", "Bob"), None, None).map(drop));
+        refused(conference.join(&Admitted::of("another", "Bob"), None, None).map(drop));
         refused(conference.join_echo(None).map(drop));
         conference.mute(ann, true).expect("who is in goes on");
         let text = metrics.encode(&[], None);
@@ -208,7 +209,7 @@ mod tests {
         }
 
         tell(Shedding::NONE);
-        conference.join(&Admitted::of("lobby", "Bob"), None).expect("there is room again");
-        conference.join(&Admitted::of("another", "Cleo"), None).expect("there is room again");
+        conference.join(&Admitted::of("lobby", "Bob"), None, None).expect("there is room again");
+        conference.join(&Admitted::of("another", "Cleo"), None, None).expect("there is room again");
     }
 }

@@ -20,6 +20,7 @@ use crate::message::{
 };
 use crate::recording::Wanted;
 use crate::recording_api::blocking;
+use crate::returning::ReturnKey;
 
 /// Messages that may wait for a client: levels of some 20 s.
 const OUTBOX: usize = 256;
@@ -153,9 +154,10 @@ impl Session {
 
     async fn act(&mut self, message: ClientMessage) -> Result<Reply, ErrorMessage> {
         match message {
-            ClientMessage::Join { room, name, pin, token } => {
+            ClientMessage::Join { room, name, pin, token, return_key } => {
                 let credentials = Credentials { pin, token };
-                self.join(Wish { room: &room, name: &name, credentials: &credentials })
+                let wish = Wish { room: &room, name: &name, credentials: &credentials };
+                self.join(wish, return_key)
             }
             ClientMessage::Offer { sdp } => {
                 let id = self.joined()?;
@@ -208,6 +210,16 @@ impl Session {
                 self.record(recording).await?;
                 Ok(Reply::Nothing)
             }
+            ClientMessage::Lock { locked } => {
+                let (room, by) = self.host()?;
+                self.conference().lock(&room, locked, by)?;
+                Ok(Reply::Nothing)
+            }
+            ClientMessage::MuteAll { muted } => {
+                let (room, by) = self.host()?;
+                self.conference().mute_all(&room, muted, by)?;
+                Ok(Reply::Nothing)
+            }
             ClientMessage::Leave {} => {
                 self.joined()?;
                 self.left = LeftReason::Left;
@@ -216,16 +228,23 @@ impl Session {
         }
     }
 
-    fn join(&mut self, wish: Wish<'_>) -> Result<Reply, ErrorMessage> {
+    /// By a key that is no longer good as without one.
+    fn join(&mut self, wish: Wish<'_>, key: Option<ReturnKey>) -> Result<Reply, ErrorMessage> {
         if self.id.is_some() {
             return Err(ErrorMessage::new(
                 ErrorCode::AlreadyJoined,
                 "This socket is in a room already; leave first.",
             ));
         }
-        let admitted = self.app.admit(self.caller, wish)?;
         let outbox = self.outbox.clone();
-        let (id, mut joined) = self.app.conference.join(&admitted, outbox)?;
+        let known = key.and_then(|key| Some((self.conference().returning(&key, wish.room)?, key)));
+        let (id, mut joined) = match known {
+            Some((returning, key)) => self.app.come_back(self.caller, key, returning, outbox)?,
+            None => {
+                let admitted = self.app.admit(self.caller, wish)?;
+                self.app.conference.join(&admitted, None, outbox)?
+            }
+        };
         if let ServerMessage::Joined { operator, .. } = &mut joined {
             *operator = self.operator.is_ok();
         }
@@ -264,6 +283,11 @@ impl Session {
             }
         };
         blocking(self.app.clone(), act).await.map(drop)
+    }
+
+    /// The room that a host or an operator does something in, and what the host is called.
+    fn host(&self) -> Result<(String, Option<String>), ErrorMessage> {
+        self.conference().host(self.joined()?, self.operator.is_ok())
     }
 
     fn joined(&self) -> Result<ParticipantId, ErrorMessage> {

@@ -7,6 +7,7 @@ mod admission;
 mod browser;
 mod config;
 mod control;
+mod hosts;
 mod http;
 mod media_tcp;
 mod socket;

@@ -13,7 +13,7 @@ use crate::socket::Socket;
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// A server that lets nobody in without a token but into room `board`, and the folder of its secret.
-async fn guarded() -> (Server, TempDir) {
+pub(crate) async fn guarded() -> (Server, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let secret = folder.path().join("secret");
     std::fs::write(&secret, SECRET).expect("a file");
@@ -37,7 +37,7 @@ pub(crate) fn token(folder: &TempDir, options: &[&str]) -> String {
     String::from_utf8(made.stdout).expect("ASCII").trim().to_owned()
 }
 
-fn join(room: &str, token: &str) -> Value {
+pub(crate) fn join(room: &str, token: &str) -> Value {
     json!({ "type": "join", "room": room, "name": "Eve", "token": token })
 }
 

@@ -1,0 +1,272 @@
+//! What hosts do to a room: lock it, mute everybody; and who comes back to it all the same.
+
+use std::time::{Duration, Instant};
+
+use foldback_tests::{RtcClient, Server};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::socket::Socket;
+use crate::tokens::{guarded, join, token};
+
+const OPERATOR: &str = "0123456789abcdef";
+
+fn text(message: Value) -> Message {
+    Message::text(message.to_string())
+}
+
+/// Says `join` on a new socket: the socket, and what came of it.
+async fn comes(server: &Server, join: Value) -> (Socket, Value) {
+    let mut socket = Socket::connect(server).await;
+    let answer = socket.join(join).await;
+    (socket, answer)
+}
+
+/// Asks for something by HTTP: the status, and the `code` of the answer.
+async fn ask(
+    server: &Server,
+    method: Method,
+    path: &str,
+    bearer: &str,
+    body: &str,
+) -> (u16, Value) {
+    let request = reqwest::Client::new().request(method, server.url(path)).bearer_auth(bearer);
+    let answer = request.body(body.to_owned()).send().await.expect("an answer");
+    let status = answer.status().as_u16();
+    let body: Value =
+        serde_json::from_slice(&answer.bytes().await.expect("a body")).unwrap_or(Value::Null);
+    (status, body["code"].clone())
+}
+
+async fn comes_by(server: &Server, door: &str, token: &str) -> (u16, Value) {
+    let answer = reqwest::Client::new()
+        .post(server.url(&format!("/{door}/lobby")))
+        .bearer_auth(token)
+        .header("content-type", "application/sdp")
+        .body(RtcClient::offer())
+        .send()
+        .await
+        .expect("an answer");
+    let status = answer.status().as_u16();
+    let body: Value = answer.json().await.unwrap_or_default();
+    (status, body["code"].clone())
+}
+
+async fn info(server: &Server) -> Value {
+    let answer = reqwest::get(server.url("/api/v1/rooms/lobby")).await.expect("an answer");
+    answer.json().await.expect("JSON")
+}
+
+#[tokio::test]
+async fn a_locked_room_takes_nobody_new_by_any_door_and_keeps_those_within() {
+    let (server, folder) = guarded().await;
+    let host = token(&folder, &["--room", "lobby", "--name", "Ann", "--role", "host"]);
+    let talker = token(&folder, &["--room", "lobby"]);
+    let (mut ann, joined) = comes(&server, join("lobby", &host)).await;
+    assert_eq!(joined["locked"], false);
+    let (mut bob, _) = comes(&server, join("lobby", &talker)).await;
+    bob.say(text(json!({ "type": "lock", "locked": true }))).await;
+    assert_eq!(bob.next("error").await["code"], "forbidden");
+    assert_eq!(info(&server).await["locked"], false);
+
+    ann.say(text(json!({ "type": "lock", "locked": true }))).await;
+    let told = json!({ "type": "room-locked", "locked": true, "by": "Ann" });
+    assert_eq!(ann.next("room-locked").await, told);
+    assert_eq!(bob.next("room-locked").await, told);
+    assert_eq!(info(&server).await["locked"], true);
+    let (mut eve, refused) = comes(&server, join("lobby", &talker)).await;
+    assert_eq!(refused["code"], "room-locked", "{refused}");
+    assert!(refused["message"].as_str().is_some_and(|it| it.contains("a host unlocks it")));
+    let locked = (403, json!("room-locked"));
+    assert_eq!(comes_by(&server, "whip", &talker).await, locked);
+    assert_eq!(comes_by(&server, "whep", &talker).await, locked);
+    assert_eq!(comes_by(&server, "whip", &host).await.0, 201, "a host may");
+    let (_dan, joined) = comes(&server, join("lobby", &host)).await;
+    assert_eq!(joined["locked"], true, "{joined}");
+
+    ann.say(text(json!({ "type": "lock", "locked": false }))).await;
+    assert_eq!(bob.next("room-locked").await["locked"], false);
+    // On the socket that was refused.
+    assert_eq!(eve.join(join("lobby", &talker)).await["type"], "joined");
+}
+
+#[tokio::test]
+async fn hosts_and_the_operator_lock_by_http_and_a_room_that_empties_is_open() {
+    let (server, folder) = guarded().await;
+    let host = token(&folder, &["--room", "lobby", "--role", "host"]);
+    let talker = token(&folder, &["--room", "*"]);
+    let path = "/api/v1/rooms/lobby/lock";
+    let lock = async |method, bearer: &str| ask(&server, method, path, bearer, "").await;
+    assert_eq!(lock(Method::PUT, OPERATOR).await, (404, json!("not-found")), "nobody is in it");
+    let (mut bob, _) = comes(&server, join("lobby", &talker)).await;
+    assert_eq!(lock(Method::PUT, &talker).await, (403, json!("forbidden")));
+    assert_eq!(lock(Method::PUT, "nobody's").await, (401, json!("unauthorized")));
+    assert_eq!(lock(Method::PUT, &host).await.0, 204);
+    assert_eq!(bob.next("room-locked").await, json!({ "type": "room-locked", "locked": true }));
+    assert_eq!(lock(Method::PUT, OPERATOR).await.0, 204, "as it is");
+    let rooms = reqwest::Client::new().get(server.url("/api/v1/rooms")).bearer_auth(OPERATOR);
+    let rooms: Value = rooms.send().await.expect("an answer").json().await.expect("JSON");
+    assert_eq!(rooms[0]["locked"], true, "{rooms}");
+    assert_eq!(lock(Method::DELETE, OPERATOR).await.0, 204);
+    assert_eq!(bob.next("room-locked").await["locked"], false, "told once each time");
+
+    assert_eq!(lock(Method::PUT, OPERATOR).await.0, 204);
+    bob.say(text(json!({ "type": "leave" }))).await;
+    assert_eq!(bob.close_code().await, Some(1000));
+    let (_eve, joined) = comes(&server, join("lobby", &talker)).await;
+    assert_eq!((&joined["type"], &joined["locked"]), (&json!("joined"), &json!(false)));
+}
+
+/// Like the page, which says its key with the token, whatever has become of that.
+fn again(token: &str, key: &Value) -> Value {
+    let mut join = join("lobby", token);
+    join["return_key"] = key.clone();
+    join
+}
+
+#[tokio::test]
+async fn who_is_lost_comes_back_to_a_locked_room_with_an_expired_token_as_who_they_were() {
+    let (server, folder) = guarded().await;
+    server.reload(&server.config().replace("[auth]\n", "[auth]\ntoken_leeway_s = 0\n"));
+    let host = token(&folder, &["--room", "lobby", "--role", "host"]);
+    let brief = token(&folder, &["--room", "lobby", "--name", "Bob", "--for", "1s", "--max", "1"]);
+    let lasting = token(&folder, &["--room", "lobby", "--name", "Cleo"]);
+    let (mut ann, _) = comes(&server, join("lobby", &host)).await;
+    let (mut bob, joined) = comes(&server, join("lobby", &brief)).await;
+    let key = joined["return_key"].clone();
+    assert_eq!(key.as_str().map(str::len), Some(48), "{joined}");
+    let (_cleo, cleos) = comes(&server, join("lobby", &lasting)).await;
+    assert_ne!(cleos["return_key"], key);
+    ann.say(text(json!({ "type": "lock", "locked": true }))).await;
+    ann.next("room-locked").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+
+    // The server has not noticed yet that Bob is lost: the new one takes the place of the old one.
+    let (_bob, joined) = comes(&server, again(&brief, &key)).await;
+    assert_eq!(joined["type"], "joined", "{joined}");
+    let old = bob.next("participant-left").await;
+    assert_eq!(old["reason"], "closed");
+    assert_eq!(bob.close_code().await, Some(1000));
+    let names = async || {
+        let listed = server.url("/api/v1/rooms/lobby/participants");
+        let listed = reqwest::Client::new().get(listed).bearer_auth(OPERATOR).send().await;
+        let listed: Vec<Value> = listed.expect("an answer").json().await.expect("JSON");
+        listed.iter().map(|it| it["name"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let names: Vec<String> = names().await;
+    assert_eq!(names, ["Eve", "Cleo", "Bob"]);
+    let (_, used_up) = comes(&server, again(&lasting, &key)).await;
+    assert_eq!(used_up["code"], "room-locked", "the key was good once");
+    let (_, made_up) = comes(&server, again(&lasting, &json!("0".repeat(48)))).await;
+    assert_eq!(made_up["code"], "room-locked");
+
+    // Once it has noticed, too.
+    let key = joined["return_key"].clone();
+    drop(_bob);
+    ann.next("participant-left").await;
+    ann.next("participant-left").await;
+    let (_bob, joined) = comes(&server, again(&brief, &key)).await;
+    assert_eq!(joined["type"], "joined", "{joined}");
+    let key = joined["return_key"].clone();
+
+    // Not who was taken out.
+    let path = format!("/api/v1/rooms/lobby/participants/{}", joined["participant"]);
+    assert_eq!(ask(&server, Method::DELETE, &path, &host, "").await.0, 204);
+    let (_, refused) = comes(&server, again(&lasting, &key)).await;
+    assert_eq!(refused["code"], "room-locked", "{refused}");
+    assert!(!server.log().contains(key.as_str().expect("a key")));
+}
+
+#[tokio::test]
+async fn a_key_leads_back_to_a_full_room_and_not_to_one_that_others_opened_since() {
+    let config = "[chain.talk]\nstages = [{ kind = \"mix\" }]\n\
+        [[room]]\nname = \"*\"\nchain = \"talk\"\nmax_participants = 2\n";
+    let server = Server::start(config).await;
+    let plainly = |name: &str| json!({ "type": "join", "room": "lobby", "name": name });
+    let (mut ann, anns) = comes(&server, plainly("Ann")).await;
+    let (bob, bobs) = comes(&server, plainly("Bob")).await;
+    drop(bob);
+    ann.next("participant-left").await;
+    let (cleo, _) = comes(&server, plainly("Cleo")).await;
+    let (_, full) = comes(&server, plainly("Dan")).await;
+    assert_eq!(full["code"], "room-full");
+    let mut back = plainly("Bob");
+    back["return_key"] = bobs["return_key"].clone();
+    let (bob, joined) = comes(&server, back.clone()).await;
+    assert_eq!(joined["participants"].as_array().map(Vec::len), Some(3), "{joined}");
+
+    // All are lost, and the first of them to come back opens the room as what it was.
+    drop((ann, cleo, bob));
+    let start = Instant::now();
+    while info(&server).await["participants"] != 0 {
+        assert!(start.elapsed() < Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    back["return_key"] = joined["return_key"].clone();
+    let (bob, joined) = comes(&server, back.clone()).await;
+    assert_eq!(joined["participants"].as_array().map(Vec::len), Some(1), "{joined}");
+    let path = "/api/v1/rooms/lobby/lock";
+    assert_eq!(ask(&server, Method::PUT, path, "", "").await.0, 204);
+    let mut anns_way = plainly("Ann");
+    anns_way["return_key"] = anns["return_key"].clone();
+    let (ann, joined) = comes(&server, anns_way.clone()).await;
+    assert_eq!(joined["type"], "joined", "{joined}");
+
+    anns_way["return_key"] = joined["return_key"].clone();
+    drop((ann, bob));
+    while info(&server).await["participants"] != 0 {
+        assert!(start.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (_dan, _) = comes(&server, plainly("Dan")).await;
+    assert_eq!(ask(&server, Method::PUT, path, "", "").await.0, 204);
+    let (_, refused) = comes(&server, anns_way).await;
+    assert_eq!(refused["code"], "room-locked", "{refused}");
+}
+
+#[tokio::test]
+async fn a_host_mutes_all_but_hosts_who_are_told_by_whom_and_may_unmute() {
+    let (server, folder) = guarded().await;
+    let host = token(&folder, &["--room", "lobby", "--name", "Ann", "--role", "host"]);
+    let talker = token(&folder, &["--room", "lobby"]);
+    let listener = token(&folder, &["--room", "lobby", "--role", "listener"]);
+    let (mut ann, anns) = comes(&server, join("lobby", &host)).await;
+    let (mut bob, bobs) = comes(&server, join("lobby", &talker)).await;
+    let (_cleo, cleos) = comes(&server, join("lobby", &talker)).await;
+    let (_dan, _) = comes(&server, join("lobby", &listener)).await;
+    bob.say(text(json!({ "type": "mute-all", "muted": true }))).await;
+    assert_eq!(bob.next("error").await["code"], "forbidden");
+    ann.say(text(json!({ "type": "mute-all", "muted": true }))).await;
+    let told = bob.next("participants-muted").await;
+    let ids = json!([bobs["participant"], cleos["participant"]]);
+    assert_eq!(
+        told,
+        json!({ "type": "participants-muted", "ids": ids, "muted": true, "by_operator": true, "by": "Ann" })
+    );
+    bob.say(text(json!({ "type": "mute", "muted": false }))).await;
+    loop {
+        let told = ann.next("participant-muted").await;
+        if told["id"] == bobs["participant"] {
+            assert_eq!((&told["muted"], &told["by_operator"]), (&json!(false), &Value::Null));
+            break;
+        }
+        assert_ne!(told["id"], anns["participant"], "a host is not muted");
+    }
+
+    // Back from that, by HTTP: those who are muted still.
+    let all = "/api/v1/rooms/lobby/mute";
+    assert_eq!(ask(&server, Method::PUT, all, &talker, "{\"muted\":false}").await.0, 403);
+    assert_eq!(ask(&server, Method::PUT, all, OPERATOR, "{}").await, (400, json!("missing-field")));
+    assert_eq!(ask(&server, Method::PUT, all, OPERATOR, "{\"muted\":false}").await.0, 204);
+    let told = bob.next("participants-muted").await;
+    assert_eq!((&told["ids"], &told["by"]), (&json!([cleos["participant"]]), &Value::Null));
+    let nobody = "/api/v1/rooms/elsewhere/mute";
+    let answer = ask(&server, Method::PUT, nobody, OPERATOR, "{\"muted\":true}").await;
+    assert_eq!(answer, (404, json!("not-found")));
+
+    // One of them too is told by whom.
+    let one = format!("/api/v1/rooms/lobby/participants/{}/mute", bobs["participant"]);
+    assert_eq!(ask(&server, Method::PUT, &one, &host, "{\"muted\":true}").await.0, 204);
+    assert_eq!(bob.next("participant-muted").await["by"], "Ann");
+}

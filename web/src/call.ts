@@ -141,6 +141,7 @@ export class Call {
       case "joined":
         this.participantId = message.participant;
         this.#stereo = message.chain.channels === 2;
+        this.#expect(ANSWER_TIMEOUT_MS, NO_ANSWER);
         this.#listener.message(message);
         if (this.#muted) this.#send({ type: "mute", muted: true });
         if (this.#spares.length > 0) this.#send({ type: "spare", kinds: this.#spares });
@@ -166,6 +167,10 @@ export class Call {
           else this.#end({ kind: "lost", words: message.reason === "timeout" ? REMOVED_FOR_SILENCE : AUDIO_PATH_LOST });
           return;
         }
+        break;
+      case "waiting":
+        // A host takes the time that it takes.
+        clearTimeout(this.#timer);
         break;
       case "stats":
         void this.#lookForSound();

@@ -7,7 +7,7 @@ import type { Invitation } from "./pass";
 import type { Chain } from "./protocol";
 import { lookUpRoom } from "./room-lookup";
 import { nameProblem, roomProblem } from "./room-names";
-import { IS_LOCKED, PIN_NEEDED, WILL_BE_RECORDED } from "./words";
+import { HAS_WAITING_ROOM, IS_LOCKED, PIN_NEEDED, WILL_BE_RECORDED } from "./words";
 
 const LOOK_UP_DELAY_MS = 300;
 
@@ -128,10 +128,11 @@ export class JoinForm {
     await new Promise((waited) => setTimeout(waited, delayMs));
     if (signal.aborted) return;
     try {
-      const { chain, pin_required, recording, locked } = await lookUpRoom(room, signal);
+      const { chain, pin_required, recording, locked, waiting_room } = await lookUpRoom(room, signal);
       if (signal.aborted) return;
       setText(this.#recorded, recording ? WILL_BE_RECORDED : "");
-      setText(this.#closed, locked && !this.#isHost ? IS_LOCKED : "");
+      const closed = locked ? IS_LOCKED : waiting_room ? HAS_WAITING_ROOM : "";
+      setText(this.#closed, this.#isHost ? "" : closed);
       this.#pinField.hidden = !pin_required || this.#isInvited;
       this.#listener.chain(chain);
     } catch (error) {

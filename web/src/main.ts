@@ -21,7 +21,8 @@ import { RoomView } from "./room-view";
 import { SoundPanel } from "./sound-panel";
 import { StatusLine, type Tone } from "./status-line";
 import { Stay } from "./stay";
-import { busy, missingMicrophoneAccess, mutedAll, mutedBy, PIN_NEEDED } from "./words";
+import { WaitingList } from "./waiting-list";
+import { busy, missingMicrophoneAccess, mutedAll, mutedBy, PIN_NEEDED, WAITS } from "./words";
 
 const audio = byId("audio", HTMLAudioElement);
 const hear = byId("hear", HTMLButtonElement);
@@ -41,6 +42,13 @@ const door = new Door({
   muteAll: () => stay?.ask({ type: "mute-all", muted: true }),
   say: mention,
 });
+const waitingList = new WaitingList({
+  admit: (ids) => stay?.ask({ type: "admit", ids }),
+  refuse: (ids) => stay?.ask({ type: "refuse", ids }),
+  say: mention,
+});
+/** One was in the room since one pressed Join. */
+let hasEntered = false;
 /** What stands while one is muted by somebody else. */
 let mutedWords = "";
 const chat = new Chat({
@@ -130,6 +138,7 @@ Object.defineProperty(window, "foldback", {
 });
 
 hear.addEventListener("click", playRoom);
+byId("stop-waiting", HTMLButtonElement).addEventListener("click", () => stay?.leave());
 window.addEventListener("pagehide", () => stay?.leave());
 const missing = missingMicrophoneAccess();
 if (missing && mayTalk) say(missing, "bad");
@@ -220,7 +229,8 @@ async function lookUpWhenFree(room: string, signal: AbortSignal) {
 function receive(message: ServerMessage): void {
   switch (message.type) {
     case "joined":
-      if (document.body.dataset.view === "join") {
+      if (!hasEntered) {
+        hasEntered = true;
         joinForm.hide();
         sound.enterRoom();
         controls.enter(message.room, mayTalk);
@@ -233,6 +243,7 @@ function receive(message: ServerMessage): void {
       recording.enter(message.recording);
       recording.allow(message.operator);
       door.enter(message);
+      waitingList.clear();
       roomView.enter(message, stay?.pass ?? {}, () => stay?.pc ?? null);
       chat.connecting();
       hand.joined();
@@ -267,6 +278,14 @@ function receive(message: ServerMessage): void {
       if (message.ids.includes(stay?.participantId ?? -1)) followMute(message.muted, message.by);
       else mention(mutedAll(message.muted, message.by));
       break;
+    case "waiting":
+      joinForm.hide();
+      roomView.beforeDoor(message.room);
+      say(WAITS);
+      break;
+    case "waiting-list":
+      waitingList.show(message.waiting);
+      break;
     case "room-locked":
       door.take(message);
       break;
@@ -291,6 +310,7 @@ function followMute(muted: boolean, by?: string): void {
 function showJoinForm(words: string | null, code?: string): void {
   const wasInRoom = document.body.dataset.view === "room";
   stay = null;
+  hasEntered = false;
   audio.srcObject = null;
   hear.hidden = true;
   sound.close();
@@ -299,6 +319,7 @@ function showJoinForm(words: string | null, code?: string): void {
   liveChain.leave();
   recording.leave();
   door.leave();
+  waitingList.clear();
   mouthToEar.clear();
   roomView.leave();
   chat.clear();

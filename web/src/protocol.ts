@@ -132,6 +132,12 @@ export interface Joined {
   ice_servers: RTCIceServer[];
 }
 
+/** Somebody who waits to be let in. */
+export interface WaitingPerson {
+  id: number;
+  name: string;
+}
+
 export interface ServerError {
   type: "error";
   code: string;
@@ -148,6 +154,8 @@ export type ServerMessage =
   | { type: "participant-muted"; id: number; muted: boolean; by_operator?: boolean; by?: string }
   | { type: "participants-muted"; ids: number[]; muted: boolean; by?: string }
   | { type: "room-locked"; locked: boolean; by?: string }
+  | { type: "waiting"; room: string; seconds_left: number }
+  | { type: "waiting-list"; waiting: WaitingPerson[] }
   | { type: "participant-hand"; id: number; hand: number | null }
   | { type: "chain-changed"; chain: Chain }
   | { type: "operator" }
@@ -169,6 +177,8 @@ export type ClientMessage =
   | { type: "record"; recording: boolean }
   | { type: "lock"; locked: boolean }
   | { type: "mute-all"; muted: boolean }
+  | { type: "admit"; ids: number[] }
+  | { type: "refuse"; ids: number[] }
   | { type: "leave" };
 
 /** What comes on the data channel. */
@@ -236,6 +246,8 @@ export interface RoomInfo {
   recording: boolean;
   /** Whether hosts alone come in. */
   locked: boolean;
+  /** Whether one waits until a host lets one in. */
+  waiting_room: boolean;
   /** Whether one needs an invitation. */
   token_required: boolean;
 }

@@ -125,6 +125,7 @@ export class Stay {
       {
         message: (message) => {
           if (message.type === "joined") this.#returnKey = message.return_key;
+          if (message.type === "waiting") this.#comesBack = true;
           this.#listener.message(message);
         },
         channelMessage: (message) => this.#listener.channelMessage(message),

@@ -69,6 +69,7 @@ const PLAIN_ADVICE: Record<string, string> = {
   "room-full": "Wait until somebody leaves and try again, or choose another room.",
   "room-locked": "Ask them, then try again.",
   "server-full": "",
+  "not-admitted": "",
   "pin-required": PIN_ADVICE,
   "wrong-pin": "Type it again; whoever invited you knows it.",
   "too-fast": "",
@@ -128,6 +129,17 @@ export function mutedAll(muted: boolean, by?: string): string {
 
 /** Stands in the room for as long as it is so, and before one joins. */
 export const IS_LOCKED = "This room is locked: nobody new comes in until a host unlocks it.";
+
+/** Before one joins, where a host lets people in. */
+export const HAS_WAITING_ROOM = "This room has a waiting room: after you press Join, a host lets you in.";
+
+export const WAITS = "A host has been told that you are here. Nobody hears you yet, and you hear nobody.";
+
+/** To hosts. */
+export function waitsForYou(names: string[]): string {
+  const [first = "", ...others] = names;
+  return others.length === 0 ? `${first} waits to be let in.` : `${first} and ${others.length} more wait to be let in.`;
+}
 
 export function lockedBy(locked: boolean, by?: string): string {
   return locked ? `${hostOr(by)} locked the room.` : `${hostOr(by)} unlocked the room.`;

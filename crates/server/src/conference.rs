@@ -30,9 +30,10 @@ use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason, Person, ServerMessage};
 use crate::moderation;
 use crate::report::ParticipantInfo;
-use crate::returning::{ReturnKey, Returning};
+use crate::returning::{ReturnKey, Returning, Way};
 use crate::roster::{Member, RoomState, State, not_joined};
 pub use crate::roster::{Outbox, encoded};
+use crate::waiting;
 
 /// All rooms of one server.
 #[derive(Debug)]
@@ -101,6 +102,8 @@ pub struct RoomInfo {
     pub recording: bool,
     /// Whether hosts alone come in.
     pub locked: bool,
+    /// Whether whoever comes waits until a host lets them in.
+    pub waiting_room: bool,
     /// Whether whoever asks must have a token to join.
     pub token_required: bool,
 }
@@ -177,10 +180,20 @@ impl Conference {
         let rule = running.config.rule_for_room(room);
         let pin_required = rule.is_some_and(|rule| rule.pin.is_some());
         let will_be = rule.is_some_and(|rule| rule.record);
+        let waiting_room = rule.is_some_and(|rule| rule.waiting_room);
         let closed = || (running.chain_info(&configured), 0, will_be, false);
         let (chain, participants, recording, locked) = open.unwrap_or_else(closed);
         let room = room.to_owned();
-        Ok(RoomInfo { room, chain, participants, pin_required, token_required, recording, locked })
+        Ok(RoomInfo {
+            room,
+            chain,
+            participants,
+            pin_required,
+            token_required,
+            recording,
+            locked,
+            waiting_room,
+        })
     }
 
     /// Everybody in the room of that name, in the order of their coming, with their figures of the
@@ -195,21 +208,21 @@ impl Conference {
         Ok(members.map(|it| ParticipantInfo::new(it.person.clone(), it.report)).collect())
     }
 
-    /// Brings a person into a room; the media follows with [`Self::connect`]. The others are told. Who is `returning` takes
+    /// Brings a person into a room; the media follows with [`Self::connect`]. The others are told. Who comes back takes
     /// the place of their own that is still there, in a locked or full room too.
     ///
     /// # Errors
     /// `bad-room`, if no chain serves a room of that name; `overloaded`, if its worker sheds load;
-    /// `draining`, if the server is about to end; `room-locked`; `room-full`, `server-full` or `token-in-use`, if as many are there as may be;
+    /// `draining`, if the server is about to end; `room-locked`; `waiting-room`, if one waits first; `room-full`, `server-full` or `token-in-use`, if as many are there as may be;
     /// `internal`, if its worker is gone.
     pub(crate) fn join(
         self: &Arc<Self>,
         who: &Admitted,
-        returning: Option<&Returning>,
+        way: Way<'_>,
         outbox: Option<Outbox>,
     ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
         let chain = self.chain_of(&who.room)?;
-        self.enter(who, returning, chain, outbox, Flow::AsOffered)
+        self.enter(who, way, chain, outbox, Flow::AsOffered)
     }
 
     /// Brings somebody into a room who only speaks or only listens, and is told nothing; the media
@@ -222,13 +235,15 @@ impl Conference {
         mut who: Admitted,
         flow: Flow,
     ) -> Result<ParticipantId, ErrorMessage> {
+        // A host comes in as one, also where they listen alone and are none in the room.
+        let way = if who.role == Role::Host { Way::LetIn } else { Way::Door };
         match flow {
             Flow::ToClient => who.role = Role::Listener,
             Flow::FromClient if who.role == Role::Listener => return Err(only_listens()),
             Flow::FromClient | Flow::AsOffered => {}
         }
         let chain = self.chain_of(&who.room)?;
-        self.enter(&who, None, chain, None, flow).map(|(id, _)| id)
+        self.enter(&who, way, chain, None, flow).map(|(id, _)| id)
     }
 
     /// Brings a caller into a room of their own on chain `echo`.
@@ -242,7 +257,8 @@ impl Conference {
         let chain = Arc::clone(self.running().config.echo_chain());
         let room = format!("{ECHO_ROOMS}{}", self.echoes.fetch_add(1, Ordering::Relaxed));
         let who = Admitted { room, name: "echo".to_owned(), shared, ..Admitted::default() };
-        self.enter(&who, None, chain, None, Flow::AsOffered).map(|(id, _)| id)
+        // Where everybody is alone nobody lets anybody in.
+        self.enter(&who, Way::LetIn, chain, None, Flow::AsOffered).map(|(id, _)| id)
     }
 
     /// Looks at a candidate that a client trickled, which is needed for nothing: a client's addresses
@@ -374,12 +390,13 @@ impl Conference {
     fn enter(
         self: &Arc<Self>,
         who: &Admitted,
-        returning: Option<&Returning>,
+        way: Way<'_>,
         chain: Arc<ChainSpec>,
         outbox: Option<Outbox>,
         flow: Flow,
     ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
         let name = who.room.as_str();
+        let returning = if let Way::Back(returning) = way { Some(returning) } else { None };
         let mut state = self.state();
         if state.draining {
             return Err(crate::drain::draining());
@@ -387,10 +404,8 @@ impl Conference {
         if state.rooms.get(name).is_some_and(|room| state.placement.is_shedding(room.worker)) {
             return Err(self.overloaded());
         }
-        if who.role != Role::Host
-            && returning.is_none()
-            && state.rooms.get(name).is_some_and(|room| room.locked)
-        {
+        let is_new = matches!(way, Way::Door | Way::Operator) && who.role != Role::Host;
+        if is_new && state.rooms.get(name).is_some_and(|room| room.locked) {
             return Err(moderation::locked());
         }
         let before = returning.map(|it| it.participant);
@@ -398,6 +413,11 @@ impl Conference {
         if before.is_none() {
             limits::check(&self.running().config, &state, name, returning.is_some())?;
             limits::check_token(&state, who.shared.as_ref())?;
+        }
+        let config = &self.running().config;
+        let has_waiting_room = config.rule_for_room(name).is_some_and(|rule| rule.waiting_room);
+        if is_new && matches!(way, Way::Door) && has_waiting_room {
+            return Err(waiting::has_waiting_room());
         }
         let return_key = outbox.as_ref().map(|_| ReturnKey::random()).transpose()?;
         let opened = !state.rooms.contains_key(name);
@@ -422,6 +442,7 @@ impl Conference {
             person,
             muted_by_operator: false,
             outbox,
+            lets_in: false,
             flow,
             session: None,
             return_key: return_key.clone(),

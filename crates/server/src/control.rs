@@ -315,6 +315,7 @@ mod tests {
     use super::*;
     use crate::auth::Admitted;
     use crate::plugins;
+    use crate::returning::Way;
 
     const CHAINS: &str = "[chain.talk]\nstages = [{ kind = \"gain\" }, { kind = \"mix\" }]\n\
         [chain.quiet]\nstages = [{ kind = \"gate\" }, { kind = \"mix\" }]\n\
@@ -347,7 +348,7 @@ mod tests {
         });
         let (outbox, told) = channel(64);
         conference
-            .join(&Admitted::of("lobby", "Ann"), None, Some(outbox))
+            .join(&Admitted::of("lobby", "Ann"), Way::Door, Some(outbox))
             .expect("the room is served");
         (conference, told)
     }

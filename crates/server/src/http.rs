@@ -26,10 +26,10 @@ use crate::message::{ErrorCode, ErrorMessage, LeftReason, ServerMessage};
 use crate::operator::Operator;
 use crate::reload::Reloader;
 use crate::report::ParticipantInfo;
-use crate::returning::{ReturnKey, Returning};
+use crate::returning::{ReturnKey, Returning, Way};
 use crate::{
     admin_api, config_api, control_api, moderation, names, playing_api, recording_api, tap,
-    websocket, whip,
+    waiting, websocket, whip,
 };
 
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
@@ -86,8 +86,8 @@ impl App {
         outbox: Option<Outbox>,
     ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
         let knocked = self.door.knock(&self.conference.running().config, caller.address);
-        let joined =
-            knocked.and_then(|()| self.conference.join(&returning.who, Some(&returning), outbox));
+        let joined = knocked
+            .and_then(|()| self.conference.join(&returning.who, Way::Back(&returning), outbox));
         if joined.is_err() {
             self.conference.give_back(key, returning);
         }
@@ -126,6 +126,7 @@ pub fn router(app: App) -> Router {
         .merge(control_api::routes())
         .merge(admin_api::routes())
         .merge(moderation::routes())
+        .merge(waiting::routes())
         .merge(recording_api::routes())
         .merge(playing_api::routes())
         .merge(tap::routes())
@@ -192,7 +193,7 @@ async fn offer(
         (room, name) => {
             let (room, name) = (room.unwrap_or_default(), name.unwrap_or_default());
             let wish = Wish { room: &room, name: &name, credentials: &credentials };
-            app.conference.join(&app.admit(caller, wish)?, None, None)?.0
+            app.conference.join(&app.admit(caller, wish)?, Way::Door, None)?.0
         }
     };
     // On a task of its own: a caller that hangs up drops this handler wherever it stands, and
@@ -347,6 +348,8 @@ impl From<ErrorMessage> for HttpError {
             | ErrorCode::WrongPin
             | ErrorCode::WrongRoom
             | ErrorCode::RoomLocked
+            | ErrorCode::WaitingRoom
+            | ErrorCode::NotAdmitted
             | ErrorCode::WrongOrigin => StatusCode::FORBIDDEN,
             ErrorCode::NoSuchVersion => StatusCode::NOT_FOUND,
             ErrorCode::NoConfigFile

@@ -57,6 +57,7 @@ pub mod serve;
 mod tap;
 mod tls;
 mod token;
+mod waiting;
 mod watch;
 mod websocket;
 mod whip;

@@ -23,7 +23,8 @@ pub(crate) fn check(
         let sentence = format!("The server is full: it takes {what} at a time. Try again later.");
         Err(ErrorMessage::new(ErrorCode::ServerFull, sentence))
     };
-    if is_full(limits.participants, state.rooms_of.len()) {
+    // Those who wait are on the server too.
+    if is_full(limits.participants, state.rooms_of.len() + state.waiting.count()) {
         return server_full(people(limits.participants));
     }
     let Some(open) = state.rooms.get(room) else {

@@ -17,6 +17,7 @@ use crate::ice_servers::IceServer;
 use crate::live::StageChange;
 use crate::report::{ParticipantReport, tenths, tenths_of_ms};
 use crate::returning::ReturnKey;
+use crate::waiting::WaitingPerson;
 
 /// What a client says.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -90,6 +91,16 @@ pub enum ClientMessage {
     MuteAll {
         /// Whether they are to be muted.
         muted: bool,
+    },
+    /// Lets those in who wait.
+    Admit {
+        /// Their numbers.
+        ids: Vec<u64>,
+    },
+    /// Sends those away who wait.
+    Refuse {
+        /// Their numbers.
+        ids: Vec<u64>,
     },
     /// Leaves the room.
     Leave {},
@@ -205,6 +216,8 @@ impl ClientMessage {
         ("record", &["recording"]),
         ("lock", &["locked"]),
         ("mute-all", &["muted"]),
+        ("admit", &["ids"]),
+        ("refuse", &["ids"]),
         ("leave", &[]),
     ];
 
@@ -333,6 +346,18 @@ pub enum ServerMessage {
         /// The name of the host who did it, where it is known.
         #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<String>,
+    },
+    /// The client waits until it is let into the room.
+    Waiting {
+        /// The room's name.
+        room: String,
+        /// For how long at most.
+        seconds_left: u64,
+    },
+    /// Who waits for the room now; for those who let people in.
+    WaitingList {
+        /// In the order of their coming.
+        waiting: Vec<WaitingPerson>,
     },
     /// Somebody raised a hand or lowered it.
     ParticipantHand {
@@ -609,6 +634,10 @@ pub enum ErrorCode {
     WrongOrigin,
     /// A host has closed the room's door.
     RoomLocked,
+    /// The room has a waiting room, which is not for whoever comes this way.
+    WaitingRoom,
+    /// Nobody let one in.
+    NotAdmitted,
     /// As many are in the room as may be.
     RoomFull,
     /// As many are on the server as may be, or as many rooms.

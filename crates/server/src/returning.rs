@@ -35,6 +35,19 @@ impl fmt::Debug for ReturnKey {
     }
 }
 
+/// How somebody comes into a room.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way<'a> {
+    /// Through the door, where it is open, and the waiting room, where there is one.
+    Door,
+    /// As an operator, who need not wait.
+    Operator,
+    /// From the waiting room, since they were let in.
+    LetIn,
+    /// By their key.
+    Back(&'a Returning),
+}
+
 /// Who came by a key, and as whom.
 #[derive(Clone, Debug)]
 pub(crate) struct Returning {

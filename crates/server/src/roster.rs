@@ -22,6 +22,7 @@ use crate::playing::Playing;
 use crate::recording::RoomRecording;
 use crate::report::ParticipantReport;
 use crate::returning::{ReturnKey, Returns};
+use crate::waiting::WaitingRooms;
 use crate::whip::{SessionKey, Sessions};
 
 /// Where messages to one client go. Bounded: a client that does not read is let go.
@@ -44,6 +45,7 @@ pub(crate) struct State {
     /// Those of participants that have an address of their own.
     pub(crate) sessions: Sessions,
     pub(crate) returns: Returns,
+    pub(crate) waiting: WaitingRooms,
     pub(crate) last_player: u64,
 }
 
@@ -89,6 +91,8 @@ pub(crate) struct Member {
     /// An operator muted them.
     pub(crate) muted_by_operator: bool,
     pub(crate) outbox: Option<Outbox>,
+    /// Is told who waits for the room, as a host or an operator.
+    pub(crate) lets_in: bool,
     /// Which ways sound goes between them and the room.
     pub(crate) flow: Flow,
     /// By which their session is found, where it has an address.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use foldback_tests::{RtcClient, Server};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::socket::Socket;
@@ -82,6 +83,7 @@ async fn a_locked_room_takes_nobody_new_by_any_door_and_keeps_those_within() {
     assert_eq!(comes_by(&server, "whip", &talker).await, locked);
     assert_eq!(comes_by(&server, "whep", &talker).await, locked);
     assert_eq!(comes_by(&server, "whip", &host).await.0, 201, "a host may");
+    assert_eq!(comes_by(&server, "whep", &host).await.0, 201, "a host may listen");
     let (_dan, joined) = comes(&server, join("lobby", &host)).await;
     assert_eq!(joined["locked"], true, "{joined}");
 
@@ -269,4 +271,162 @@ async fn a_host_mutes_all_but_hosts_who_are_told_by_whom_and_may_unmute() {
     let one = format!("/api/v1/rooms/lobby/participants/{}/mute", bobs["participant"]);
     assert_eq!(ask(&server, Method::PUT, &one, &host, "{\"muted\":true}").await.0, 204);
     assert_eq!(bob.next("participant-muted").await["by"], "Ann");
+}
+
+async fn reload(server: &Server, config: &str) {
+    server.write_config(config);
+    let (status, code) = ask(server, Method::POST, "/api/v1/reload", OPERATOR, "").await;
+    assert_eq!((status, code), (200, Value::Null));
+}
+
+/// [`guarded`], with a waiting room for the lobby.
+async fn with_waiting_room(more: &str) -> (Server, TempDir) {
+    let (server, folder) = guarded().await;
+    let rule = "[[room]]\nname = \"lobby\"\nchain = \"talk\"\nwaiting_room = true\n";
+    let config = server.config().replacen("[[room]]\n", &format!("{rule}[[room]]\n"), 1);
+    reload(&server, &config.replacen("[auth]\n", &format!("{more}[auth]\n"), 1)).await;
+    (server, folder)
+}
+
+/// The next message that says whether one is in.
+async fn outcome(socket: &mut Socket) -> Value {
+    loop {
+        let message = socket.message().await;
+        if ["joined", "error", "waiting"].iter().any(|kind| message["type"] == *kind) {
+            return message;
+        }
+    }
+}
+
+/// Comes to a waiting room, and waits.
+async fn waits(server: &Server, token: &str, name: &str) -> Socket {
+    let mut socket = Socket::connect(server).await;
+    let mut join = join("lobby", token);
+    join["name"] = json!(name);
+    socket.say(text(join)).await;
+    let told = outcome(&mut socket).await;
+    assert_eq!(told, json!({ "type": "waiting", "room": "lobby", "seconds_left": 1800 }));
+    socket
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    let list = list["waiting"].as_array().into_iter().flatten();
+    list.filter_map(|it| it["name"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn who_comes_to_a_waiting_room_waits_until_a_host_decides() {
+    let (server, folder) = with_waiting_room("").await;
+    let host = token(&folder, &["--room", "lobby", "--name", "Ann", "--role", "host"]);
+    let talker = token(&folder, &["--room", "lobby"]);
+    assert_eq!(info(&server).await["waiting_room"], true);
+    // While there is no host one waits on.
+    let mut bob = waits(&server, &talker, "Bob").await;
+    assert_eq!(info(&server).await["participants"], 0);
+    let (mut ann, joined) = comes(&server, join("lobby", &host)).await;
+    assert_eq!(joined["type"], "joined", "{joined}");
+    let list = ann.next("waiting-list").await;
+    assert_eq!(names(&list), ["Bob"]);
+    let bobs = list["waiting"][0]["id"].clone();
+    let mut cleo = waits(&server, &talker, "Cleo").await;
+    let list = ann.next("waiting-list").await;
+    assert_eq!(names(&list), ["Bob", "Cleo"]);
+    let cleos = list["waiting"][1]["id"].clone();
+    cleo.say(text(join("lobby", &talker))).await;
+    assert_eq!(outcome(&mut cleo).await["code"], "already-joined");
+
+    ann.say(text(json!({ "type": "admit", "ids": [bobs] }))).await;
+    let joined = outcome(&mut bob).await;
+    assert_eq!(joined["type"], "joined", "{joined}");
+    assert_eq!(joined["participants"][1]["name"], "Bob");
+    assert_eq!(names(&ann.next("waiting-list").await), ["Cleo"]);
+    bob.say(text(json!({ "type": "admit", "ids": [cleos] }))).await;
+    assert_eq!(bob.next("error").await["code"], "forbidden", "one who was let in lets nobody in");
+    ann.say(text(json!({ "type": "refuse", "ids": [cleos] }))).await;
+    let refused = outcome(&mut cleo).await;
+    assert_eq!(refused["code"], "not-admitted", "{refused}");
+    assert_eq!(names(&ann.next("waiting-list").await), [""; 0]);
+    ann.say(text(json!({ "type": "admit", "ids": [cleos] }))).await;
+    assert_eq!(ann.next("error").await["code"], "not-found");
+
+    // Who is gone is off the list; who was in comes back without waiting.
+    let dan = waits(&server, &talker, "Dan").await;
+    assert_eq!(names(&ann.next("waiting-list").await), ["Dan"]);
+    drop(dan);
+    assert_eq!(names(&ann.next("waiting-list").await), [""; 0]);
+    drop(bob);
+    ann.next("participant-left").await;
+    let (_bob, joined) = comes(&server, again(&talker, &joined["return_key"])).await;
+    assert_eq!(joined["type"], "joined", "{joined}");
+
+    // By the doors for programs nobody can wait.
+    let closed = (403, json!("waiting-room"));
+    assert_eq!(comes_by(&server, "whip", &talker).await, closed);
+    assert_eq!(comes_by(&server, "whep", &talker).await, closed);
+    assert_eq!(comes_by(&server, "whep", &host).await.0, 201);
+}
+
+#[tokio::test]
+async fn an_operator_lets_people_in_by_http_as_far_as_there_is_room() {
+    let (server, folder) = with_waiting_room("[limits]\nparticipants = 3\n").await;
+    let host = token(&folder, &["--room", "lobby", "--role", "host"]);
+    let talker = token(&folder, &["--room", "*"]);
+    let all = "/api/v1/rooms/lobby/waiting";
+    let mut bob = waits(&server, &talker, "Bob").await;
+    let mut cleo = waits(&server, &talker, "Cleo").await;
+    let mut dan = waits(&server, &talker, "Dan").await;
+    let (_eve, full) = comes(&server, join("board", &talker)).await;
+    assert_eq!(full["code"], "server-full", "who waits is on the server too");
+    assert_eq!(ask(&server, Method::GET, all, &talker, "").await, (403, json!("forbidden")));
+    let list = reqwest::Client::new().get(server.url(all)).bearer_auth(OPERATOR).send().await;
+    let list: Value = list.expect("an answer").json().await.expect("JSON");
+    assert_eq!(names(&json!({ "waiting": list })), ["Bob", "Cleo", "Dan"]);
+    let one = format!("{all}/{}", list[0]["id"]);
+    assert_eq!(ask(&server, Method::POST, &one, &host, "").await.0, 204);
+    assert_eq!(outcome(&mut bob).await["type"], "joined");
+    assert_eq!(ask(&server, Method::POST, &one, &host, "").await, (404, json!("not-found")));
+    let two = format!("{all}/{}", list[1]["id"]);
+    assert_eq!(ask(&server, Method::DELETE, &two, OPERATOR, "").await.0, 204);
+    assert_eq!(outcome(&mut cleo).await["code"], "not-admitted");
+    // On the socket on which she was sent away.
+    cleo.say(text(join("lobby", &talker))).await;
+    assert_eq!(outcome(&mut cleo).await["type"], "waiting");
+    let (_ann, joined) = {
+        reload(&server, &server.config().replace("participants = 3", "participants = 4")).await;
+        comes(&server, join("lobby", &host)).await
+    };
+    assert_eq!(joined["type"], "joined", "{joined}");
+    reload(&server, &server.config().replace("participants = 4", "participants = 2")).await;
+    assert_eq!(ask(&server, Method::POST, all, &host, "").await, (503, json!("server-full")));
+    reload(&server, &server.config().replace("participants = 2", "participants = 9")).await;
+    // They wait still. A locked room is no reason for a host who wants them in.
+    let lock = "/api/v1/rooms/lobby/lock";
+    assert_eq!(ask(&server, Method::PUT, lock, &host, "").await.0, 204);
+    let (_eve, locked) = comes(&server, join("lobby", &talker)).await;
+    assert_eq!(locked["code"], "room-locked");
+    assert_eq!(ask(&server, Method::POST, all, &host, "").await.0, 204);
+    for socket in [&mut cleo, &mut dan] {
+        assert_eq!(outcome(socket).await["type"], "joined");
+    }
+    let list = reqwest::Client::new().get(server.url(all)).bearer_auth(OPERATOR).send().await;
+    assert_eq!(list.expect("an answer").text().await.expect("text"), "[]");
+}
+
+#[tokio::test]
+async fn a_socket_that_becomes_the_operators_sees_who_waits_and_need_not() {
+    let (server, folder) = with_waiting_room("").await;
+    let talker = token(&folder, &["--room", "lobby"]);
+    let mut ann = Socket::connect(&server).await;
+    let shows = json!({ "type": "operator", "token": OPERATOR });
+    ann.say(text(shows.clone())).await;
+    ann.next("operator").await;
+    assert_eq!(ann.join(join("lobby", &talker)).await["type"], "joined");
+    let mut bob = waits(&server, &talker, "Bob").await;
+    let list = ann.next("waiting-list").await;
+    assert_eq!(names(&list), ["Bob"]);
+    ann.say(text(json!({ "type": "admit", "ids": [list["waiting"][0]["id"]] }))).await;
+    assert_eq!(outcome(&mut bob).await["type"], "joined");
+    let _cleo = waits(&server, &talker, "Cleo").await;
+    bob.say(text(shows)).await;
+    assert_eq!(names(&bob.next("waiting-list").await), ["Cleo"], "once it is the operator's too");
 }

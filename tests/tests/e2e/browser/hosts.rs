@@ -8,6 +8,7 @@ use super::accessibility::{check, load_axe};
 use crate::tokens::{SECRET, token};
 
 const ENTER: char = '\u{e007}';
+const TAB: char = '\u{e004}';
 const CONNECTED: &str = "return window.foldback.pc?.connectionState === 'connected'";
 /// Lets tests take the page's socket away, as a network does that is gone.
 const HOLD_SOCKET: &str = "const Original = window.WebSocket;
@@ -91,4 +92,53 @@ async fn a_host_locks_the_room_which_all_see_mutes_all_and_who_is_lost_comes_bac
     .await;
     eve.click("#join").await;
     eve.wait_until("Eve is in", CONNECTED).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_is_let_in_or_sent_away_by_a_host_and_types_nothing_anew() {
+    let (server, folder) = invited("waiting_room = true\n").await;
+    let silence = || Browser::with_microphone(vec![0.0; 48_000]);
+    let (ann, bob, eve) = tokio::join!(silence(), silence(), silence());
+    bob.open(&link(&server, &folder, "talker", "Bob")).await;
+    bob.wait_until("the form says so", &shows("#room-closed", "has a waiting room")).await;
+    bob.click("#join").await;
+    let waits = "return document.body.dataset.view === 'waiting'
+        && document.activeElement.textContent === 'Waiting to be let into lobby'";
+    bob.wait_until("Bob waits", waits).await;
+    bob.wait_until("and is told", &shows("#status", "Nobody hears you yet")).await;
+    load_axe(&bob).await;
+    check(&bob, "the waiting room").await;
+
+    ann.open(&link(&server, &folder, "host", "Ann")).await;
+    ann.click("#join").await;
+    ann.wait_until("the host need not wait", CONNECTED).await;
+    ann.wait_until("she sees him", &shows("#waiting-list", "Bob")).await;
+    eve.open(&link(&server, &folder, "talker", "Eve")).await;
+    eve.click("#join").await;
+    eve.wait_until("Eve waits", waits).await;
+    ann.wait_until("both are counted", &shows("#waiting-count", "2")).await;
+    ann.wait_until("and told", &shows("#status", "Eve waits to be let in.")).await;
+    load_axe(&ann).await;
+    check(&ann, "the room of a host for whom people wait").await;
+
+    // By keyboard: the focus goes on to the next one, and at last back to the room.
+    ann.script("document.querySelector('#waiting-list [data-action=admit]').focus()", vec![]).await;
+    ann.press(ENTER).await;
+    bob.wait_until("Bob is in", CONNECTED).await;
+    let named = "return document.activeElement.getAttribute('aria-label')";
+    ann.wait_until("Eve is next", &format!("{named} === 'Let in: Eve'")).await;
+    ann.press(TAB).await;
+    ann.press(ENTER).await;
+    eve.wait_until("Eve is told", &shows("#status", "did not let you in")).await;
+    let form = "return document.body.dataset.view === 'join'";
+    eve.wait_until("and is back at the form", form).await;
+    let title = "return document.activeElement.id === 'room-title'
+        && document.querySelector('#waiting').hidden";
+    ann.wait_until("nobody waits", title).await;
+
+    eve.click("#join").await;
+    eve.wait_until("Eve waits again", waits).await;
+    eve.click("#stop-waiting").await;
+    eve.wait_until("she leaves", form).await;
+    ann.wait_until("nobody waits", "return document.querySelector('#waiting').hidden").await;
 }

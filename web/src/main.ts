@@ -22,6 +22,7 @@ import { SoundPanel } from "./sound-panel";
 import { StatusLine, type Tone } from "./status-line";
 import { Stay } from "./stay";
 import { WaitingList } from "./waiting-list";
+import { Whisper } from "./whisper";
 import { busy, missingMicrophoneAccess, mutedAll, mutedBy, PIN_NEEDED, WAITS } from "./words";
 
 const audio = byId("audio", HTMLAudioElement);
@@ -46,6 +47,11 @@ const waitingList = new WaitingList({
   admit: (ids) => stay?.ask({ type: "admit", ids }),
   refuse: (ids) => stay?.ask({ type: "refuse", ids }),
   say: mention,
+});
+const whisper = new Whisper({
+  set: (groups) => stay?.ask({ type: "set-groups", ...groups }),
+  say: mention,
+  nameOf: (id) => roomView.nameOf(id),
 });
 /** One was in the room since one pressed Join. */
 let hasEntered = false;
@@ -245,6 +251,7 @@ function receive(message: ServerMessage): void {
       door.enter(message);
       waitingList.clear();
       roomView.enter(message, stay?.pass ?? {}, () => stay?.pc ?? null);
+      whisper.enter(message);
       chat.connecting();
       hand.joined();
       break;
@@ -283,6 +290,17 @@ function receive(message: ServerMessage): void {
       roomView.beforeDoor(message.room);
       say(WAITS);
       break;
+    case "groups":
+      whisper.take(message);
+      break;
+    case "participant-joined":
+      whisper.add(message.participant);
+      roomView.take(message);
+      break;
+    case "participant-left":
+      whisper.remove(message.id);
+      roomView.take(message);
+      break;
     case "waiting-list":
       waitingList.show(message.waiting);
       break;
@@ -319,6 +337,7 @@ function showJoinForm(words: string | null, code?: string): void {
   liveChain.leave();
   recording.leave();
   door.leave();
+  whisper.leave();
   waitingList.clear();
   mouthToEar.clear();
   roomView.leave();

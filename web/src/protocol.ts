@@ -128,8 +128,17 @@ export interface Joined {
   locked: boolean;
   /** What one comes back by, once. */
   return_key: string;
+  /** Who whispers with whom. */
+  whisper: Groups;
   /** What helps to reach the server's media; of TURN with credentials that are good for a while. */
   ice_servers: RTCIceServer[];
+}
+
+/** Who whispers with whom, by the names of the groups. */
+export interface Groups {
+  groups: Record<string, number[]>;
+  /** How loud those in one hear the others; null: not at all. */
+  room_gain_db: number | null;
 }
 
 /** Somebody who waits to be let in. */
@@ -154,6 +163,7 @@ export type ServerMessage =
   | { type: "participant-muted"; id: number; muted: boolean; by_operator?: boolean; by?: string }
   | { type: "participants-muted"; ids: number[]; muted: boolean; by?: string }
   | { type: "room-locked"; locked: boolean; by?: string }
+  | ({ type: "groups" } & Groups)
   | { type: "waiting"; room: string; seconds_left: number }
   | { type: "waiting-list"; waiting: WaitingPerson[] }
   | { type: "participant-hand"; id: number; hand: number | null }
@@ -177,6 +187,7 @@ export type ClientMessage =
   | { type: "record"; recording: boolean }
   | { type: "lock"; locked: boolean }
   | { type: "mute-all"; muted: boolean }
+  | ({ type: "set-groups" } & Groups)
   | { type: "admit"; ids: number[] }
   | { type: "refuse"; ids: number[] }
   | { type: "leave" };

@@ -141,6 +141,15 @@ export function waitsForYou(names: string[]): string {
   return others.length === 0 ? `${first} waits to be let in.` : `${first} and ${others.length} more wait to be let in.`;
 }
 
+export const WHISPERS_NO_MORE = "You whisper no more: the room hears you again.";
+
+/** Stands in the room for as long as it is so, to whoever is in a whisper group with these. */
+export function whispersWith(names: string[], hearsRoom: boolean): string {
+  const room = hearsRoom ? "you hear the others softly" : "you do not hear the others";
+  if (names.length === 0) return `You are alone in a whisper group: nobody hears you, and ${room}.`;
+  return `You whisper with ${names.join(", ")}: nobody else hears you, and ${room}.`;
+}
+
 export function lockedBy(locked: boolean, by?: string): string {
   return locked ? `${hostOr(by)} locked the room.` : `${hostOr(by)} unlocked the room.`;
 }

@@ -22,6 +22,7 @@ use crate::chain_info::ChainInfo;
 use crate::chat::ROOM_BURST;
 use crate::connect::RESTARTS_BURST;
 use crate::control::not_here;
+use crate::groups::{self, Groups};
 use crate::health::Health;
 use crate::ice_names::IceNames;
 use crate::ice_servers::{IceServer, ice_servers};
@@ -419,6 +420,11 @@ impl Conference {
         if is_new && matches!(way, Way::Door) && has_waiting_room {
             return Err(waiting::has_waiting_room());
         }
+        if state.rooms.get(name).is_some_and(|room| room.is_full_of_whisperers())
+            && before.is_none()
+        {
+            return Err(groups::too_many());
+        }
         let return_key = outbox.as_ref().map(|_| ReturnKey::random()).transpose()?;
         let opened = !state.rooms.contains_key(name);
         if opened {
@@ -454,6 +460,9 @@ impl Conference {
             report: None,
         };
         room.people.insert(id, member);
+        if let Some(returning) = returning {
+            room.whisper_again(id, returning);
+        }
         let opening = room.opening;
         self.metrics.joined();
         tracing::info!(%id, room = name, "joined");
@@ -466,6 +475,7 @@ impl Conference {
             recording: room.is_recorded(),
             locked: room.locked,
             return_key: return_key.clone(),
+            whisper: room.groups.clone(),
             ice_servers: self.ice_servers(&id.to_string()),
         };
         if let Some(key) = return_key {
@@ -521,6 +531,7 @@ impl Conference {
             chat: Allowance::new(ROOM_BURST),
             recording: None,
             locked: false,
+            groups: Groups::default(),
             opening: key.0,
             taps: Vec::new(),
             playing: None,
@@ -537,6 +548,7 @@ impl Conference {
         // Who was lost is told too; dropping the outbox then closes their socket.
         room.tell_all(&left);
         let member = room.people.remove(&id);
+        let groups = room.whispers_no_more(id);
         let (session, return_key) =
             member.map_or((None, None), |member| (member.session, member.return_key));
         room.people.values_mut().for_each(|member| _ = member.hears.remove(&id));
@@ -552,7 +564,7 @@ impl Conference {
             state.sessions.remove(&session);
         }
         if let Some(key) = return_key {
-            state.returns.gone(key, reason, Instant::now());
+            state.returns.gone(key, groups, reason, Instant::now());
         }
         if empty {
             state.rooms.remove(&name);

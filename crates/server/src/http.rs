@@ -28,7 +28,7 @@ use crate::reload::Reloader;
 use crate::report::ParticipantInfo;
 use crate::returning::{ReturnKey, Returning, Way};
 use crate::{
-    admin_api, config_api, control_api, moderation, names, playing_api, recording_api, tap,
+    admin_api, config_api, control_api, groups, moderation, names, playing_api, recording_api, tap,
     waiting, websocket, whip,
 };
 
@@ -127,6 +127,7 @@ pub fn router(app: App) -> Router {
         .merge(admin_api::routes())
         .merge(moderation::routes())
         .merge(waiting::routes())
+        .merge(groups::routes())
         .merge(recording_api::routes())
         .merge(playing_api::routes())
         .merge(tap::routes())

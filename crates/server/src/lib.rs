@@ -23,6 +23,7 @@ mod control_api;
 mod doctor;
 mod drain;
 mod events;
+mod groups;
 mod health;
 mod hearing;
 pub mod http;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::auth::Role;
 use crate::chain_info::ChainInfo;
 use crate::chain_view::Means;
+use crate::groups::Groups;
 use crate::ice_servers::IceServer;
 use crate::live::StageChange;
 use crate::report::{ParticipantReport, tenths, tenths_of_ms};
@@ -102,6 +103,8 @@ pub enum ClientMessage {
         /// Their numbers.
         ids: Vec<u64>,
     },
+    /// Has people in the room whisper in these groups, and in no others.
+    SetGroups(Groups),
     /// Leaves the room.
     Leave {},
 }
@@ -218,6 +221,7 @@ impl ClientMessage {
         ("mute-all", &["muted"]),
         ("admit", &["ids"]),
         ("refuse", &["ids"]),
+        ("set-groups", &["groups"]),
         ("leave", &[]),
     ];
 
@@ -292,6 +296,8 @@ pub enum ServerMessage {
         /// What the client comes back by if it is lost.
         #[serde(skip_serializing_if = "Option::is_none")]
         return_key: Option<ReturnKey>,
+        /// Who whispers with whom.
+        whisper: Groups,
         /// What helps the client to reach the media.
         ice_servers: Vec<IceServer>,
     },
@@ -359,6 +365,8 @@ pub enum ServerMessage {
         /// In the order of their coming.
         waiting: Vec<WaitingPerson>,
     },
+    /// Who whispers with whom from now on.
+    Groups(Groups),
     /// Somebody raised a hand or lowered it.
     ParticipantHand {
         /// Who.

@@ -55,12 +55,14 @@ pub(crate) struct Returning {
     pub(crate) who: Admitted,
     /// Of the room, see [`crate::roster::RoomState::opening`].
     pub(crate) opening: u64,
+    /// The whisper groups that they were in when they were lost.
+    pub(crate) groups: Vec<String>,
     lost: Option<Instant>,
 }
 
 impl Returning {
     pub(crate) fn new(participant: ParticipantId, who: Admitted, opening: u64) -> Self {
-        Self { participant, who, opening, lost: None }
+        Self { participant, who, opening, groups: Vec::new(), lost: None }
     }
 }
 
@@ -77,8 +79,17 @@ impl Returns {
         self.by_key.insert(key, returning);
     }
 
-    /// Whoever left or was taken out does not come back by right.
-    pub(crate) fn gone(&mut self, key: ReturnKey, reason: LeftReason, now: Instant) {
+    /// Somebody is gone who was in these whisper groups. Whoever left or was taken out does not come back by right.
+    pub(crate) fn gone(
+        &mut self,
+        key: ReturnKey,
+        groups: Vec<String>,
+        reason: LeftReason,
+        now: Instant,
+    ) {
+        if let Some(returning) = self.by_key.get_mut(&key) {
+            returning.groups = groups;
+        }
         match reason {
             LeftReason::Left | LeftReason::Kicked => _ = self.by_key.remove(&key),
             LeftReason::Timeout | LeftReason::Closed => self.lose(key, now),
@@ -168,7 +179,7 @@ mod tests {
             (LeftReason::Kicked, 0, false),
         ] {
             let mut returns = with(&[&key]);
-            returns.gone(key.clone(), reason, now);
+            returns.gone(key.clone(), Vec::new(), reason, now);
             let later = now + Duration::from_secs(seconds);
             let found = returns.take(&key, "lobby", later).is_some();
             assert_eq!(found, is_good, "{reason:?} {seconds} s ago");
@@ -181,12 +192,12 @@ mod tests {
         let mut returns = with(&keys.iter().collect::<Vec<_>>());
         let now = Instant::now();
         for key in &keys[1..] {
-            returns.gone(key.clone(), LeftReason::Closed, now);
+            returns.gone(key.clone(), Vec::new(), LeftReason::Closed, now);
         }
         assert_eq!(returns.by_key.len(), MOST_LOST + 1, "one is in, and so many are lost");
         assert!(returns.take(&keys[1], "lobby", now).is_none(), "the first of them");
         let later = now + LOST_FOR + Duration::from_millis(1);
-        returns.gone(keys[0].clone(), LeftReason::Closed, later);
+        returns.gone(keys[0].clone(), Vec::new(), LeftReason::Closed, later);
         assert_eq!((returns.by_key.len(), returns.lost.len()), (1, 1));
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc::Sender;
 
 use crate::chain_info::ChainInfo;
+use crate::groups::Groups;
 use crate::health::Health;
 use crate::ice_names::IceName;
 use crate::live::RoomChains;
@@ -79,6 +80,8 @@ pub(crate) struct RoomState {
     pub(crate) locked: bool,
     /// Another one each time that somebody opens it, but those who come back to it.
     pub(crate) opening: u64,
+    /// Who whispers with whom.
+    pub(crate) groups: Groups,
     /// As whom it is tapped, and whether by the mix.
     pub(crate) taps: Vec<(ParticipantId, bool)>,
     /// The file that plays in it.

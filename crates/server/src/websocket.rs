@@ -264,6 +264,11 @@ impl Session {
                 self.conference().decide(&room, Some(&ids), false)?;
                 Ok(Reply::Nothing)
             }
+            ClientMessage::SetGroups(groups) => {
+                let (room, _) = self.host()?;
+                self.conference().set_groups(&room, groups)?;
+                Ok(Reply::Nothing)
+            }
             ClientMessage::Leave {} => {
                 if self.waiting.is_none() {
                     self.joined()?;

@@ -430,3 +430,47 @@ async fn a_socket_that_becomes_the_operators_sees_who_waits_and_need_not() {
     bob.say(text(shows)).await;
     assert_eq!(names(&bob.next("waiting-list").await), ["Cleo"], "once it is the operator's too");
 }
+
+#[tokio::test]
+async fn whisper_groups_are_a_hosts_told_to_all_and_kept_by_who_comes_back() {
+    let (server, folder) = guarded().await;
+    let host = token(&folder, &["--room", "lobby", "--name", "Ann", "--role", "host"]);
+    let talker = token(&folder, &["--room", "lobby"]);
+    let (mut ann, joined) = comes(&server, join("lobby", &host)).await;
+    assert_eq!(joined["whisper"], json!({ "groups": {}, "room_gain_db": null }));
+    let (mut bob, bobs) = comes(&server, join("lobby", &talker)).await;
+    let (mut cleo, cleos) = comes(&server, join("lobby", &talker)).await;
+    let both = json!({ "desk": [bobs["participant"], cleos["participant"]] });
+    let wanted = json!({ "type": "set-groups", "groups": both, "room_gain_db": -20.0 });
+    bob.say(text(wanted.clone())).await;
+    assert_eq!(bob.next("error").await["code"], "forbidden");
+    ann.say(text(wanted)).await;
+    let told = json!({ "type": "groups", "groups": both, "room_gain_db": -20.0 });
+    for socket in [&mut ann, &mut bob, &mut cleo] {
+        assert_eq!(socket.next("groups").await, told);
+    }
+
+    let path = "/api/v1/rooms/lobby/groups";
+    let client = reqwest::Client::new();
+    let shown = client.get(server.url(path)).bearer_auth(&host).send().await.expect("an answer");
+    let shown: Value = shown.json().await.expect("JSON");
+    assert_eq!(shown, json!({ "groups": both, "room_gain_db": -20.0 }));
+    let put = async |bearer: &str, body: &str| ask(&server, Method::PUT, path, bearer, body).await;
+    assert_eq!(put(&talker, "{\"groups\":{}}").await, (403, json!("forbidden")));
+    assert_eq!(put(OPERATOR, "{}").await, (400, json!("missing-field")));
+    assert_eq!(put(OPERATOR, "{\"groups\":{},\"gain\":1}").await, (400, json!("missing-field")));
+    assert_eq!(put(OPERATOR, "{\"groups\":{\"desk\":[99]}}").await, (404, json!("not-found")));
+    for bad in ["{\"groups\":{\"\":[]}}", "{\"groups\":{},\"room_gain_db\":1}"] {
+        assert_eq!(put(OPERATOR, bad).await, (422, json!("bad-value")), "{bad}");
+    }
+
+    drop(bob);
+    let left = ann.next("groups").await;
+    assert_eq!(left["groups"], json!({ "desk": [cleos["participant"]] }));
+    let (_bob, back) = comes(&server, again(&talker, &bobs["return_key"])).await;
+    let both = json!({ "desk": [cleos["participant"], back["participant"]] });
+    assert_eq!(back["whisper"]["groups"], both, "{back}");
+    assert_eq!(ann.next("groups").await["groups"], both);
+    assert_eq!(put(OPERATOR, "{\"groups\":{}}").await.0, 200);
+    assert_eq!(ann.next("groups").await["groups"], json!({}));
+}

@@ -1,10 +1,12 @@
 //! What hosts do to a room in the page, and what everybody else sees of it.
 
-use foldback_tests::{Browser, Server};
+use foldback_testkit::measure::median_tone_dbfs;
+use foldback_tests::{Browser, SETTLING, Server};
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::accessibility::{check, load_axe};
+use super::{TONE_DBFS, microphone_tone};
 use crate::tokens::{SECRET, token};
 
 const ENTER: char = '\u{e007}';
@@ -141,4 +143,69 @@ async fn who_waits_is_let_in_or_sent_away_by_a_host_and_types_nothing_anew() {
     eve.click("#stop-waiting").await;
     eve.wait_until("she leaves", form).await;
     ann.wait_until("nobody waits", "return document.querySelector('#waiting').hidden").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_in_a_whisper_group_hear_each_other_and_the_others_do_not_hear_them() {
+    let (server, folder) = invited("").await;
+    let (ann, bob, eve) = tokio::join!(
+        Browser::with_microphone(microphone_tone(440.0)),
+        Browser::with_microphone(microphone_tone(660.0)),
+        Browser::with_microphone(microphone_tone(880.0)),
+    );
+    for (page, role, name) in
+        [(&ann, "host", "Ann"), (&bob, "talker", "Bob"), (&eve, "talker", "Eve")]
+    {
+        let plainly = link(&server, &folder, role, name).replace('#', "?ec=off&ns=off&agc=off#");
+        page.open(&plainly).await;
+        page.click("#join").await;
+        page.wait_until("the page is in", CONNECTED).await;
+    }
+    // By listener: Ann 440, Bob 660, Eve 880 Hz.
+    let heard = async || {
+        tokio::time::sleep(SETTLING).await;
+        let (ann, bob, eve) = tokio::join!(ann.record(2.0), bob.record(2.0), eve.record(2.0));
+        [ann, bob, eve].map(|it| [440.0, 660.0, 880.0].map(|hz| median_tone_dbfs(&it, hz)))
+    };
+    let expect = |what: &str, heard: [[f64; 3]; 3], expected: [[Option<f64>; 3]; 3]| {
+        println!("{what}: {heard:.1?}");
+        for (listener, tone) in (0..9).map(|at| (at / 3, at % 3)).filter(|(a, b)| a != b) {
+            let (found, wanted) = (heard[listener][tone], expected[listener][tone]);
+            let fits = match wanted {
+                Some(dbfs) => (found - dbfs).abs() < 3.0,
+                None => found < TONE_DBFS - 40.0,
+            };
+            assert!(fits, "{what}: {listener} hears {tone} at {found} dBFS, not {wanted:?}");
+        }
+    };
+    let (own, all, none) = (None, Some(TONE_DBFS), None);
+    let plain = [[own, all, all], [all, own, all], [all, all, own]];
+    expect("at first", heard().await, plain);
+
+    ann.click("#whisper summary").await;
+    let choose = "for (const label of document.querySelectorAll('#whisper-people label'))
+        if (/Bob|Eve/.test(label.textContent)) label.querySelector('input').click()";
+    ann.script(choose, vec![]).await;
+    load_axe(&ann).await;
+    check(&ann, "the choice of a whisper group").await;
+    ann.click("#whisper-form [type=submit]").await;
+    bob.wait_until(
+        "Bob is told",
+        &shows("#whispering", "You whisper with Eve: nobody else hears you, and you do not hear"),
+    )
+    .await;
+    load_axe(&bob).await;
+    check(&bob, "the room of one who whispers").await;
+    expect("whispering", heard().await, [[own, none, none], [none, own, all], [none, all, own]]);
+
+    ann.click("#whisper-hear-room").await;
+    ann.click("#whisper-form [type=submit]").await;
+    bob.wait_until("Bob is told", &shows("#whispering", "you hear the others softly")).await;
+    let soft = Some(TONE_DBFS - 20.0);
+    expect("with the room", heard().await, [[own, none, none], [soft, own, all], [soft, all, own]]);
+
+    ann.click("#end-whisper").await;
+    bob.wait_until("it is over", "return document.querySelector('#whispering').textContent === ''")
+        .await;
+    expect("afterwards", heard().await, plain);
 }

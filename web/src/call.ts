@@ -55,6 +55,8 @@ export interface CallOptions {
   room: string;
   name: string;
   pass: Pass;
+  /** By which one comes back to the room; null: one comes for the first time. */
+  returnKey: string | null;
   /** Null: one only listens. */
   microphone: MediaStreamTrack | null;
   muted: boolean;
@@ -85,7 +87,7 @@ export class Call {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Joins. The microphone stays the caller's. */
-  constructor({ room, name, pass, microphone, muted, spares }: CallOptions, listener: CallListener) {
+  constructor({ room, name, pass, returnKey, microphone, muted, spares }: CallOptions, listener: CallListener) {
     this.#microphone = microphone;
     this.#muted = muted;
     this.#spares = spares;
@@ -93,7 +95,8 @@ export class Call {
     const url = new URL("/ws", location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     this.#socket = new WebSocket(url);
-    this.#socket.onopen = () => this.#send({ type: "join", room, name, ...pass });
+    const again = returnKey === null ? {} : { return_key: returnKey };
+    this.#socket.onopen = () => this.#send({ type: "join", room, name, ...pass, ...again });
     this.#socket.onmessage = ({ data }) => this.#receive(JSON.parse(String(data)) as ServerMessage);
     this.#socket.onclose = ({ code }) => this.#closed(code);
     this.#expect(ANSWER_TIMEOUT_MS, NO_ANSWER);
@@ -138,6 +141,7 @@ export class Call {
       case "joined":
         this.participantId = message.participant;
         this.#stereo = message.chain.channels === 2;
+        this.#expect(ANSWER_TIMEOUT_MS, NO_ANSWER);
         this.#listener.message(message);
         if (this.#muted) this.#send({ type: "mute", muted: true });
         if (this.#spares.length > 0) this.#send({ type: "spare", kinds: this.#spares });
@@ -164,11 +168,18 @@ export class Call {
           return;
         }
         break;
+      case "waiting":
+        // A host takes the time that it takes.
+        clearTimeout(this.#timer);
+        break;
       case "stats":
         void this.#lookForSound();
         break;
       case "participant-muted":
         if (message.id === this.participantId) this.#muted = message.muted;
+        break;
+      case "participants-muted":
+        if (this.participantId !== null && message.ids.includes(this.participantId)) this.#muted = message.muted;
     }
     this.#listener.message(message);
   }

@@ -7,7 +7,7 @@ import type { Invitation } from "./pass";
 import type { Chain } from "./protocol";
 import { lookUpRoom } from "./room-lookup";
 import { nameProblem, roomProblem } from "./room-names";
-import { PIN_NEEDED, WILL_BE_RECORDED } from "./words";
+import { HAS_WAITING_ROOM, IS_LOCKED, PIN_NEEDED, WILL_BE_RECORDED } from "./words";
 
 const LOOK_UP_DELAY_MS = 300;
 
@@ -28,14 +28,17 @@ export class JoinForm {
   readonly #pinField = byId("pin-field", HTMLElement);
   readonly #pin = byId("pin", HTMLInputElement);
   readonly #recorded = byId("room-recorded", HTMLElement);
+  readonly #closed = byId("room-closed", HTMLElement);
   readonly #join = byId("join", HTMLButtonElement);
   readonly #cancel = byId("cancel", HTMLButtonElement);
   readonly #isInvited: boolean;
+  readonly #isHost: boolean;
   #lookUp = new AbortController();
 
   constructor(invitation: Invitation | null, listener: JoinFormListener) {
     this.#listener = listener;
     this.#isInvited = invitation !== null;
+    this.#isHost = invitation?.role === "host";
     this.#name.value = invitation?.name || recall("name");
     this.#name.readOnly = Boolean(invitation?.name);
     const linked = roomOfPath(location.pathname);
@@ -50,6 +53,7 @@ export class JoinForm {
       this.#pinField.hidden = true;
       this.#pin.value = "";
       setText(this.#recorded, "");
+      setText(this.#closed, "");
       void this.#scheduleLookUp();
     });
     this.#pin.addEventListener("input", () => this.#pin.removeAttribute("aria-invalid"));
@@ -124,9 +128,11 @@ export class JoinForm {
     await new Promise((waited) => setTimeout(waited, delayMs));
     if (signal.aborted) return;
     try {
-      const { chain, pin_required, recording } = await lookUpRoom(room, signal);
+      const { chain, pin_required, recording, locked, waiting_room } = await lookUpRoom(room, signal);
       if (signal.aborted) return;
       setText(this.#recorded, recording ? WILL_BE_RECORDED : "");
+      const closed = locked ? IS_LOCKED : waiting_room ? HAS_WAITING_ROOM : "";
+      setText(this.#closed, this.#isHost ? "" : closed);
       this.#pinField.hidden = !pin_required || this.#isInvited;
       this.#listener.chain(chain);
     } catch (error) {

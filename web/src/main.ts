@@ -6,6 +6,7 @@ import { ChainPanel } from "./chain-panel";
 import { Chat } from "./chat";
 import { Controls } from "./controls";
 import { byId } from "./dom";
+import { Door } from "./door";
 import { Hand } from "./hand";
 import { JoinForm } from "./join-form";
 import { LiveChain } from "./live-chain";
@@ -20,7 +21,9 @@ import { RoomView } from "./room-view";
 import { SoundPanel } from "./sound-panel";
 import { StatusLine, type Tone } from "./status-line";
 import { Stay } from "./stay";
-import { busy, MUTED_BY_OPERATOR, missingMicrophoneAccess, PIN_NEEDED, UNMUTED_BY_OPERATOR } from "./words";
+import { WaitingList } from "./waiting-list";
+import { Whisper } from "./whisper";
+import { busy, missingMicrophoneAccess, mutedAll, mutedBy, PIN_NEEDED, WAITS } from "./words";
 
 const audio = byId("audio", HTMLAudioElement);
 const hear = byId("hear", HTMLButtonElement);
@@ -35,6 +38,25 @@ const recording = new Recording({
   record: (on) => stay?.ask({ type: "record", recording: on }),
   say: mention,
 });
+const door = new Door({
+  lock: (locked) => stay?.ask({ type: "lock", locked }),
+  muteAll: () => stay?.ask({ type: "mute-all", muted: true }),
+  say: mention,
+});
+const waitingList = new WaitingList({
+  admit: (ids) => stay?.ask({ type: "admit", ids }),
+  refuse: (ids) => stay?.ask({ type: "refuse", ids }),
+  say: mention,
+});
+const whisper = new Whisper({
+  set: (groups) => stay?.ask({ type: "set-groups", ...groups }),
+  say: mention,
+  nameOf: (id) => roomView.nameOf(id),
+});
+/** One was in the room since one pressed Join. */
+let hasEntered = false;
+/** What stands while one is muted by somebody else. */
+let mutedWords = "";
 const chat = new Chat({
   send: (text) => stay?.write(text) ?? false,
   nameOf: (id) => roomView.nameOf(id),
@@ -58,7 +80,7 @@ const sound = new SoundPanel(
 
 const controls = new Controls({
   talk(sending) {
-    if (sending) statusLine.settle(MUTED_BY_OPERATOR);
+    if (sending) statusLine.settle(mutedWords);
     sound.mute(!sending);
     stay?.mute(!sending);
     const own = stay?.participantId;
@@ -91,11 +113,13 @@ const mouthToEar = new MouthToEar({
 const invitation = invitationOf(location.hash);
 /** Whoever is invited to listen needs no microphone. */
 const mayTalk = invitation?.role !== "listener";
+document.body.dataset.mayTalk = String(mayTalk);
 
 const joinForm = new JoinForm(invitation, {
   chain(chain, why) {
     chainPanel.show(chain, why);
     sound.takeChain(chain);
+    if (!mayTalk) return;
     void preview.takeRoom(typedRoom(), chain);
     void denoise.takeRoom(typedRoom(), chain);
   },
@@ -120,6 +144,7 @@ Object.defineProperty(window, "foldback", {
 });
 
 hear.addEventListener("click", playRoom);
+byId("stop-waiting", HTMLButtonElement).addEventListener("click", () => stay?.leave());
 window.addEventListener("pagehide", () => stay?.leave());
 const missing = missingMicrophoneAccess();
 if (missing && mayTalk) say(missing, "bad");
@@ -191,7 +216,7 @@ function sendMicrophone(): Promise<void> {
 function takeChain(chain: Chain): void {
   chainPanel.show(chain);
   sound.takeChain(chain);
-  void denoise.takeRoom(typedRoom(), chain);
+  if (mayTalk) void denoise.takeRoom(typedRoom(), chain);
 }
 
 async function lookUpWhenFree(room: string, signal: AbortSignal) {
@@ -210,7 +235,8 @@ async function lookUpWhenFree(room: string, signal: AbortSignal) {
 function receive(message: ServerMessage): void {
   switch (message.type) {
     case "joined":
-      if (document.body.dataset.view === "join") {
+      if (!hasEntered) {
+        hasEntered = true;
         joinForm.hide();
         sound.enterRoom();
         controls.enter(message.room, mayTalk);
@@ -222,13 +248,17 @@ function receive(message: ServerMessage): void {
       liveChain.enter(message);
       recording.enter(message.recording);
       recording.allow(message.operator);
+      door.enter(message);
+      waitingList.clear();
       roomView.enter(message, stay?.pass ?? {}, () => stay?.pc ?? null);
+      whisper.enter(message);
       chat.connecting();
       hand.joined();
       break;
     case "operator":
       liveChain.allowed();
       recording.allow(true);
+      door.allow();
       say("The server takes you for its operator.", "good");
       break;
     case "error":
@@ -247,9 +277,35 @@ function receive(message: ServerMessage): void {
     case "participant-muted":
       roomView.take(message);
       if (message.by_operator && message.id === stay?.participantId) {
-        controls.follow(message.muted);
-        say(message.muted ? MUTED_BY_OPERATOR : UNMUTED_BY_OPERATOR, message.muted ? "bad" : "good");
+        followMute(message.muted, message.by);
       }
+      break;
+    case "participants-muted":
+      roomView.take(message);
+      if (message.ids.includes(stay?.participantId ?? -1)) followMute(message.muted, message.by);
+      else mention(mutedAll(message.muted, message.by));
+      break;
+    case "waiting":
+      joinForm.hide();
+      roomView.beforeDoor(message.room);
+      say(WAITS);
+      break;
+    case "groups":
+      whisper.take(message);
+      break;
+    case "participant-joined":
+      whisper.add(message.participant);
+      roomView.take(message);
+      break;
+    case "participant-left":
+      whisper.remove(message.id);
+      roomView.take(message);
+      break;
+    case "waiting-list":
+      waitingList.show(message.waiting);
+      break;
+    case "room-locked":
+      door.take(message);
       break;
     case "stats":
       chainPanel.read(message.readings, message.stage_time_us);
@@ -260,10 +316,19 @@ function receive(message: ServerMessage): void {
   }
 }
 
+/** A host, called `by`, or an operator muted or unmuted one. */
+function followMute(muted: boolean, by?: string): void {
+  controls.follow(muted);
+  const words = mutedBy(muted, by);
+  if (muted) mutedWords = words;
+  say(words, muted ? "bad" : "good");
+}
+
 /** With why one is not in the room, and the code of it; null: left by oneself. */
 function showJoinForm(words: string | null, code?: string): void {
   const wasInRoom = document.body.dataset.view === "room";
   stay = null;
+  hasEntered = false;
   audio.srcObject = null;
   hear.hidden = true;
   sound.close();
@@ -271,6 +336,9 @@ function showJoinForm(words: string | null, code?: string): void {
   controls.leave();
   liveChain.leave();
   recording.leave();
+  door.leave();
+  whisper.leave();
+  waitingList.clear();
   mouthToEar.clear();
   roomView.leave();
   chat.clear();

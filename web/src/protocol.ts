@@ -124,8 +124,27 @@ export interface Joined {
   operator: boolean;
   /** Whether the room is being recorded. */
   recording: boolean;
+  /** Whether hosts alone come in. */
+  locked: boolean;
+  /** What one comes back by, once. */
+  return_key: string;
+  /** Who whispers with whom. */
+  whisper: Groups;
   /** What helps to reach the server's media; of TURN with credentials that are good for a while. */
   ice_servers: RTCIceServer[];
+}
+
+/** Who whispers with whom, by the names of the groups. */
+export interface Groups {
+  groups: Record<string, number[]>;
+  /** How loud those in one hear the others; null: not at all. */
+  room_gain_db: number | null;
+}
+
+/** Somebody who waits to be let in. */
+export interface WaitingPerson {
+  id: number;
+  name: string;
 }
 
 export interface ServerError {
@@ -141,7 +160,12 @@ export type ServerMessage =
   | { type: "answer"; sdp: string }
   | { type: "participant-joined"; participant: Person }
   | { type: "participant-left"; id: number; reason: string }
-  | { type: "participant-muted"; id: number; muted: boolean; by_operator?: boolean }
+  | { type: "participant-muted"; id: number; muted: boolean; by_operator?: boolean; by?: string }
+  | { type: "participants-muted"; ids: number[]; muted: boolean; by?: string }
+  | { type: "room-locked"; locked: boolean; by?: string }
+  | ({ type: "groups" } & Groups)
+  | { type: "waiting"; room: string; seconds_left: number }
+  | { type: "waiting-list"; waiting: WaitingPerson[] }
   | { type: "participant-hand"; id: number; hand: number | null }
   | { type: "chain-changed"; chain: Chain }
   | { type: "operator" }
@@ -150,7 +174,7 @@ export type ServerMessage =
   | { type: "levels"; levels: Level[] };
 
 export type ClientMessage =
-  | ({ type: "join"; room: string; name: string } & Pass)
+  | ({ type: "join"; room: string; name: string; return_key?: string } & Pass)
   | { type: "offer"; sdp: string }
   | { type: "candidate"; candidate: RTCIceCandidateInit | null }
   | { type: "mute"; muted: boolean }
@@ -161,6 +185,11 @@ export type ClientMessage =
   | { type: "loopback"; seconds: number }
   | { type: "hand"; raised: boolean }
   | { type: "record"; recording: boolean }
+  | { type: "lock"; locked: boolean }
+  | { type: "mute-all"; muted: boolean }
+  | ({ type: "set-groups" } & Groups)
+  | { type: "admit"; ids: number[] }
+  | { type: "refuse"; ids: number[] }
   | { type: "leave" };
 
 /** What comes on the data channel. */
@@ -171,6 +200,7 @@ export interface RoomOverview {
   room: string;
   worker: number;
   chain: string;
+  locked: boolean;
   participants: MemberOverview[];
 }
 
@@ -225,6 +255,10 @@ export interface RoomInfo {
   pin_required: boolean;
   /** Whether it is being recorded, or will be once somebody is in it. */
   recording: boolean;
+  /** Whether hosts alone come in. */
+  locked: boolean;
+  /** Whether one waits until a host lets one in. */
+  waiting_room: boolean;
   /** Whether one needs an invitation. */
   token_required: boolean;
 }

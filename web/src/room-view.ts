@@ -17,6 +17,8 @@ const HOW_ONE_LEFT: Record<string, string> = { left: "left", kicked: "was taken 
 export class RoomView {
   readonly #say: (words: string, tone?: Tone) => void;
   readonly #view = byId("room-view", HTMLElement);
+  readonly #waitingView = byId("waiting-view", HTMLElement);
+  readonly #waitingTitle = byId("waiting-view-title", HTMLElement);
   readonly #title = byId("room-title", HTMLElement);
   readonly #draining = byId("draining", HTMLElement);
   readonly #headCount = byId("head-count", HTMLElement);
@@ -48,6 +50,7 @@ export class RoomView {
     this.#view.dataset.waiting = "false";
     this.#draining.textContent = "";
     this.#countHeads();
+    this.#waitingView.hidden = true;
     if (!this.#view.hidden) return;
     document.body.dataset.view = "room";
     document.title = `${room} · foldback`;
@@ -56,7 +59,18 @@ export class RoomView {
     this.#title.focus();
   }
 
+  /** One waits to be let in. */
+  beforeDoor(room: string): void {
+    document.body.dataset.view = "waiting";
+    // After a lost connection, too.
+    this.#view.hidden = true;
+    this.#waitingTitle.textContent = `Waiting to be let into ${room}`;
+    this.#waitingView.hidden = false;
+    this.#waitingTitle.focus();
+  }
+
   leave(): void {
+    this.#waitingView.hidden = true;
     document.body.dataset.view = "join";
     document.title = "foldback";
     this.#view.hidden = true;
@@ -105,6 +119,9 @@ export class RoomView {
       }
       case "participant-muted":
         this.#people.mute(message.id, message.muted);
+        break;
+      case "participants-muted":
+        for (const id of message.ids) this.#people.mute(id, message.muted);
         break;
       case "participant-hand": {
         this.#people.hand(message.id, message.hand);

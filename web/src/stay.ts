@@ -10,7 +10,7 @@ import { busy, comingBack, noPlace, SERVER_AWAY } from "./words";
 
 const ANSWER_TIMEOUT_MS = 10_000;
 // Whoever comes back may find their own place still taken.
-const PASSING_CODES = new Set(["room-full", "server-full", "too-fast", "token-in-use"]);
+const PASSING_CODES = new Set(["room-full", "server-full", "room-locked", "too-fast", "token-in-use"]);
 const PLACE_RETRY_S = 3;
 
 export interface StayListener extends ChannelListener {
@@ -39,6 +39,7 @@ export class Stay {
   readonly #listener: StayListener;
   #call: Call | null = null;
   #muted: boolean;
+  #returnKey: string | null = null;
   /** One was in, or is to be let in later: a server that is gone is waited for. */
   #comesBack = false;
   #attempts = 0;
@@ -120,9 +121,13 @@ export class Stay {
 
   #join(): void {
     this.#call = new Call(
-      { ...this.#options, muted: this.#muted },
+      { ...this.#options, returnKey: this.#returnKey, muted: this.#muted },
       {
-        message: (message) => this.#listener.message(message),
+        message: (message) => {
+          if (message.type === "joined") this.#returnKey = message.return_key;
+          if (message.type === "waiting") this.#comesBack = true;
+          this.#listener.message(message);
+        },
         channelMessage: (message) => this.#listener.channelMessage(message),
         channelOpen: (open) => this.#listener.channelOpen(open),
         heard: (sound) => this.#listener.heard(sound),

@@ -67,7 +67,9 @@ const PLAIN_ADVICE: Record<string, string> = {
   unauthorized: "",
   forbidden: "",
   "room-full": "Wait until somebody leaves and try again, or choose another room.",
+  "room-locked": "Ask them, then try again.",
   "server-full": "",
+  "not-admitted": "",
   "pin-required": PIN_ADVICE,
   "wrong-pin": "Type it again; whoever invited you knows it.",
   "too-fast": "",
@@ -114,9 +116,47 @@ export const REMOVED_FOR_SILENCE = "The server heard nothing from this page for 
 
 export const REMOVED_BY_OPERATOR = "A host, or whoever runs this server, took you out of the room.";
 
-export const MUTED_BY_OPERATOR = "A host, or whoever runs this server, muted you. Press Unmute to talk again.";
+/** By the host of that name, where the server tells it. */
+export function mutedBy(muted: boolean, by?: string): string {
+  const who = hostOr(by);
+  return muted ? `${who} muted you. Press Unmute to talk again.` : `${who} unmuted you: the others hear you again.`;
+}
 
-export const UNMUTED_BY_OPERATOR = "A host, or whoever runs this server, unmuted you: the others hear you again.";
+/** To whoever it does not concern. */
+export function mutedAll(muted: boolean, by?: string): string {
+  return muted ? `${hostOr(by)} muted everybody but hosts.` : `${hostOr(by)} unmuted everybody who was muted so.`;
+}
+
+/** Stands in the room for as long as it is so, and before one joins. */
+export const IS_LOCKED = "This room is locked: nobody new comes in until a host unlocks it.";
+
+/** Before one joins, where a host lets people in. */
+export const HAS_WAITING_ROOM = "This room has a waiting room: after you press Join, a host lets you in.";
+
+export const WAITS = "A host has been told that you are here. Nobody hears you yet, and you hear nobody.";
+
+/** To hosts. */
+export function waitsForYou(names: string[]): string {
+  const [first = "", ...others] = names;
+  return others.length === 0 ? `${first} waits to be let in.` : `${first} and ${others.length} more wait to be let in.`;
+}
+
+export const WHISPERS_NO_MORE = "You whisper no more: the room hears you again.";
+
+/** Stands in the room for as long as it is so, to whoever is in a whisper group with these. */
+export function whispersWith(names: string[], hearsRoom: boolean): string {
+  const room = hearsRoom ? "you hear the others softly" : "you do not hear the others";
+  if (names.length === 0) return `You are alone in a whisper group: nobody hears you, and ${room}.`;
+  return `You whisper with ${names.join(", ")}: nobody else hears you, and ${room}.`;
+}
+
+export function lockedBy(locked: boolean, by?: string): string {
+  return locked ? `${hostOr(by)} locked the room.` : `${hostOr(by)} unlocked the room.`;
+}
+
+function hostOr(by?: string): string {
+  return by ? `${by}, a host,` : "A host, or whoever runs this server,";
+}
 
 export const NO_AUDIO_PATH =
   "No audio gets through: the page reaches the server, but UDP to its media port does not. " +

@@ -46,6 +46,13 @@ pub(crate) const CHIME: ParamSpec = ParamSpec::bool(
     "Whether everybody in such a room hears a chime when somebody comes in.",
 );
 
+/// The declaration of `waiting_room`.
+pub(crate) const WAITING_ROOM: ParamSpec = ParamSpec::bool(
+    "waiting_room",
+    false,
+    "Whether whoever comes to such a room waits until a host or an operator lets them in.",
+);
+
 /// One `[[room]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoomRule {
@@ -61,6 +68,8 @@ pub struct RoomRule {
     pub record: bool,
     /// Everybody in one hears a chime when somebody comes in.
     pub chime: bool,
+    /// Whoever comes to one waits until a host lets them in.
+    pub waiting_room: bool,
 }
 
 /// The name of a room, or a pattern for many: `*` stands for any run of characters, also none.
@@ -163,6 +172,7 @@ fn implied(reader: &mut Reader<'_>, chains: &Chains) -> Option<RoomRule> {
         max_participants: None,
         record: false,
         chime: false,
+        waiting_room: false,
     })
 }
 
@@ -177,8 +187,9 @@ fn read_rule(
         reader.refuse_value("room", room, "must be `[[room]]`, once for each rule", None);
         return None;
     };
-    let keys = [NAME, CHAIN, secret::PIN, secret::PIN_FILE, MAX_PARTICIPANTS, RECORD, CHIME]
-        .map(|it| it.name);
+    let keys =
+        [NAME, CHAIN, secret::PIN, secret::PIN_FILE, MAX_PARTICIPANTS, RECORD, CHIME, WAITING_ROOM]
+            .map(|it| it.name);
     reader.known_keys("`[[room]]`", table, &keys);
     let pattern = read_pattern(reader, room, table);
     if let Some((pattern, value)) = &pattern {
@@ -190,8 +201,9 @@ fn read_rule(
     let given = reader.given(table, &[MAX_PARTICIPANTS]);
     let is_given = given.iter().next().is_some();
     let most = is_given.then(|| usize::try_from(given.int(&MAX_PARTICIPANTS)).unwrap_or_default());
-    let given = reader.given(table, &[RECORD, CHIME]);
+    let given = reader.given(table, &[RECORD, CHIME, WAITING_ROOM]);
     let (record, chime) = (given.bool(&RECORD), given.bool(&CHIME));
+    let waiting_room = given.bool(&WAITING_ROOM);
     if record
         && !can_record
         && let Some(value) = table.get(RECORD.name)
@@ -200,7 +212,7 @@ fn read_rule(
         reader.refuse(value.span(), found, "which must be the folder for it", None);
     }
     let (pattern, chain) = (pattern?.0, chain?);
-    Some(RoomRule { pattern, chain, pin, max_participants: most, record, chime })
+    Some(RoomRule { pattern, chain, pin, max_participants: most, record, chime, waiting_room })
 }
 
 fn read_pattern<'v, 'd>(

@@ -164,6 +164,7 @@ fn room() -> Value {
             rooms::MAX_PARTICIPANTS.name: parameter(&rooms::MAX_PARTICIPANTS),
             rooms::RECORD.name: parameter(&rooms::RECORD),
             rooms::CHIME.name: parameter(&rooms::CHIME),
+            rooms::WAITING_ROOM.name: parameter(&rooms::WAITING_ROOM),
         },
         "required": [rooms::NAME.name, rooms::CHAIN.name],
         "additionalProperties": false,

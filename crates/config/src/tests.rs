@@ -132,6 +132,7 @@ fn what_is_given_is_taken() {
         chain = \"talk\"
         record = true
         chime = true
+        waiting_room = true
         [[room]]
         name = \"*\"
         chain = \"talk\""
@@ -194,6 +195,7 @@ fn what_is_given_is_taken() {
     assert_eq!(config.playing, PlayingConfig { directory: Some("tests".into()) });
     assert_eq!([0, 1].map(|rule: usize| config.rooms[rule].record), [true, false]);
     assert_eq!([0, 1].map(|rule: usize| config.rooms[rule].chime), [true, false]);
+    assert_eq!([0, 1].map(|rule: usize| config.rooms[rule].waiting_room), [true, false]);
 }
 
 #[test]

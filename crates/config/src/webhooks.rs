@@ -13,9 +13,11 @@ use crate::rooms::RoomPattern;
 use crate::secret::Secret;
 
 /// What can be told, by its words.
-pub const EVENTS: [&str; 14] = [
+pub const EVENTS: [&str; 16] = [
     "room-opened",
     "room-closed",
+    "room-locked",
+    "participant-waiting",
     "participant-joined",
     "participant-left",
     "participant-muted",

@@ -30,9 +30,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Mute {
+pub(crate) struct Mute {
     /// Whether they are to be muted.
-    muted: bool,
+    pub(crate) muted: bool,
 }
 
 /// All rooms that somebody is in
@@ -73,14 +73,14 @@ async fn kick(_: AsHost, State(app): State<App>, path: PathOf) -> Result<StatusC
     responses((status = 204, description = "They are as was asked for"), ForHosts, OfOpenRoom,
         (status = 409, description = "`muted-by-themselves`: only they can unmute", body = ErrorMessage)))]
 async fn mute(
-    _: AsHost,
+    host: AsHost,
     State(app): State<App>,
     path: PathOf,
     body: Body,
 ) -> Result<StatusCode, HttpError> {
     let (room, id) = participant(path)?;
     let Mute { muted } = json(body, "{\"muted\":true}")?;
-    app.conference.mute_by_operator(&room, id, muted)?;
+    app.conference.mute_by_operator(&room, id, muted, host.name)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

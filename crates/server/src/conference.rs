@@ -23,6 +23,7 @@ use crate::chain_info::ChainInfo;
 use crate::chat::ROOM_BURST;
 use crate::connect::RESTARTS_BURST;
 use crate::control::not_here;
+use crate::groups::{self, Groups};
 use crate::happenings::{Happenings, What};
 use crate::health::Health;
 use crate::ice_names::IceNames;
@@ -30,9 +31,12 @@ use crate::ice_servers::{IceServer, ice_servers};
 use crate::limits;
 use crate::live::RoomChains;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason, Person, ServerMessage};
+use crate::moderation;
 use crate::report::ParticipantInfo;
+use crate::returning::{ReturnKey, Returning, Way};
 use crate::roster::{Member, RoomState, State, not_joined};
 pub use crate::roster::{Outbox, encoded};
+use crate::waiting;
 
 /// All rooms of one server.
 #[derive(Debug)]
@@ -100,6 +104,10 @@ pub struct RoomInfo {
     pub pin_required: bool,
     /// Whether it is being recorded, or will be once somebody is in it.
     pub recording: bool,
+    /// Whether hosts alone come in.
+    pub locked: bool,
+    /// Whether whoever comes waits until a host lets them in.
+    pub waiting_room: bool,
     /// Whether whoever asks must have a token to join.
     pub token_required: bool,
 }
@@ -170,18 +178,27 @@ impl Conference {
     pub fn room_info(&self, room: &str, token_required: bool) -> Result<RoomInfo, ErrorMessage> {
         let configured = self.chain_of(room)?;
         let running = self.running();
-        let open = self
-            .state()
-            .rooms
-            .get(room)
-            .map(|open| (open.info.clone(), open.people.len(), open.is_recorded()));
+        let open =
+            self.state().rooms.get(room).map(|open| {
+                (open.info.clone(), open.people.len(), open.is_recorded(), open.locked)
+            });
         let rule = running.config.rule_for_room(room);
         let pin_required = rule.is_some_and(|rule| rule.pin.is_some());
         let will_be = rule.is_some_and(|rule| rule.record);
-        let closed = || (running.chain_info(&configured), 0, will_be);
-        let (chain, participants, recording) = open.unwrap_or_else(closed);
+        let waiting_room = rule.is_some_and(|rule| rule.waiting_room);
+        let closed = || (running.chain_info(&configured), 0, will_be, false);
+        let (chain, participants, recording, locked) = open.unwrap_or_else(closed);
         let room = room.to_owned();
-        Ok(RoomInfo { room, chain, participants, pin_required, token_required, recording })
+        Ok(RoomInfo {
+            room,
+            chain,
+            participants,
+            pin_required,
+            token_required,
+            recording,
+            locked,
+            waiting_room,
+        })
     }
 
     /// Everybody in the room of that name, in the order of their coming, with their figures of the
@@ -196,19 +213,21 @@ impl Conference {
         Ok(members.map(|it| ParticipantInfo::new(it.person.clone(), it.report)).collect())
     }
 
-    /// Brings a person into a room; the media follows with [`Self::connect`]. The others are told.
+    /// Brings a person into a room; the media follows with [`Self::connect`]. The others are told. Who comes back takes
+    /// the place of their own that is still there, in a locked or full room too.
     ///
     /// # Errors
     /// `bad-room`, if no chain serves a room of that name; `overloaded`, if its worker sheds load;
-    /// `draining`, if the server is about to end; `room-full`, `server-full` or `token-in-use`, if as many are there as may be;
+    /// `draining`, if the server is about to end; `room-locked`; `waiting-room`, if one waits first; `room-full`, `server-full` or `token-in-use`, if as many are there as may be;
     /// `internal`, if its worker is gone.
     pub(crate) fn join(
         self: &Arc<Self>,
         who: &Admitted,
+        way: Way<'_>,
         outbox: Option<Outbox>,
     ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
         let chain = self.chain_of(&who.room)?;
-        self.enter(who, chain, outbox, Flow::AsOffered)
+        self.enter(who, way, chain, outbox, Flow::AsOffered)
     }
 
     /// Brings somebody into a room who only speaks or only listens, and is told nothing; the media
@@ -221,13 +240,15 @@ impl Conference {
         mut who: Admitted,
         flow: Flow,
     ) -> Result<ParticipantId, ErrorMessage> {
+        // A host comes in as one, also where they listen alone and are none in the room.
+        let way = if who.role == Role::Host { Way::LetIn } else { Way::Door };
         match flow {
             Flow::ToClient => who.role = Role::Listener,
             Flow::FromClient if who.role == Role::Listener => return Err(only_listens()),
             Flow::FromClient | Flow::AsOffered => {}
         }
         let chain = self.chain_of(&who.room)?;
-        self.enter(&who, chain, None, flow).map(|(id, _)| id)
+        self.enter(&who, way, chain, None, flow).map(|(id, _)| id)
     }
 
     /// Brings a caller into a room of their own on chain `echo`.
@@ -241,7 +262,8 @@ impl Conference {
         let chain = Arc::clone(self.running().config.echo_chain());
         let room = format!("{ECHO_ROOMS}{}", self.echoes.fetch_add(1, Ordering::Relaxed));
         let who = Admitted { room, name: "echo".to_owned(), shared, ..Admitted::default() };
-        self.enter(&who, chain, None, Flow::AsOffered).map(|(id, _)| id)
+        // Where everybody is alone nobody lets anybody in.
+        self.enter(&who, Way::LetIn, chain, None, Flow::AsOffered).map(|(id, _)| id)
     }
 
     /// Looks at a candidate that a client trickled, which is needed for nothing: a client's addresses
@@ -276,11 +298,11 @@ impl Conference {
             return Err(only_listens());
         }
         member.muted_by_operator = false;
-        self.set_muted(&name, room, id, muted, false)
+        self.set_muted(&name, room, id, muted, false, None)
     }
 
     /// Mutes a person, or unmutes whom an operator muted; everybody in the room is told that an
-    /// operator did. Who is muted so may unmute themselves.
+    /// operator did, or `by` which host. Who is muted so may unmute themselves.
     ///
     /// # Errors
     /// `not-found`, if they are not in that room; `muted-by-themselves`, if that is so and they are
@@ -290,6 +312,7 @@ impl Conference {
         room: &str,
         id: ParticipantId,
         muted: bool,
+        by: Option<String>,
     ) -> Result<(), ErrorMessage> {
         self.chain_of(room)?;
         let mut state = self.state();
@@ -309,7 +332,7 @@ impl Conference {
             return Err(ErrorMessage::new(ErrorCode::MutedByThemselves, sentence));
         }
         member.muted_by_operator = muted;
-        self.set_muted(room, open, id, muted, true)
+        self.set_muted(room, open, id, muted, true, by)
     }
 
     fn set_muted(
@@ -319,6 +342,7 @@ impl Conference {
         id: ParticipantId,
         muted: bool,
         by_operator: bool,
+        by: Option<String>,
     ) -> Result<(), ErrorMessage> {
         let member = room.people.get_mut(&id).ok_or_else(not_joined)?;
         member.person.muted = muted;
@@ -327,7 +351,7 @@ impl Conference {
             participant: member.person.clone(),
             by_operator,
         });
-        room.tell_all(&ServerMessage::ParticipantMuted { id: id.0, muted, by_operator });
+        room.tell_all(&ServerMessage::ParticipantMuted { id: id.0, muted, by_operator, by });
         self.command(room.worker, Command::Mute(id, muted))
     }
 
@@ -378,11 +402,13 @@ impl Conference {
     fn enter(
         self: &Arc<Self>,
         who: &Admitted,
+        way: Way<'_>,
         chain: Arc<ChainSpec>,
         outbox: Option<Outbox>,
         flow: Flow,
     ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
         let name = who.room.as_str();
+        let returning = if let Way::Back(returning) = way { Some(returning) } else { None };
         let mut state = self.state();
         if state.draining {
             return Err(crate::drain::draining());
@@ -390,11 +416,31 @@ impl Conference {
         if state.rooms.get(name).is_some_and(|room| state.placement.is_shedding(room.worker)) {
             return Err(self.overloaded());
         }
-        limits::check(&self.running().config, &state, name)?;
-        limits::check_token(&state, who.shared.as_ref())?;
+        let is_new = matches!(way, Way::Door | Way::Operator) && who.role != Role::Host;
+        if is_new && state.rooms.get(name).is_some_and(|room| room.locked) {
+            return Err(moderation::locked());
+        }
+        let before = returning.map(|it| it.participant);
+        let before = before.filter(|id| state.rooms_of.contains_key(id));
+        if before.is_none() {
+            limits::check(&self.running().config, &state, name, returning.is_some())?;
+            limits::check_token(&state, who.shared.as_ref())?;
+        }
+        let config = &self.running().config;
+        let has_waiting_room = config.rule_for_room(name).is_some_and(|rule| rule.waiting_room);
+        if is_new && matches!(way, Way::Door) && has_waiting_room {
+            return Err(waiting::has_waiting_room());
+        }
+        if state.rooms.get(name).is_some_and(|room| room.is_full_of_whisperers())
+            && before.is_none()
+        {
+            return Err(groups::too_many());
+        }
+        let return_key = outbox.as_ref().map(|_| ReturnKey::random()).transpose()?;
         let opened = !state.rooms.contains_key(name);
         if opened {
-            let room = self.open_room(&mut state, chain)?;
+            let mut room = self.open_room(&mut state, chain)?;
+            room.opening = returning.map_or(room.opening, |it| it.opening);
             state.names.insert(room.key, name.to_owned());
             state.rooms.insert(name.to_owned(), room);
         }
@@ -420,8 +466,10 @@ impl Conference {
             muted_by_operator: false,
             gain_db: 0.0,
             outbox,
+            lets_in: false,
             flow,
             session: None,
+            return_key: return_key.clone(),
             media: false,
             ice_name: None,
             restarts: Allowance::new(RESTARTS_BURST),
@@ -430,6 +478,10 @@ impl Conference {
             report: None,
         };
         room.people.insert(id, member);
+        if let Some(returning) = returning {
+            room.whisper_again(id, returning);
+        }
+        let opening = room.opening;
         self.metrics.joined();
         tracing::info!(%id, room = name, "joined");
         let joined = ServerMessage::Joined {
@@ -439,11 +491,20 @@ impl Conference {
             participants: room.people.values().map(|member| member.person.clone()).collect(),
             operator: false,
             recording: room.is_recorded(),
+            locked: room.locked,
+            return_key: return_key.clone(),
+            whisper: room.groups.clone(),
             ice_servers: self.ice_servers(&id.to_string()),
         };
+        if let Some(key) = return_key {
+            state.returns.add(key, Returning::new(id, who.clone(), opening));
+        }
+        drop(state);
         if opened {
-            drop(state);
             self.record_by_rule(name);
+        }
+        if let Some(before) = before {
+            self.remove(before, LeftReason::Closed, true);
         }
         Ok((id, joined))
     }
@@ -487,6 +548,9 @@ impl Conference {
             hands: 0,
             chat: Allowance::new(ROOM_BURST),
             recording: None,
+            locked: false,
+            groups: Groups::default(),
+            opening: key.0,
             taps: Vec::new(),
             playing: None,
         })
@@ -501,9 +565,12 @@ impl Conference {
         let left = ServerMessage::ParticipantLeft { id: id.0, reason };
         // Who was lost is told too; dropping the outbox then closes their socket.
         room.tell_all(&left);
-        let Some(Member { person, session, .. }) = room.people.remove(&id) else { return };
+        let Some(Member { person, session, return_key, .. }) = room.people.remove(&id) else {
+            return;
+        };
         let participant = person;
         self.happenings.tell(What::ParticipantLeft { room: name.clone(), participant, reason });
+        let groups = room.whispers_no_more(id);
         room.people.values_mut().for_each(|member| _ = member.hears.remove(&id));
         room.chains.remove_own(id);
         room.own.remove(&id);
@@ -515,6 +582,9 @@ impl Conference {
         }
         if let Some(session) = session {
             state.sessions.remove(&session);
+        }
+        if let Some(key) = return_key {
+            state.returns.gone(key, groups, reason, Instant::now());
         }
         if empty {
             self.happenings.tell(What::RoomClosed { room: name.clone() });

@@ -327,6 +327,7 @@ mod tests {
     use super::*;
     use crate::auth::Admitted;
     use crate::plugins;
+    use crate::returning::Way;
 
     const CHAINS: &str = "[chain.talk]\nstages = [{ kind = \"gain\" }, { kind = \"mix\" }]\n\
         [chain.quiet]\nstages = [{ kind = \"gate\" }, { kind = \"mix\" }]\n\
@@ -358,7 +359,9 @@ mod tests {
             }
         });
         let (outbox, told) = channel(64);
-        conference.join(&Admitted::of("lobby", "Ann"), Some(outbox)).expect("the room is served");
+        conference
+            .join(&Admitted::of("lobby", "Ann"), Way::Door, Some(outbox))
+            .expect("the room is served");
         (conference, told)
     }
 

@@ -166,6 +166,7 @@ mod tests {
     use crate::http::HttpError;
     use crate::message::{ErrorCode, ErrorMessage};
     use crate::plugins;
+    use crate::returning::Way;
 
     #[test]
     fn while_load_is_shed_nobody_new_gets_in_and_those_inside_go_on() {
@@ -192,7 +193,8 @@ mod tests {
             let ticks = Ticks::default();
             conference.handle(Event::Load(Load { worker: 0, busy: 0.9, shedding, ticks }));
         };
-        let (ann, _) = conference.join(&Admitted::of("lobby", "Ann"), None).expect("there is room");
+        let (ann, _) =
+            conference.join(&Admitted::of("lobby", "Ann"), Way::Door, None).expect("there is room");
 
         tell(Shedding::NONE.more());
         let refused = |result: Result<(), ErrorMessage>| {
@@ -202,8 +204,8 @@ mod tests {
             assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
             assert_eq!(response.headers()[header::RETRY_AFTER], "5");
         };
-        refused(conference.join(&Admitted::of("lobby", "Bob"), None).map(drop));
-        refused(conference.join(&Admitted::of("another", "Bob"), None).map(drop));
+        refused(conference.join(&Admitted::of("lobby", "Bob"), Way::Door, None).map(drop));
+        refused(conference.join(&Admitted::of("another", "Bob"), Way::Door, None).map(drop));
         refused(conference.join_echo(None).map(drop));
         conference.mute(ann, true).expect("who is in goes on");
         let text = metrics.encode(&[], None);
@@ -216,7 +218,11 @@ mod tests {
         }
 
         tell(Shedding::NONE);
-        conference.join(&Admitted::of("lobby", "Bob"), None).expect("there is room again");
-        conference.join(&Admitted::of("another", "Cleo"), None).expect("there is room again");
+        conference
+            .join(&Admitted::of("lobby", "Bob"), Way::Door, None)
+            .expect("there is room again");
+        conference
+            .join(&Admitted::of("another", "Cleo"), Way::Door, None)
+            .expect("there is room again");
     }
 }

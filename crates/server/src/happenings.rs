@@ -49,6 +49,24 @@ pub(crate) enum What {
         /// The room.
         room: String,
     },
+    /// The door of a room was closed for all but hosts, or opened.
+    RoomLocked {
+        /// Which.
+        room: String,
+        /// Whether it is closed.
+        locked: bool,
+        /// What the host is called who did it; null: it was an operator.
+        by: Option<String>,
+    },
+    /// Somebody waits to be let into a room.
+    ParticipantWaiting {
+        /// Which.
+        room: String,
+        /// By what number they are let in.
+        id: u64,
+        /// What they are called.
+        name: String,
+    },
     /// Somebody joined.
     ParticipantJoined {
         /// Which room.
@@ -147,6 +165,8 @@ impl What {
         match self {
             Self::RoomOpened { .. } => "room-opened",
             Self::RoomClosed { .. } => "room-closed",
+            Self::RoomLocked { .. } => "room-locked",
+            Self::ParticipantWaiting { .. } => "participant-waiting",
             Self::ParticipantJoined { .. } => "participant-joined",
             Self::ParticipantLeft { .. } => "participant-left",
             Self::ParticipantMuted { .. } => "participant-muted",
@@ -167,6 +187,8 @@ impl What {
         match self {
             Self::RoomOpened { room, .. }
             | Self::RoomClosed { room }
+            | Self::RoomLocked { room, .. }
+            | Self::ParticipantWaiting { room, .. }
             | Self::ParticipantJoined { room, .. }
             | Self::ParticipantLeft { room, .. }
             | Self::ParticipantMuted { room, .. }
@@ -290,6 +312,8 @@ mod tests {
         let all = [
             What::RoomOpened { room: room(), chain: room() },
             closed("lobby"),
+            What::RoomLocked { room: room(), locked: true, by: None },
+            What::ParticipantWaiting { room: room(), id: 7, name: room() },
             What::ParticipantJoined { room: room(), participant: participant.clone() },
             What::ParticipantLeft {
                 room: room(),

@@ -48,7 +48,7 @@ impl Conference {
                            anybody to. Leave `pan` out.";
             return Err(ErrorMessage::new(ErrorCode::BadValue, message));
         }
-        let all_taken = own_mixes(room) >= MOST_OWN_MIXES;
+        let all_taken = own_mixes(room) >= MOST_OWN_MIXES && room.groups.is_empty();
         let listener = room.people.get_mut(&id).ok_or_else(not_joined)?;
         let before = listener.hears.get(&other).copied().unwrap_or(HeardAs::PLAIN);
         let heard = HeardAs {
@@ -63,6 +63,7 @@ impl Conference {
         } else {
             listener.hears.insert(other, heard);
         }
+        let heard = room.groups.heard(id, other, heard);
         self.command(room.worker, Command::HearAs(id, other, heard))
     }
 
@@ -99,7 +100,7 @@ impl Conference {
         let duration = Duration::from_secs_f32(seconds);
         let mut state = self.state();
         let (_, room) = state.room_of(id)?;
-        let all_taken = own_mixes(room) >= MOST_OWN_MIXES;
+        let all_taken = own_mixes(room) >= MOST_OWN_MIXES && room.groups.is_empty();
         let listener = room.people.get_mut(&id).ok_or_else(not_joined)?;
         if all_taken && !listener.has_own_mix() && !duration.is_zero() {
             return Err(too_many());
@@ -111,14 +112,23 @@ impl Conference {
     /// Tells the worker how a person hears the others, and they that person, once it has them.
     pub(crate) fn tell_hearing(&self, room: &RoomState, id: ParticipantId) {
         if let Some(member) = room.people.get(&id).filter(|member| member.gain_db != 0.0) {
+            // As below.
             let _ = self.command(room.worker, Command::Gain(id, member.gain_db));
         }
-        for (listener, member) in &room.people {
-            let all = member.hears.iter();
-            for (other, heard) in all.filter(|(other, _)| **other == id || *listener == id) {
-                // A worker that takes no command has more to do; what it lost is in its log.
-                let _ = self.command(room.worker, Command::HearAs(*listener, *other, *heard));
+        let mut all = Vec::new();
+        for other in room.people.keys().filter(|other| **other != id) {
+            for (listener, other) in [(id, *other), (*other, id)] {
+                let own = room.people.get(&listener).and_then(|member| member.hears.get(&other));
+                let heard =
+                    room.groups.heard(listener, other, own.copied().unwrap_or(HeardAs::PLAIN));
+                if heard != HeardAs::PLAIN {
+                    all.push((listener, other, heard));
+                }
             }
+        }
+        if !all.is_empty() {
+            // A worker that takes no command has more to do; what it lost is in its log.
+            let _ = self.command(room.worker, Command::HearAllAs(all));
         }
     }
 }

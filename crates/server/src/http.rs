@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use foldback_metrics::Metrics;
+use foldback_room::ParticipantId;
 use rust_embed::RustEmbed;
 use serde::{Deserialize, Serialize};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -21,16 +22,17 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::{Admitted, Caller, Credentials, Door, Wish, check_origin};
-use crate::conference::{Conference, RoomInfo};
+use crate::conference::{Conference, Outbox, RoomInfo};
 use crate::health::Readiness;
-use crate::message::{ErrorCode, ErrorMessage, LeftReason};
+use crate::message::{ErrorCode, ErrorMessage, LeftReason, ServerMessage};
 use crate::openapi::{ForInsiders, OfAnyRoom, OfRoom};
 use crate::operator::Operator;
 use crate::reload::Reloader;
 use crate::report::ParticipantInfo;
+use crate::returning::{ReturnKey, Returning, Way};
 use crate::{
-    admin_api, config_api, control_api, events_api, names, openapi, playing_api, recording_api,
-    tap, websocket, whip,
+    admin_api, config_api, control_api, events_api, groups, moderation, names, openapi,
+    playing_api, recording_api, tap, waiting, websocket, whip,
 };
 
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
@@ -73,6 +75,26 @@ impl App {
         let running = self.conference.running();
         self.door.knock(&running.config, caller.address)?;
         self.door.admit(&running.config, caller, wish)
+    }
+
+    /// Lets somebody join who was in before, by their key.
+    ///
+    /// # Errors
+    /// As [`Door::knock`] and [`Conference::join`].
+    pub(crate) fn come_back(
+        &self,
+        caller: Caller,
+        key: ReturnKey,
+        returning: Returning,
+        outbox: Option<Outbox>,
+    ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
+        let knocked = self.door.knock(&self.conference.running().config, caller.address);
+        let joined = knocked
+            .and_then(|()| self.conference.join(&returning.who, Way::Back(&returning), outbox));
+        if joined.is_err() {
+            self.conference.give_back(key, returning);
+        }
+        joined
     }
 
     /// Whether whoever asks may know who is in a room: an operator, or who may join it.
@@ -125,6 +147,9 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(participants))
         .merge(control_api::routes())
         .merge(admin_api::routes())
+        .merge(moderation::routes())
+        .merge(waiting::routes())
+        .merge(groups::routes())
         .merge(recording_api::routes())
         .merge(playing_api::routes())
         .merge(tap::routes())
@@ -179,7 +204,7 @@ async fn offer(
         (room, name) => {
             let (room, name) = (room.unwrap_or_default(), name.unwrap_or_default());
             let wish = Wish { room: &room, name: &name, credentials: &credentials };
-            app.conference.join(&app.admit(caller, wish)?, None)?.0
+            app.conference.join(&app.admit(caller, wish)?, Way::Door, None)?.0
         }
     };
     // On a task of its own: a caller that hangs up drops this handler wherever it stands, and
@@ -344,6 +369,9 @@ impl From<ErrorMessage> for HttpError {
             | ErrorCode::PinRequired
             | ErrorCode::WrongPin
             | ErrorCode::WrongRoom
+            | ErrorCode::RoomLocked
+            | ErrorCode::WaitingRoom
+            | ErrorCode::NotAdmitted
             | ErrorCode::WrongOrigin => StatusCode::FORBIDDEN,
             ErrorCode::NoSuchVersion => StatusCode::NOT_FOUND,
             ErrorCode::NoConfigFile

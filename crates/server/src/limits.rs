@@ -7,18 +7,24 @@ use crate::message::{ErrorCode, ErrorMessage};
 use crate::roster::State;
 
 /// Whether there is room for one more in the room of that name, and on the server. Those who are in stay in, also where
-/// the configuration now says less.
+/// the configuration now says less, and who `comes_back` to a room has a place in it.
 ///
 /// # Errors
 /// `room-full` or `server-full`.
-pub(crate) fn check(config: &Config, state: &State, room: &str) -> Result<(), ErrorMessage> {
+pub(crate) fn check(
+    config: &Config,
+    state: &State,
+    room: &str,
+    comes_back: bool,
+) -> Result<(), ErrorMessage> {
     let (limits, rule) = (&config.limits, config.rule_for_room(room));
     let is_full = |most: usize, there: usize| most > 0 && there >= most;
     let server_full = |what: String| {
         let sentence = format!("The server is full: it takes {what} at a time. Try again later.");
         Err(ErrorMessage::new(ErrorCode::ServerFull, sentence))
     };
-    if is_full(limits.participants, state.rooms_of.len()) {
+    // Those who wait are on the server too.
+    if is_full(limits.participants, state.rooms_of.len() + state.waiting.count()) {
         return server_full(people(limits.participants));
     }
     let Some(open) = state.rooms.get(room) else {
@@ -29,7 +35,7 @@ pub(crate) fn check(config: &Config, state: &State, room: &str) -> Result<(), Er
         };
     };
     let most = rule.and_then(|rule| rule.max_participants).unwrap_or(limits.participants_per_room);
-    if is_full(most, open.people.len()) {
+    if !comes_back && is_full(most, open.people.len()) {
         let sentence = format!("This room is full: it takes {}.", people(most));
         return Err(ErrorMessage::new(ErrorCode::RoomFull, sentence));
     }

@@ -14,9 +14,12 @@ use utoipa::ToSchema;
 use crate::auth::Role;
 use crate::chain_info::ChainInfo;
 use crate::chain_view::Means;
+use crate::groups::Groups;
 use crate::ice_servers::IceServer;
 use crate::live::StageChange;
 use crate::report::{ParticipantReport, tenths, tenths_of_ms};
+use crate::returning::ReturnKey;
+use crate::waiting::WaitingPerson;
 
 /// What a client says.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -32,6 +35,8 @@ pub enum ClientMessage {
         pin: Option<Secret>,
         /// A join token.
         token: Option<Secret>,
+        /// What one comes back by who was lost.
+        return_key: Option<ReturnKey>,
     },
     /// Brings the browser's SDP.
     Offer {
@@ -79,6 +84,28 @@ pub enum ClientMessage {
         /// Whether it is to be recorded.
         recording: bool,
     },
+    /// Closes the room's door, or opens it.
+    Lock {
+        /// Whether hosts alone are to come in.
+        locked: bool,
+    },
+    /// Mutes everybody in the room but its hosts, or unmutes whom a host or an operator muted.
+    MuteAll {
+        /// Whether they are to be muted.
+        muted: bool,
+    },
+    /// Lets those in who wait.
+    Admit {
+        /// Their numbers.
+        ids: Vec<u64>,
+    },
+    /// Sends those away who wait.
+    Refuse {
+        /// Their numbers.
+        ids: Vec<u64>,
+    },
+    /// Has people in the room whisper in these groups, and in no others.
+    SetGroups(Groups),
     /// Leaves the room.
     Leave {},
 }
@@ -191,6 +218,11 @@ impl ClientMessage {
         ("set-stages", &["stages"]),
         ("spare", &["kinds"]),
         ("record", &["recording"]),
+        ("lock", &["locked"]),
+        ("mute-all", &["muted"]),
+        ("admit", &["ids"]),
+        ("refuse", &["ids"]),
+        ("set-groups", &["groups"]),
         ("leave", &[]),
     ];
 
@@ -260,6 +292,13 @@ pub enum ServerMessage {
         operator: bool,
         /// Whether the room is being recorded.
         recording: bool,
+        /// Whether hosts alone come in.
+        locked: bool,
+        /// What the client comes back by if it is lost.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        return_key: Option<ReturnKey>,
+        /// Who whispers with whom.
+        whisper: Groups,
         /// What helps the client to reach the media.
         ice_servers: Vec<IceServer>,
     },
@@ -291,7 +330,44 @@ pub enum ServerMessage {
         /// An operator did it.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         by_operator: bool,
+        /// The name of the host who did it, where it is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
+    /// Several were muted, or unmuted, at once.
+    ParticipantsMuted {
+        /// Who.
+        ids: Vec<u64>,
+        /// Now muted or not.
+        muted: bool,
+        /// An operator did it, or a host.
+        by_operator: bool,
+        /// As of one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    /// The room's door was closed, or opened.
+    RoomLocked {
+        /// Whether hosts alone come in.
+        locked: bool,
+        /// The name of the host who did it, where it is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    /// The client waits until it is let into the room.
+    Waiting {
+        /// The room's name.
+        room: String,
+        /// For how long at most.
+        seconds_left: u64,
+    },
+    /// Who waits for the room now; for those who let people in.
+    WaitingList {
+        /// In the order of their coming.
+        waiting: Vec<WaitingPerson>,
+    },
+    /// Who whispers with whom from now on.
+    Groups(Groups),
     /// Somebody raised a hand or lowered it.
     ParticipantHand {
         /// Who.
@@ -565,6 +641,12 @@ pub enum ErrorCode {
     TokenInUse,
     /// A page of another site asks.
     WrongOrigin,
+    /// A host has closed the room's door.
+    RoomLocked,
+    /// The room has a waiting room, which is not for whoever comes this way.
+    WaitingRoom,
+    /// Nobody let one in.
+    NotAdmitted,
     /// As many are in the room as may be.
     RoomFull,
     /// As many are on the server as may be, or as many rooms.
@@ -599,7 +681,7 @@ mod tests {
     fn messages_are_read_as_documented() {
         let join = r#"{"type":"join","room":"lobby","name":"Ann"}"#;
         let (room, name) = ("lobby".to_owned(), "Ann".to_owned());
-        let expected = ClientMessage::Join { room, name, pin: None, token: None };
+        let expected = ClientMessage::Join { room, name, pin: None, token: None, return_key: None };
         assert_eq!(ClientMessage::parse(join), Ok(expected));
         let end = r#"{"type":"candidate","candidate":null}"#;
         assert_eq!(ClientMessage::parse(end), Ok(ClientMessage::Candidate { candidate: None }));

@@ -22,6 +22,8 @@ pub(crate) struct RoomOverview {
     worker: usize,
     /// The name of its chain.
     chain: String,
+    /// Whether hosts alone come in.
+    locked: bool,
     /// In the order of their coming.
     participants: Vec<MemberOverview>,
 }
@@ -94,6 +96,7 @@ impl Conference {
                     room: name.clone(),
                     worker: open.worker,
                     chain: open.chains.chain().name.clone(),
+                    locked: open.locked,
                     participants: participants.collect(),
                 }
             })

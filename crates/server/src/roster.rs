@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc::Sender;
 
 use crate::chain_info::ChainInfo;
+use crate::groups::Groups;
 use crate::health::Health;
 use crate::ice_names::IceName;
 use crate::live::RoomChains;
@@ -21,6 +22,8 @@ use crate::placement::Placement;
 use crate::playing::Playing;
 use crate::recording::RoomRecording;
 use crate::report::ParticipantReport;
+use crate::returning::{ReturnKey, Returns};
+use crate::waiting::WaitingRooms;
 use crate::whip::{SessionKey, Sessions};
 
 /// Where messages to one client go. Bounded: a client that does not read is let go.
@@ -42,6 +45,8 @@ pub(crate) struct State {
     pub(crate) last_participant: u64,
     /// Those of participants that have an address of their own.
     pub(crate) sessions: Sessions,
+    pub(crate) returns: Returns,
+    pub(crate) waiting: WaitingRooms,
     pub(crate) last_player: u64,
 }
 
@@ -71,6 +76,12 @@ pub(crate) struct RoomState {
     pub(crate) chat: Allowance,
     /// The last one since somebody is in it.
     pub(crate) recording: Option<RoomRecording>,
+    /// Whether hosts alone come in.
+    pub(crate) locked: bool,
+    /// Another one each time that somebody opens it, but those who come back to it.
+    pub(crate) opening: u64,
+    /// Who whispers with whom.
+    pub(crate) groups: Groups,
     /// As whom it is tapped, and whether by the mix.
     pub(crate) taps: Vec<(ParticipantId, bool)>,
     /// The file that plays in it.
@@ -85,10 +96,14 @@ pub(crate) struct Member {
     /// By how much louder all the others hear them.
     pub(crate) gain_db: f32,
     pub(crate) outbox: Option<Outbox>,
+    /// Is told who waits for the room, as a host or an operator.
+    pub(crate) lets_in: bool,
     /// Which ways sound goes between them and the room.
     pub(crate) flow: Flow,
     /// By which their session is found, where it has an address.
     pub(crate) session: Option<SessionKey>,
+    /// What they come back by.
+    pub(crate) return_key: Option<ReturnKey>,
     pub(crate) media: bool,
     /// By which connections find their session.
     pub(crate) ice_name: Option<IceName>,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::request::Parts;
@@ -10,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use foldback_room::ParticipantId;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::auth::{Caller, Credentials, Seat, Wish, check_origin};
 use crate::conference::{Conference, encoded};
@@ -20,6 +21,8 @@ use crate::message::{
 };
 use crate::recording::Wanted;
 use crate::recording_api::blocking;
+use crate::returning::{ReturnKey, Way};
+use crate::waiting::{LONGEST_WAIT, Waiting, not_let_in};
 
 /// Messages that may wait for a client: levels of some 20 s.
 const OUTBOX: usize = 256;
@@ -29,6 +32,8 @@ const READ_BUFFER_BYTES: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A message that cannot be sent for so long is the last.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// So often it is looked whether one who waits to be let in is still there.
+const LOOK: Duration = Duration::from_secs(20);
 
 pub(crate) async fn upgrade(
     State(app): State<App>,
@@ -54,8 +59,13 @@ pub(crate) async fn upgrade(
             let (outbox, messages) = channel(OUTBOX);
             let (id, outbox, left) = (None, Some(outbox), LeftReason::Closed);
             let has_media = false;
-            let mut session = Session { app, caller, seat, id, outbox, has_media, left, operator };
+            let waiting = None;
+            let mut session =
+                Session { app, caller, seat, id, outbox, waiting, has_media, left, operator };
             let close = session.run(socket, messages).await;
+            if let Some(waiting) = session.waiting.take() {
+                session.conference().stop_waiting(&waiting);
+            }
             if let Some(id) = session.id {
                 session.app.conference.leave(id, session.left);
             }
@@ -72,6 +82,8 @@ struct Session {
     /// The session's own end; given to the room on joining, so that the room's dropping it ends
     /// the session.
     outbox: Option<Sender<Utf8Bytes>>,
+    /// Until somebody lets them in, or not.
+    waiting: Option<Waiting>,
     /// From the first offer that was answered on, the media tells whether anybody is there.
     has_media: bool,
     /// What the others are told if the session ends now.
@@ -86,6 +98,8 @@ impl Session {
         let mut ending = self.conference().ending();
         let patience = tokio::time::sleep(PATIENCE);
         tokio::pin!(patience);
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let code = loop {
             tokio::select! {
                 () = &mut patience, if !self.has_media => {
@@ -93,6 +107,20 @@ impl Session {
                     break close_code::POLICY;
                 }
                 () = turned_true(&mut ending) => break close_code::AWAY,
+                decision = decided(&mut self.waiting) => {
+                    let answer = self.leave_waiting_room(decision);
+                    patience.as_mut().reset(Instant::now() + PATIENCE);
+                    if !send(&mut socket, encoded(&answer)).await {
+                        return close_code::ABNORMAL;
+                    }
+                }
+                _ = look.tick(), if self.waiting.is_some() => {
+                    // Any answer shows that they are.
+                    let ping = socket.send(Message::Ping(Bytes::new()));
+                    if !matches!(tokio::time::timeout(SEND_TIMEOUT, ping).await, Ok(Ok(()))) {
+                        return close_code::ABNORMAL;
+                    }
+                }
                 message = messages.recv() => match message {
                     Some(text) => {
                         if !send(&mut socket, text).await {
@@ -128,7 +156,11 @@ impl Session {
                             return close_code::ABNORMAL;
                         }
                     }
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
+                        if self.waiting.is_some() {
+                            patience.as_mut().reset(Instant::now() + PATIENCE);
+                        }
+                    }
                     Some(Ok(Message::Close(_))) | None => return close_code::NORMAL,
                     Some(Err(error)) => break code_of(&error),
                 },
@@ -148,20 +180,21 @@ impl Session {
             Ok(message) => self.act(message).await,
             Err(error) => Err(error),
         };
-        done.unwrap_or_else(|error| Reply::Say(ServerMessage::Error(error)))
+        done.unwrap_or_else(|error| Reply::say(ServerMessage::Error(error)))
     }
 
     async fn act(&mut self, message: ClientMessage) -> Result<Reply, ErrorMessage> {
         match message {
-            ClientMessage::Join { room, name, pin, token } => {
+            ClientMessage::Join { room, name, pin, token, return_key } => {
                 let credentials = Credentials { pin, token };
-                self.join(Wish { room: &room, name: &name, credentials: &credentials })
+                let wish = Wish { room: &room, name: &name, credentials: &credentials };
+                self.join(wish, return_key)
             }
             ClientMessage::Offer { sdp } => {
                 let id = self.joined()?;
                 let sdp = self.conference().connect(id, sdp).await?;
                 self.has_media = true;
-                Ok(Reply::Say(ServerMessage::Answer { sdp }))
+                Ok(Reply::say(ServerMessage::Answer { sdp }))
             }
             ClientMessage::Candidate { candidate } => {
                 let id = self.joined()?;
@@ -189,7 +222,10 @@ impl Session {
             ClientMessage::Operator { token } => {
                 self.app.operator.check_token(token.expose())?;
                 self.operator = Ok(());
-                Ok(Reply::Say(ServerMessage::Operator {}))
+                if let Some(id) = self.id {
+                    self.conference().show_waiting(id, true);
+                }
+                Ok(Reply::say(ServerMessage::Operator {}))
             }
             ClientMessage::SetStage(SetStage { stage, participant, change }) => {
                 let stages = [(stage, change)].into();
@@ -208,30 +244,100 @@ impl Session {
                 self.record(recording).await?;
                 Ok(Reply::Nothing)
             }
+            ClientMessage::Lock { locked } => {
+                let (room, by) = self.host()?;
+                self.conference().lock(&room, locked, by)?;
+                Ok(Reply::Nothing)
+            }
+            ClientMessage::MuteAll { muted } => {
+                let (room, by) = self.host()?;
+                self.conference().mute_all(&room, muted, by)?;
+                Ok(Reply::Nothing)
+            }
+            ClientMessage::Admit { ids } => {
+                let (room, _) = self.host()?;
+                self.conference().decide(&room, Some(&ids), true)?;
+                Ok(Reply::Nothing)
+            }
+            ClientMessage::Refuse { ids } => {
+                let (room, _) = self.host()?;
+                self.conference().decide(&room, Some(&ids), false)?;
+                Ok(Reply::Nothing)
+            }
+            ClientMessage::SetGroups(groups) => {
+                let (room, _) = self.host()?;
+                self.conference().set_groups(&room, groups)?;
+                Ok(Reply::Nothing)
+            }
             ClientMessage::Leave {} => {
-                self.joined()?;
+                if self.waiting.is_none() {
+                    self.joined()?;
+                }
                 self.left = LeftReason::Left;
                 Ok(Reply::Close)
             }
         }
     }
 
-    fn join(&mut self, wish: Wish<'_>) -> Result<Reply, ErrorMessage> {
+    /// By a key that is no longer good as without one.
+    fn join(&mut self, wish: Wish<'_>, key: Option<ReturnKey>) -> Result<Reply, ErrorMessage> {
+        if self.waiting.is_some() {
+            return Err(ErrorMessage::new(
+                ErrorCode::AlreadyJoined,
+                "This socket waits to be let into a room already; leave first.",
+            ));
+        }
         if self.id.is_some() {
             return Err(ErrorMessage::new(
                 ErrorCode::AlreadyJoined,
                 "This socket is in a room already; leave first.",
             ));
         }
-        let admitted = self.app.admit(self.caller, wish)?;
         let outbox = self.outbox.clone();
-        let (id, mut joined) = self.app.conference.join(&admitted, outbox)?;
+        let known = key.and_then(|key| Some((self.conference().returning(&key, wish.room)?, key)));
+        if let Some((returning, key)) = known {
+            let joined = self.app.come_back(self.caller, key, returning, outbox)?;
+            return Ok(Reply::say(self.enter(joined)));
+        }
+        let admitted = self.app.admit(self.caller, wish)?;
+        let way = if self.operator.is_ok() { Way::Operator } else { Way::Door };
+        match self.app.conference.join(&admitted, way, outbox) {
+            Err(error) if error.code == ErrorCode::WaitingRoom => {
+                let room = admitted.room.clone();
+                self.waiting = Some(self.conference().wait(admitted)?);
+                let seconds_left = LONGEST_WAIT.as_secs();
+                Ok(Reply::say(ServerMessage::Waiting { room, seconds_left }))
+            }
+            joined => Ok(Reply::say(self.enter(joined?))),
+        }
+    }
+
+    /// What one who waited is told.
+    fn leave_waiting_room(&mut self, decision: Option<bool>) -> ServerMessage {
+        let Some(waiting) = self.waiting.take() else {
+            return ServerMessage::Error(ErrorMessage::internal());
+        };
+        self.conference().stop_waiting(&waiting);
+        let joined = match decision {
+            Some(true) => {
+                let outbox = self.outbox.clone();
+                self.app.conference.join(&waiting.who, Way::LetIn, outbox)
+            }
+            refused => Err(not_let_in(refused)),
+        };
+        joined.map_or_else(ServerMessage::Error, |joined| self.enter(joined))
+    }
+
+    /// Who joined is in from now on.
+    fn enter(&mut self, (id, mut joined): (ParticipantId, ServerMessage)) -> ServerMessage {
+        let is_operator = self.operator.is_ok();
         if let ServerMessage::Joined { operator, .. } = &mut joined {
-            *operator = self.operator.is_ok();
+            *operator = is_operator;
         }
         self.id = Some(id);
         (self.outbox, self.seat) = (None, None);
-        Ok(Reply::Say(joined))
+        self.conference().show_waiting(id, is_operator);
+        joined
     }
 
     async fn set_stages(&self, wanted: SetStages) -> Result<(), ErrorMessage> {
@@ -266,6 +372,11 @@ impl Session {
         blocking(self.app.clone(), act).await.map(drop)
     }
 
+    /// The room that a host or an operator does something in, and what the host is called.
+    fn host(&self) -> Result<(String, Option<String>), ErrorMessage> {
+        self.conference().host(self.joined()?, self.operator.is_ok())
+    }
+
     fn joined(&self) -> Result<ParticipantId, ErrorMessage> {
         self.id.ok_or_else(|| ErrorMessage::new(ErrorCode::NotJoined, "Join a room first."))
     }
@@ -275,11 +386,25 @@ impl Session {
     }
 }
 
+/// Never, where nobody waits.
+async fn decided(waiting: &mut Option<Waiting>) -> Option<bool> {
+    match waiting {
+        Some(waiting) => waiting.decided().await,
+        None => std::future::pending().await,
+    }
+}
+
 enum Reply {
     Nothing,
-    Say(ServerMessage),
+    Say(Box<ServerMessage>),
     Close,
     TooLarge,
+}
+
+impl Reply {
+    fn say(message: ServerMessage) -> Self {
+        Self::Say(Box::new(message))
+    }
 }
 
 pub(crate) async fn turned_true(value: &mut watch::Receiver<bool>) {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use foldback_peer::IceRestart;
-use foldback_room::{ChainChange, ParticipantId, Room};
+use foldback_room::{ChainChange, HeardAs, ParticipantId, Room};
 
 use crate::control::{Answer, Command, Event, Join, LeaveReason, Remains, RoomKey};
 use crate::media::{OpenRoom, Worker};
@@ -33,8 +33,11 @@ impl Worker {
                     }
                 }
                 Command::HearAs(listener, other, heard) => {
-                    if let Some(room) = self.room_of(listener) {
-                        room.set_heard_as(listener, other, heard);
+                    self.hear_as(listener, other, heard);
+                }
+                Command::HearAllAs(all) => {
+                    for (listener, other, heard) in all {
+                        self.hear_as(listener, other, heard);
                     }
                 }
                 Command::LoopBack(id, duration) => {
@@ -65,6 +68,12 @@ impl Worker {
                 Command::Stream(stream) => self.take_stream(stream),
                 Command::Shutdown => self.shutdown = true,
             }
+        }
+    }
+
+    fn hear_as(&mut self, listener: ParticipantId, other: ParticipantId, heard: HeardAs) {
+        if let Some(room) = self.room_of(listener) {
+            room.set_heard_as(listener, other, heard);
         }
     }
 

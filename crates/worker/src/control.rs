@@ -45,6 +45,8 @@ pub enum Command {
     Gain(ParticipantId, f32),
     /// Lets the first participant hear the second one so; nothing happens unless the worker has both.
     HearAs(ParticipantId, ParticipantId, HeardAs),
+    /// As [`Self::HearAs`], of many at once, in the same tick.
+    HearAllAs(Vec<(ParticipantId, ParticipantId, HeardAs)>),
     /// A participant hears itself for so long, and nobody else does.
     LoopBack(ParticipantId, Duration),
     /// Lets somebody hear a room who is nobody in it; at the end of that or of the room answered by [`Event::EarGone`].

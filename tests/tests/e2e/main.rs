@@ -8,6 +8,7 @@ mod browser;
 mod config;
 mod control;
 mod events;
+mod hosts;
 mod http;
 mod media_tcp;
 mod socket;

@@ -55,7 +55,8 @@ impl Socket {
         }
     }
 
-    async fn message(&mut self) -> Value {
+    /// The next message, whatever it is.
+    pub(crate) async fn message(&mut self) -> Value {
         loop {
             if let Message::Text(text) = self.receive().await.expect("the socket stays open") {
                 return serde_json::from_str(&text).expect("the server speaks JSON");

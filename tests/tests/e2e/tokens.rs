@@ -37,7 +37,7 @@ pub(crate) fn token(folder: &TempDir, options: &[&str]) -> String {
     String::from_utf8(made.stdout).expect("ASCII").trim().to_owned()
 }
 
-fn join(room: &str, token: &str) -> Value {
+pub(crate) fn join(room: &str, token: &str) -> Value {
     json!({ "type": "join", "room": room, "name": "Eve", "token": token })
 }
 

@@ -75,8 +75,11 @@ class RoomItem {
     this.element.append(head, this.#stages.element, this.#list);
   }
 
-  show({ participants, worker, chain }: RoomOverview, chains: string[]): void {
-    setText(this.#summary, `${counted(participants.length, "participant")}, on worker ${worker}`);
+  show({ participants, worker, chain, locked }: RoomOverview, chains: string[]): void {
+    setText(
+      this.#summary,
+      `${counted(participants.length, "participant")}, on worker ${worker}${locked ? ", locked" : ""}`,
+    );
     this.#chain.show(chains, chain);
     void this.#stages.refresh();
     keep(this.#members, new Set(participants.map(({ id }) => id)));

@@ -10,8 +10,11 @@ use crate::http::{App, HttpError, check_room};
 use crate::message::{ErrorCode, ErrorMessage};
 
 /// Extracted by handlers under `/api/v1/rooms/{room}` of what its hosts may do: refuses requests of anybody else.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AsHost;
+#[derive(Clone, Debug)]
+pub(crate) struct AsHost {
+    /// What a host is called by their token; the operator is called nothing.
+    pub(crate) name: Option<String>,
+}
 
 #[derive(Deserialize)]
 struct OfRoom {
@@ -23,7 +26,7 @@ impl FromRequestParts<App> for AsHost {
 
     async fn from_request_parts(request: &mut Parts, app: &App) -> Result<Self, HttpError> {
         // The operator's own token may look like a host's.
-        let Err(refused) = app.operator.check(request) else { return Ok(Self) };
+        let Err(refused) = app.operator.check(request) else { return Ok(Self { name: None }) };
         let credentials = Credentials::of(&request.headers);
         let Some(token) = credentials.token() else { return Err(refused.into()) };
         let room = Path::<OfRoom>::from_request_parts(request, app).await;
@@ -35,7 +38,7 @@ impl FromRequestParts<App> for AsHost {
             return Err(wrong_room().into());
         }
         match claims.role {
-            Role::Host => Ok(Self),
+            Role::Host => Ok(Self { name: claims.name }),
             Role::Talker | Role::Listener => Err(ErrorMessage::new(
                 ErrorCode::Forbidden,
                 "This is for hosts of the room and for the operator; your token says neither.",

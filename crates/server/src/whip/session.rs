@@ -1,7 +1,6 @@
 //! The sessions that have an address of their own, for as long as their participant is in a room.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use foldback_worker::Allowance;
 use tokio::sync::Mutex;
 
 use super::fragment::{Credentials, Fragment};
+use crate::auth::random_key;
 use crate::conference::Conference;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason};
 use crate::roster::not_joined;
@@ -32,16 +32,9 @@ pub(crate) enum Protocol {
 pub(crate) struct SessionKey(String);
 
 impl SessionKey {
-    /// One that nobody can guess: 192 random bits.
+    /// One that nobody can guess.
     fn random() -> Result<Self, ErrorMessage> {
-        let mut bytes = [0; 24];
-        getrandom::fill(&mut bytes).map_err(|error| {
-            tracing::error!(%error, "the system gives no random numbers");
-            ErrorMessage::internal()
-        })?;
-        let mut key = String::with_capacity(2 * bytes.len());
-        bytes.iter().for_each(|byte| _ = write!(key, "{byte:02x}"));
-        Ok(Self(key))
+        random_key().map(Self)
     }
 
     pub(crate) fn expose(&self) -> &str {

@@ -62,6 +62,10 @@ async fn who_is_invited_to_listen_hears_the_room_without_a_microphone_and_a_host
     assert!(after - before > 0.02, "{before} to {after}");
     let asked = listener.script("return window.wasAsked === true", vec![]).await;
     assert_eq!(asked, json!(false), "for the microphone");
+    let shown =
+        "return ['mic', 'processing', 'measure-delay', 'preview', 'denoise-here', 'speaker']
+        .filter((id) => document.getElementById(id).checkVisibility())";
+    assert_eq!(listener.script(shown, vec![]).await, json!(["speaker"]), "not what is for talkers");
     let mute_hidden = "return document.querySelector('#mute').hidden";
     assert_eq!(listener.script(mute_hidden, vec![]).await, json!(true));
     let tags = "return [...document.querySelectorAll('#participants li')].map((li) =>

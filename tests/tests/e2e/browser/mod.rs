@@ -9,6 +9,7 @@ mod disturbances;
 mod elsewhere;
 mod firefox;
 mod hearing;
+mod hosts;
 mod invitations;
 mod joining;
 mod live_chain;

@@ -157,8 +157,9 @@ mod tests {
         }
         assert_eq!(read(bytes.chunks(1)).expect("none is too long"), datagrams, "byte by byte");
         // More than the buffer holds, in reads of all lengths.
-        let many: Vec<_> =
-            (0..100).map(|number| vec![number; MIN_FRAME_BYTES + usize::from(number) * 20]).collect();
+        let many: Vec<_> = (0..100)
+            .map(|number| vec![number; MIN_FRAME_BYTES + usize::from(number) * 20])
+            .collect();
         let bytes = framed(&many);
         for length in (1..600).step_by(7).chain([BUFFER_BYTES, bytes.len()]) {
             assert_eq!(read(bytes.chunks(length)).expect("none is too long"), many, "{length}");

@@ -22,6 +22,7 @@ mod chains;
 mod describe;
 mod environment;
 mod error;
+mod flight;
 mod ice;
 mod include;
 mod limits;
@@ -51,6 +52,7 @@ pub use auth::AuthConfig;
 pub use describe::{describe_chain, describe_kinds};
 pub use environment::{Variable, environment_variables, unknown_variables};
 pub use error::{ConfigError, ConfigErrors};
+pub use flight::FlightRecorderConfig;
 pub use ice::{IceConfig, IceServer, TurnSecret};
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat, check_log_level};
@@ -85,6 +87,8 @@ pub struct Config {
     pub recording: RecordingConfig,
     /// Section `[playing]`.
     pub playing: PlayingConfig,
+    /// Section `[flight_recorder]`.
+    pub flight_recorder: FlightRecorderConfig,
     /// Section `[auth]`.
     pub auth: AuthConfig,
     /// Section `[ice]`.
@@ -222,6 +226,7 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     recording::read(reader, &root, file, &mut recording);
     let mut playing = PlayingConfig::default();
     recording::read_playing(reader, &root, file, &mut playing);
+    let flight_recorder = flight::read(reader, &root, file);
     auth::read(reader, &root, file, &mut auth);
     let ice = ice::read(reader, &root, file);
     let webhooks = webhooks::read(reader, &root, file);
@@ -240,6 +245,7 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
         auth,
         recording,
         playing,
+        flight_recorder,
         ice,
         webhooks,
         chains,

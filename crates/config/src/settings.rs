@@ -4,6 +4,7 @@ use foldback_stage::ParamSpec;
 use toml::de::DeTable;
 
 use crate::auth::AuthConfig;
+use crate::flight::FlightRecorderConfig;
 use crate::limits::LimitsConfig;
 use crate::log::LogConfig;
 use crate::reader::Reader;
@@ -16,7 +17,7 @@ pub(crate) const AT_START: [Section; 4] =
     [ServerConfig::SECTION, OpusConfig::SECTION, LatencyMode::SECTION, LogConfig::SECTION];
 
 /// Every section of settings, in the order of messages.
-pub(crate) const ALL: [Section; 10] = {
+pub(crate) const ALL: [Section; 11] = {
     let [server, opus, latency, log] = AT_START;
     [
         server,
@@ -28,6 +29,7 @@ pub(crate) const ALL: [Section; 10] = {
         AuthConfig::SECTION,
         RecordingConfig::SECTION,
         PlayingConfig::SECTION,
+        FlightRecorderConfig::SECTION,
         plugins::SECTION,
     ]
 };

@@ -125,6 +125,9 @@ fn what_is_given_is_taken() {
         directory = \"src\"
         min_free_mb = 7
         chime = false
+        [flight_recorder]
+        directory = \"tests\"
+        seconds = 60
         [playing]
         directory = \"tests\"
         [[room]]
@@ -193,6 +196,8 @@ fn what_is_given_is_taken() {
     let recording = RecordingConfig { directory: Some("src".into()), min_free_mb: 7, chime: false };
     assert_eq!(config.recording, recording);
     assert_eq!(config.playing, PlayingConfig { directory: Some("tests".into()) });
+    let recorder = FlightRecorderConfig { directory: Some("tests".into()), seconds: 60 };
+    assert_eq!(config.flight_recorder, recorder);
     assert_eq!([0, 1].map(|rule: usize| config.rooms[rule].record), [true, false]);
     assert_eq!([0, 1].map(|rule: usize| config.rooms[rule].chime), [true, false]);
     assert_eq!([0, 1].map(|rule: usize| config.rooms[rule].waiting_room), [true, false]);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use foldback_chain::{Chain, ChainBuildError, ChainSpec, Change, StageSpec};
 use foldback_stage::StageFormat;
 
+use crate::flight::ChainChanged;
 use crate::participant::ParticipantId;
 use crate::probe::StageTimes;
 
@@ -19,6 +20,8 @@ pub struct ChainChange {
     pub(crate) inputs: Vec<Input>,
     /// One for each mix, of which there are no more than participants.
     pub(crate) outputs: Vec<StagesChange>,
+    /// What it makes of which, for the flight recorder.
+    pub(crate) changed: Arc<ChainChanged>,
 }
 
 /// The chains whose stages before `mix` a participant has: the room's, or others of its own.
@@ -93,7 +96,9 @@ impl ChainChange {
             changes.push(Input { id, from, chain, stages });
         }
         let (from, chain) = (Arc::clone(from), Arc::clone(to));
-        Ok(Self { from, chain, inputs: changes, outputs })
+        let own = inputs.iter().map(|input| (input.id, Arc::clone(&input.to))).collect();
+        let changed = Arc::new(ChainChanged { chain: Arc::clone(to), inputs: own });
+        Ok(Self { from, chain, inputs: changes, outputs, changed })
     }
 
     /// Whether it can be applied to a room that runs `room`, with these chains: each participant's

@@ -11,6 +11,7 @@ use crate::bus::Buses;
 use crate::change::ChainChange;
 use crate::codec::{CodecError, OpusSettings};
 use crate::delay::LatencyProfile;
+use crate::flight::{Flight, Input};
 use crate::fork_join::ForkJoin;
 use crate::hearing::HeardAs;
 use crate::mix::{Contributor, MAX_CONTRIBUTORS, Mix, Recipe};
@@ -154,6 +155,8 @@ pub struct Room {
     encode_ns: u64,
     ticks: u64,
     packet_ready: bool,
+    /// What it was given, where that is kept.
+    flight: Option<Box<Flight>>,
 }
 
 impl Room {
@@ -180,7 +183,25 @@ impl Room {
             encode_ns: 0,
             ticks: 0,
             packet_ready: false,
+            flight: None,
         })
+    }
+
+    /// Keeps from now on what it is given, as much as is needed for the last `span`. Allocates, and so does every call
+    /// from then on but [`Self::tick`].
+    pub fn keep_flight(&mut self, span: Duration) {
+        self.flight = Some(Box::new(Flight::new(Arc::clone(&self.spec.chain), span)));
+    }
+
+    /// Gives away what it kept, if it does, and keeps what comes. Not part of the tick: allocates.
+    pub fn take_flight(&mut self) -> Option<Box<Flight>> {
+        self.flight.as_mut().map(|flight| Box::new(flight.take()))
+    }
+
+    fn note(&mut self, input: impl FnOnce() -> Input) {
+        if let Some(flight) = &mut self.flight {
+            flight.note(input());
+        }
     }
 
     /// The chain and settings of this room.
@@ -197,6 +218,7 @@ impl Room {
     pub fn join(&mut self, id: ParticipantId, admission: Admission) -> Option<Spare> {
         assert!(self.find(id).is_none(), "participant {id} is in the room already");
         let Admission { chain, receiver, input, times, audio, mix } = admission;
+        self.note(|| Input::Join(id, Arc::clone(&chain)));
         let needed = Mixes::needed(&self.spec, self.participants.len() + 1);
         let spare = if self.mixes.len() < needed {
             self.mixes.push(mix);
@@ -218,6 +240,7 @@ impl Room {
     /// leaves is handed over so that its memory can be freed elsewhere. `None` if it is not here.
     pub fn leave(&mut self, id: ParticipantId) -> Option<Departed> {
         let index = self.find(id)?;
+        self.note(|| Input::Leave(id));
         let fades = self.fade_out(index);
         let participant = self.participants.remove(index);
         for p in &mut self.participants {
@@ -258,6 +281,7 @@ impl Room {
     /// Takes a packet of a participant; of an unknown one it is dropped.
     pub fn push(&mut self, id: ParticipantId, frame: EncodedFrame) {
         if let Some(index) = self.find(id) {
+            self.note(|| Input::Push(id, frame.clone()));
             self.participants[index].receiver.push(frame);
         }
     }
@@ -265,6 +289,7 @@ impl Room {
     /// Mutes or unmutes a participant for all others.
     pub fn set_muted(&mut self, id: ParticipantId, muted: bool) {
         if let Some(index) = self.find(id) {
+            self.note(|| Input::Mute(id, muted));
             self.participants[index].muted = muted;
         }
     }
@@ -273,6 +298,7 @@ impl Room {
     /// its chain, so that no stage undoes it. Allocates nothing.
     pub fn set_gain(&mut self, id: ParticipantId, gain_db: f32) {
         if let Some(index) = self.find(id) {
+            self.note(|| Input::Gain(id, gain_db));
             self.participants[index].gain = db_to_amplitude(gain_db);
         }
     }
@@ -293,6 +319,7 @@ impl Room {
         if self.spec.chain.mix.is_none() || self.players.len() == MOST_PLAYERS {
             return Err(player);
         }
+        self.note(|| Input::Play);
         self.players.push(player);
         Ok(())
     }
@@ -316,6 +343,7 @@ impl Room {
         if let (Some(index), Some(place)) = (self.find(listener), self.find(other))
             && index != place
         {
+            self.note(|| Input::Hear(listener, other, heard));
             let sounds = self.participants[place].contributes;
             let p = &mut self.participants[index];
             p.hearing.set(other, heard, p.downlink.class().is_stereo(), sounds);
@@ -329,6 +357,7 @@ impl Room {
     pub fn loop_back(&mut self, id: ParticipantId, duration: Duration) {
         let packet = TICK * self.blocks() as u32;
         if let (Some(index), true) = (self.find(id), self.spec.chain.mix.is_some()) {
+            self.note(|| Input::LoopBack(id, duration));
             let packets = duration.as_nanos().div_ceil(packet.as_nanos());
             self.participants[index].loopback.last(u32::try_from(packets).unwrap_or(u32::MAX));
         }
@@ -338,6 +367,7 @@ impl Room {
     /// nothing of the others is in what it says.
     pub fn set_deaf(&mut self, id: ParticipantId, deaf: bool) {
         if let Some(index) = self.find(id) {
+            self.note(|| Input::Deaf(id, deaf));
             self.participants[index].deaf = deaf;
         }
     }
@@ -348,6 +378,7 @@ impl Room {
     pub fn set_dtx(&mut self, id: ParticipantId, dtx: bool) {
         let dtx = dtx && self.spec.opus.dtx;
         if let Some(index) = self.find(id) {
+            self.note(|| Input::Dtx(id, dtx));
             self.participants[index].downlink.set_dtx(dtx);
         }
     }
@@ -357,6 +388,7 @@ impl Room {
     pub fn set_stereo(&mut self, id: ParticipantId, stereo: bool) {
         let stereo = stereo && self.spec.chain.format == StageFormat::STEREO;
         if let Some(index) = self.find(id) {
+            self.note(|| Input::Stereo(id, stereo));
             self.participants[index].downlink.set_stereo(stereo);
         }
     }
@@ -365,6 +397,7 @@ impl Room {
     /// it between encoders that prepare for loss to different degrees.
     pub fn report(&mut self, id: ParticipantId, fraction_lost: f32) {
         if let Some(index) = self.find(id) {
+            self.note(|| Input::Report(id, fraction_lost));
             self.participants[index].downlink.report(fraction_lost);
         }
     }
@@ -382,6 +415,7 @@ impl Room {
         if !mixes || !change.fits(&self.spec.chain, inputs, self.mixes.iter().map(Mix::output)) {
             return Err(change);
         }
+        self.note(|| Input::Chain(Arc::clone(&change.changed)));
         // All of them were asked before, so that none refuses.
         for p in &mut self.participants {
             let Some(input) = change.inputs.iter_mut().find(|input| input.id == p.id) else {
@@ -402,6 +436,7 @@ impl Room {
 
     /// Does without so much from the next tick on, without a click. Media side: allocates nothing.
     pub fn shed(&mut self, shedding: Shedding) {
+        self.note(|| Input::Shed(shedding));
         self.shedding = shedding;
         self.limit_talkers();
         self.mixes.set_complexity(shedding.complexity(self.spec.opus.complexity));
@@ -414,6 +449,7 @@ impl Room {
 
     /// Ends all changes that are under way at once, which may be heard.
     pub fn settle_changes(&mut self) {
+        self.note(|| Input::Settle);
         self.participants.iter_mut().for_each(|p| p.input.settle());
         self.mixes.iter_mut().for_each(Mix::settle_output);
     }
@@ -434,6 +470,9 @@ impl Room {
     pub fn tick<P: RoomProbe>(&mut self, now: Instant, probe: &mut P, crew: &impl ForkJoin) {
         self.ticks += 1;
         self.now = Some(now);
+        if let Some(flight) = &mut self.flight {
+            flight.tick(now);
+        }
         // All blocks of a packet are pulled when it closes: what comes in until then is in it.
         self.packet_ready = self.ticks.is_multiple_of(self.blocks() as u64);
         if !self.packet_ready {
@@ -454,11 +493,20 @@ impl Room {
         self.sum();
         self.name_contributors();
         self.encode_ns = self.mixes.render(probe, crew);
+        if let Some(flight) = &mut self.flight {
+            let to = self.participants.iter().map(|p| (p.id.0, p.hears as u64));
+            to.for_each(|(id, mix)| [id, mix].iter().for_each(|it| flight.send(&it.to_le_bytes())));
+            self.mixes
+                .iter()
+                .filter_map(|mix| mix.outbox().payload())
+                .for_each(|it| flight.send(it));
+        }
     }
 
     /// Lets `ticks` ticks pass unplayed, when the caller was held up for too long: the time in
     /// outgoing packets moves on, nothing is sent for them.
     pub fn skip(&mut self, ticks: u64) {
+        self.note(|| Input::Skip(ticks));
         self.ticks += ticks;
         self.packet_ready = false;
         // No packet goes out in the place before the next one.

@@ -17,6 +17,7 @@ use crate::capacity::{self, CapacityOptions};
 use crate::clock;
 use crate::config_file::{self, ConfigSource};
 use crate::doctor::{self, DoctorOptions};
+use crate::flight::{self, ReplayOptions};
 use crate::load::{self, LoadOptions};
 use crate::log;
 use crate::manual::{self, ManualOptions};
@@ -99,6 +100,11 @@ enum Command {
     /// Starts a server of its own, and loads it with more and more rooms of the same kind until its
     /// ticks are late or packets are lost. Clients and server share the machine.
     Capacity(CapacityOptions),
+    /// Run again what a flight recorder saved of a room, to the same samples.
+    ///
+    /// Prints what was sent to whom, and whether it is bit for bit what was sent when it was saved, where that can be
+    /// said; docs/flight.md.
+    Replay(ReplayOptions),
     /// Make the tokens by which people come in.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -187,6 +193,10 @@ pub fn main() -> ExitCode {
         Command::Schema { config } => config_file::kinds(config.as_deref()).map(|kinds| {
             println!("{:#}", json_schema(&kinds));
         }),
+        Command::Replay(options) => {
+            log::start(&LogConfig { level: "warn".to_owned(), ..LogConfig::default() });
+            flight::run(&options)
+        }
         Command::Process(options) => {
             log::start(&LogConfig { level: "warn".to_owned(), ..LogConfig::default() });
             process::run(&options)

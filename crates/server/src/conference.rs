@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use foldback_chain::ChainSpec;
 use foldback_config::{Config, LatencyMode, OpusApplication};
@@ -23,6 +23,7 @@ use crate::chain_info::ChainInfo;
 use crate::chat::ROOM_BURST;
 use crate::connect::RESTARTS_BURST;
 use crate::control::not_here;
+use crate::flight::KeptFlight;
 use crate::groups::{self, Groups};
 use crate::happenings::{Happenings, What};
 use crate::health::Health;
@@ -56,6 +57,8 @@ pub struct Conference {
     /// Those that run; of others some.
     pub(crate) recordings: Mutex<Vec<Arc<Recording>>>,
     pub(crate) happenings: Happenings,
+    /// Held while a flight is saved.
+    pub(crate) saving_flight: tokio::sync::Mutex<()>,
 }
 
 /// The configuration that rooms are opened by.
@@ -152,6 +155,7 @@ impl Conference {
             ending: watch::Sender::new(false),
             recordings: Mutex::default(),
             happenings: Happenings::default(),
+            saving_flight: tokio::sync::Mutex::default(),
         })
     }
 
@@ -529,10 +533,14 @@ impl Conference {
         let worker = worker.ok_or_else(|| self.overloaded())?;
         let key = RoomKey(state.next_room);
         state.next_room += 1;
-        let room = Room::new(self.spec(Arc::clone(&chain))).map_err(|error| {
+        let mut room = Room::new(self.spec(Arc::clone(&chain))).map_err(|error| {
             tracing::error!(%error, "a room could not be made");
             ErrorMessage::internal()
         })?;
+        let recorder = &self.running().config.flight_recorder;
+        if recorder.directory.is_some() {
+            room.keep_flight(Duration::from_secs(recorder.seconds.into()));
+        }
         self.command(worker, Command::OpenRoom(key, Box::new(room)))?;
         Ok(RoomState {
             key,
@@ -553,6 +561,7 @@ impl Conference {
             opening: key.0,
             taps: Vec::new(),
             playing: None,
+            flight: KeptFlight::default(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! What workers tell, and what becomes of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use foldback_metrics::{RecentLatency, StageReading};
@@ -16,7 +17,7 @@ use crate::roster::RoomState;
 
 impl Conference {
     /// Takes in what a worker has to tell.
-    pub fn handle(&self, event: Event) {
+    pub fn handle(self: &Arc<Self>, event: Event) {
         match event {
             Event::Connected(id) => tracing::debug!(%id, "connected"),
             Event::Message { id, message } => self.take_message(id, message),
@@ -47,6 +48,7 @@ impl Conference {
                 drop(room);
             }
             Event::StreamClosed(stream) => drop(stream),
+            Event::Fault(room) => self.save_fault(room),
             Event::Load(load) => self.learn_load(load),
             Event::Levels(key, levels) => self.tell_levels(key, levels),
             Event::Stats { room, server_latency, figures } => {

@@ -383,7 +383,8 @@ impl From<ErrorMessage> for HttpError {
             | ErrorCode::NotPlaying
             | ErrorCode::PlayingOff
             | ErrorCode::NotRecording
-            | ErrorCode::RecordingOff => StatusCode::CONFLICT,
+            | ErrorCode::RecordingOff
+            | ErrorCode::FlightRecorderOff => StatusCode::CONFLICT,
             ErrorCode::CannotRecord => StatusCode::INSUFFICIENT_STORAGE,
             ErrorCode::TooFast => StatusCode::TOO_MANY_REQUESTS,
             ErrorCode::Overloaded | ErrorCode::ServerFull | ErrorCode::Draining => {

@@ -24,6 +24,7 @@ mod doctor;
 mod drain;
 mod events;
 mod events_api;
+mod flight;
 mod groups;
 mod happenings;
 mod health;

@@ -613,6 +613,8 @@ pub enum ErrorCode {
     NotRecording,
     /// The configuration has no folder for recordings.
     RecordingOff,
+    /// Nothing is kept of the room.
+    FlightRecorderOff,
     /// Nothing can be written there.
     CannotRecord,
     /// Something plays in the room.

@@ -1,4 +1,4 @@
-//! `/api/v1/rooms/{room}/recording`: recording a room.
+//! `/api/v1/rooms/{room}/recording`: recording a room; and saving its flight.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use utoipa_axum::routes;
 
 use crate::conference::Conference;
 use crate::control_api::{Body, PathOf, json, target};
+use crate::flight::SavedFlight;
 use crate::http::{App, HttpError};
 use crate::message::ErrorMessage;
 use crate::openapi::{ForOperators, OfOpenRoom, OfRoom};
@@ -18,7 +19,7 @@ use crate::recording::{RecordingReport, Wanted};
 
 /// The routes, all of them the operator's.
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::default().routes(routes!(show, start, stop))
+    OpenApiRouter::default().routes(routes!(show, start, stop)).routes(routes!(save_flight))
 }
 
 /// The recording of a room
@@ -72,6 +73,22 @@ async fn stop(
 ) -> Result<Json<RecordingReport>, HttpError> {
     let (room, ..) = target(path)?;
     Ok(Json(blocking(app, move |conference| conference.stop_recording(&room)).await?))
+}
+
+/// Save what the flight recorder has of a room
+///
+/// The last of what the room was given, to be run again by `foldback replay`. For operators.
+#[utoipa::path(post, path = "/api/v1/rooms/{room}/flight", tag = "sound", params(OfRoom),
+    security((), ("token" = [])), responses((status = 201, body = SavedFlight), ForOperators, OfOpenRoom,
+        (status = 409, description = "`flight-recorder-off`: nothing is kept of the room", body = ErrorMessage),
+        (status = 507, description = "`cannot-record`: nothing can be written there", body = ErrorMessage)))]
+async fn save_flight(
+    _: AsOperator,
+    State(app): State<App>,
+    path: PathOf,
+) -> Result<(StatusCode, Json<SavedFlight>), HttpError> {
+    let (room, ..) = target(path)?;
+    Ok((StatusCode::CREATED, Json(app.conference.save_flight(&room, "on request").await?)))
 }
 
 /// Disks take their time.

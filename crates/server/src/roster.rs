@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc::Sender;
 
 use crate::chain_info::ChainInfo;
+use crate::flight::KeptFlight;
 use crate::groups::Groups;
 use crate::health::Health;
 use crate::ice_names::IceName;
@@ -86,6 +87,7 @@ pub(crate) struct RoomState {
     pub(crate) taps: Vec<(ParticipantId, bool)>,
     /// The file that plays in it.
     pub(crate) playing: Option<Playing>,
+    pub(crate) flight: KeptFlight,
 }
 
 #[derive(Debug)]

@@ -62,6 +62,11 @@ impl Worker {
                         open.room.stop_playing(player);
                     }
                 }
+                Command::TakeFlight(key, answer) => {
+                    let open = self.rooms.get_mut(&key);
+                    // Nobody waits for it any more, if they were told nothing for so long.
+                    let _ = answer.send(open.and_then(|open| open.room.take_flight()));
+                }
                 Command::TellRoom(key, text) => self.tell_room(key, &text),
                 Command::Tell(id, text) => self.texts.push_back((id, text)),
                 Command::RestartIce(id, restart, answer) => self.restart_ice(id, *restart, answer),

@@ -11,7 +11,7 @@ use foldback_chain::{ChainSpec, Change};
 use foldback_metrics::RecentLatency;
 use foldback_peer::{IceRestart, OfferError, Peer};
 use foldback_room::{
-    Admission, ChainChange, ChainReadings, Departed, HeardAs, Level, ParticipantId, Player,
+    Admission, ChainChange, ChainReadings, Departed, Flight, HeardAs, Level, ParticipantId, Player,
     ReceiverStats, Room, Shedding, Spare,
 };
 use foldback_stage::{Reading, StageReport};
@@ -57,6 +57,8 @@ pub enum Command {
     Play(RoomKey, Player),
     /// Ends a player by its number.
     StopPlaying(RoomKey, u64),
+    /// Gives away what the flight recorder of a room has; nothing, if it has none.
+    TakeFlight(RoomKey, oneshot::Sender<Option<Box<Flight>>>),
     /// Sends a text to everybody in a room who has a data channel for it.
     TellRoom(RoomKey, Arc<str>),
     /// Sends a text to one participant.
@@ -91,6 +93,8 @@ pub struct Join {
 /// What a worker tells the control side.
 #[derive(Debug)]
 pub enum Event {
+    /// A stage of a room was taken out: it panicked, or gave samples that are no numbers.
+    Fault(RoomKey),
     /// A session is up.
     Connected(ParticipantId),
     /// A participant said something over its data channel.

@@ -148,10 +148,13 @@ impl OpenRoom {
         Self { room, ears: Vec::new(), output, faults: 0, silence_told: false, division }
     }
 
-    pub(crate) fn count_faults(&mut self, metrics: &mut WorkerMetrics) {
+    /// Says whether there are new ones.
+    pub(crate) fn count_faults(&mut self, metrics: &mut WorkerMetrics) -> bool {
         let faults = self.room.faults();
-        metrics.count().stage_faults += faults.saturating_sub(self.faults);
+        let new = faults.saturating_sub(self.faults);
+        metrics.count().stage_faults += new;
         self.faults = faults;
+        new > 0
     }
 }
 

@@ -260,7 +260,9 @@ impl Worker {
         }
         let open = self.rooms.get_mut(&member.room);
         let departed = open.and_then(|open| {
-            open.count_faults(&mut self.metrics);
+            if open.count_faults(&mut self.metrics) {
+                let _ = self.events.try_send(Event::Fault(member.room));
+            }
             let departed = open.room.leave(id)?;
             // Those that left are no longer in the sum.
             open.faults = open.room.faults();

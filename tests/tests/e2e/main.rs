@@ -8,6 +8,7 @@ mod browser;
 mod config;
 mod control;
 mod events;
+mod flights;
 mod hosts;
 mod http;
 mod media_tcp;

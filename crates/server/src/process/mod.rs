@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use foldback_chain::ChainSpec;
 use foldback_stage::{SAMPLE_RATE_HZ, StageFormat};
 
-pub(crate) use audio_file::AudioFile;
+pub(crate) use audio_file::{AudioFile, SampleType};
 pub(crate) use resample::resample;
 
 use crate::config_file;

@@ -41,7 +41,9 @@ mod talkers;
 
 pub use bus::MixBus;
 pub use change::{ChainChange, InputChange};
-pub use codec::{Application, CodecError, OpusSettings};
+pub use codec::{
+    Application, Codec, CodecError, MixSound, OpusSettings, PcmEncoder, PcmFormat, PcmSamples,
+};
 pub use delay::LatencyProfile;
 pub use fork_join::{ForkJoin, Sequential};
 pub use hearing::HeardAs;

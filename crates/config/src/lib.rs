@@ -32,6 +32,7 @@ mod plugins;
 mod reader;
 mod recording;
 mod rooms;
+mod rtp;
 mod schema;
 mod secret;
 mod sections;
@@ -57,6 +58,7 @@ pub use overrides::{Overrides, RefusedOverride};
 pub use plugins::kinds_of;
 pub use recording::{PlayingConfig, RecordingConfig};
 pub use rooms::{RoomPattern, RoomRule};
+pub use rtp::RtpConfig;
 pub use schema::json_schema;
 pub use secret::{Secret, without_secrets};
 pub use sections::{
@@ -83,6 +85,8 @@ pub struct Config {
     pub recording: RecordingConfig,
     /// Section `[playing]`.
     pub playing: PlayingConfig,
+    /// Section `[rtp]`.
+    pub rtp: RtpConfig,
     /// Section `[auth]`.
     pub auth: AuthConfig,
     /// Section `[ice]`.
@@ -214,6 +218,8 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     recording::read(reader, &root, file, &mut recording);
     let mut playing = PlayingConfig::default();
     recording::read_playing(reader, &root, file, &mut playing);
+    let mut rtp = RtpConfig::default();
+    rtp::read(reader, &root, &mut rtp);
     auth::read(reader, &root, file, &mut auth);
     let ice = ice::read(reader, &root, file);
     let chains = chains::read(reader, &root, registry);
@@ -231,6 +237,7 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
         auth,
         recording,
         playing,
+        rtp,
         ice,
         chains,
         rooms,

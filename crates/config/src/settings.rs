@@ -8,6 +8,7 @@ use crate::limits::LimitsConfig;
 use crate::log::LogConfig;
 use crate::reader::Reader;
 use crate::recording::{PlayingConfig, RecordingConfig};
+use crate::rtp::RtpConfig;
 use crate::sections::{LatencyMode, MetricsConfig, OpusConfig, ServerConfig};
 use crate::{Config, plugins};
 
@@ -16,7 +17,7 @@ pub(crate) const AT_START: [Section; 4] =
     [ServerConfig::SECTION, OpusConfig::SECTION, LatencyMode::SECTION, LogConfig::SECTION];
 
 /// Every section of settings, in the order of messages.
-pub(crate) const ALL: [Section; 10] = {
+pub(crate) const ALL: [Section; 11] = {
     let [server, opus, latency, log] = AT_START;
     [
         server,
@@ -28,6 +29,7 @@ pub(crate) const ALL: [Section; 10] = {
         AuthConfig::SECTION,
         RecordingConfig::SECTION,
         PlayingConfig::SECTION,
+        RtpConfig::SECTION,
         plugins::SECTION,
     ]
 };

@@ -495,6 +495,7 @@ impl Conference {
         }
         if let Some(session) = session {
             state.sessions.remove(&session);
+            state.lines.remove(&session);
         }
         if empty {
             state.rooms.remove(&name);

@@ -26,7 +26,8 @@ use crate::operator::Operator;
 use crate::reload::Reloader;
 use crate::report::ParticipantInfo;
 use crate::{
-    admin_api, config_api, control_api, names, playing_api, recording_api, tap, websocket, whip,
+    admin_api, config_api, control_api, names, playing_api, recording_api, rtp, tap, websocket,
+    whip,
 };
 
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
@@ -104,6 +105,7 @@ pub fn router(app: App) -> Router {
         .merge(admin_api::routes())
         .merge(recording_api::routes())
         .merge(playing_api::routes())
+        .merge(rtp::routes())
         .merge(tap::routes())
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -332,6 +334,7 @@ impl From<ErrorMessage> for HttpError {
             | ErrorCode::AlreadyPlaying
             | ErrorCode::NotPlaying
             | ErrorCode::PlayingOff
+            | ErrorCode::RtpOff
             | ErrorCode::NotRecording
             | ErrorCode::RecordingOff => StatusCode::CONFLICT,
             ErrorCode::CannotRecord => StatusCode::INSUFFICIENT_STORAGE,

@@ -51,6 +51,7 @@ mod recording_api;
 pub mod reload;
 pub mod report;
 mod roster;
+mod rtp;
 pub mod serve;
 mod tap;
 mod tls;

@@ -21,6 +21,7 @@ use crate::placement::Placement;
 use crate::playing::Playing;
 use crate::recording::RoomRecording;
 use crate::report::ParticipantReport;
+use crate::rtp::Lines;
 use crate::whip::{SessionKey, Sessions};
 
 /// Where messages to one client go. Bounded: a client that does not read is let go.
@@ -42,6 +43,7 @@ pub(crate) struct State {
     pub(crate) last_participant: u64,
     /// Those of participants that have an address of their own.
     pub(crate) sessions: Sessions,
+    pub(crate) lines: Lines,
     pub(crate) last_player: u64,
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct SessionKey(String);
 
 impl SessionKey {
     /// One that nobody can guess: 192 random bits.
-    fn random() -> Result<Self, ErrorMessage> {
+    pub(crate) fn random() -> Result<Self, ErrorMessage> {
         let mut bytes = [0; 24];
         getrandom::fill(&mut bytes).map_err(|error| {
             tracing::error!(%error, "the system gives no random numbers");
@@ -46,6 +46,13 @@ impl SessionKey {
 
     pub(crate) fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<String> for SessionKey {
+    /// Of what somebody says that it is.
+    fn from(said: String) -> Self {
+        Self(said)
     }
 }
 

@@ -13,5 +13,5 @@ mod source;
 mod srtp;
 
 pub use session::{Dropped, Options, Received, Session};
-pub use source::Source;
+pub use source::{Reach, Source};
 pub use srtp::{Keys, Secrets, SrtpError, Suite};

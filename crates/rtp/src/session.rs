@@ -9,7 +9,7 @@ use rtp_types::{RtpPacket, RtpPacketBuilder};
 
 use crate::reports::{News, Report, Sent};
 use crate::sequence::{Incoming, middle, short_time};
-use crate::source::{Latch, Source};
+use crate::source::{Latch, Reach, Source};
 use crate::srtp::{Secrets, Srtp, SrtpError};
 
 /// The time that frames and rooms go by.
@@ -34,6 +34,8 @@ pub struct Options {
     pub takes: bool,
     /// Whose datagrams are taken, and where they go.
     pub source: Source,
+    /// To which addresses they may go, where those are learnt.
+    pub reach: Reach,
     /// With which keys; `None`: in the clear.
     pub secrets: Option<Secrets>,
     /// By which stream this side is known, and from which number its count begins.
@@ -108,7 +110,7 @@ impl Session {
     pub fn new(mut options: Options, now: Instant) -> Result<Self, SrtpError> {
         let srtp = options.secrets.take().map(Srtp::new).transpose()?;
         let mut session = Self {
-            latch: Latch::new(options.source),
+            latch: Latch::new(options.source, options.reach.clone()),
             srtp,
             incoming: Incoming::default(),
             last_received: None,

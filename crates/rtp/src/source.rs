@@ -1,6 +1,8 @@
 //! Whose datagrams are taken.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// From where datagrams are taken, and to where they go.
 ///
@@ -11,20 +13,39 @@ use std::net::SocketAddr;
 pub enum Source {
     /// What comes from this address, by whatever port; datagrams go to this port of it.
     At(SocketAddr),
-    /// Whoever is first; datagrams go to where theirs come from.
+    /// Whoever is first, as far as the [`Reach`] goes; datagrams go to where theirs come from.
     First,
+}
+
+/// To which addresses datagrams may go. What a datagram says of where it comes from may be forged: a session that believed it of
+/// any would send to whomever a stranger names.
+#[derive(Clone)]
+pub struct Reach(Arc<dyn Fn(IpAddr) -> bool + Send + Sync>);
+
+impl Reach {
+    /// To those for which `allows` is true. It is asked on the media thread.
+    pub fn new(allows: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(allows))
+    }
+}
+
+impl fmt::Debug for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reach(..)")
+    }
 }
 
 /// What is known of the other side.
 #[derive(Debug)]
 pub(crate) struct Latch {
     allowed: Source,
+    reach: Reach,
     first: Option<SocketAddr>,
 }
 
 impl Latch {
-    pub(crate) fn new(allowed: Source) -> Self {
-        Self { allowed, first: None }
+    pub(crate) fn new(allowed: Source, reach: Reach) -> Self {
+        Self { allowed, reach, first: None }
     }
 
     /// Where datagrams go, once that is known.
@@ -42,7 +63,7 @@ impl Latch {
             (Some(first), _) if first == source => true,
             (Some(_), _) if !proves => false,
             (_, Source::At(address)) => address.ip() == source.ip(),
-            (_, Source::First) => true,
+            (_, Source::First) => (self.reach.0)(source.ip()),
         }
     }
 
@@ -75,7 +96,8 @@ mod tests {
     fn the_first_who_may_is_the_only_one() {
         let (gateway, other_port) = (at("192.0.2.1:4000"), at("192.0.2.1:4002"));
         let stranger = at("198.51.100.1:4000");
-        let mut latch = Latch::new(Source::At(at("192.0.2.1:9000")));
+        let reach = Reach::new(|address| !address.is_loopback());
+        let mut latch = Latch::new(Source::At(at("192.0.2.1:9000")), reach.clone());
         assert_eq!(latch.destination(), Some(at("192.0.2.1:9000")));
         assert!(latch.may_send(gateway, false) && latch.may_send(other_port, false));
         assert!(!latch.may_send(stranger, false) && !latch.may_send(stranger, true));
@@ -84,8 +106,9 @@ mod tests {
         assert!(latch.may_report(other_port, false) && !latch.may_report(stranger, false));
         assert_eq!(latch.destination(), Some(at("192.0.2.1:9000")), "it was told so");
 
-        let mut latch = Latch::new(Source::First);
+        let mut latch = Latch::new(Source::First, reach);
         assert_eq!(latch.destination(), None);
+        assert!(!latch.may_send(at("127.0.0.1:4000"), true), "nothing may go there");
         assert!(latch.may_send(stranger, false));
         latch.learn(gateway);
         assert!(!latch.may_send(stranger, false) && latch.may_send(stranger, true));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use foldback_allocations::{CountingAllocator, of_this_thread};
 use foldback_peer::ReceivedFrame;
-use foldback_rtp::{Dropped, Keys, Options, Received, Secrets, Session, Source, Suite};
+use foldback_rtp::{Dropped, Keys, Options, Reach, Received, Secrets, Session, Source, Suite};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -29,6 +29,7 @@ fn session(source: Source, secrets: Option<Secrets>, ssrc: u32, now: Instant) ->
         clock_hz: 8_000,
         takes: true,
         source,
+        reach: Reach::new(|_| true),
         secrets,
         ssrc,
         begins: (30_000, u32::MAX - 500),

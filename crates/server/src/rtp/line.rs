@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use foldback_config::{LatencyMode, RtpConfig, Secret};
 use foldback_room::{Admission, ParticipantId};
-use foldback_rtp::{Keys, Options, Secrets, Session, Source};
+use foldback_rtp::{Keys, Options, Reach, Secrets, Session, Source};
 use foldback_worker::{Line, LineSocket};
 use serde::{Serialize, Serializer};
 
@@ -149,6 +149,10 @@ impl Conference {
             clock_hz: agreed.clock_rate,
             takes: agreed.direction.speaks(),
             source: agreed.remote.map_or(Source::First, Source::At),
+            reach: Reach::new({
+                let config = config.clone();
+                move |address| config.allows(address)
+            }),
             secrets,
             ssrc: report.ssrc,
             // Half of the count is left before it wraps: SRTP takes the first number for one of the first round

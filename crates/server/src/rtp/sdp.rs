@@ -11,7 +11,7 @@ use super::wanted::{CodecName, Direction, SuiteName, Wanted, WantedSrtp};
 /// Ports that are no place to send to: none yet, or no media.
 const NO_PORTS: [u16; 2] = [0, 9];
 
-/// Reads an offer: its first line of audio, and of that the first codec that is known.
+/// Reads an offer: its line of audio, and of that the first codec that is known.
 ///
 /// # Errors
 /// A sentence.
@@ -21,15 +21,18 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
     if !session.starts_with("v=0") {
         return Err("The body is no SDP: it does not begin with v=0.".to_owned());
     }
-    let audio = sections.find(|section| section.starts_with("audio "));
+    let audio = sections.next().filter(|section| section.starts_with("audio "));
     let audio = audio.ok_or("The offer has no line of audio.")?;
+    if sections.next().is_some() {
+        return Err("The offer has several lines of media; one of audio is taken.".to_owned());
+    }
     let mut words = audio.lines().next().unwrap_or_default().split_whitespace().skip(1);
     let port = words.next().and_then(|port| port.split('/').next()?.parse::<u16>().ok());
     let port = port.ok_or("The line of audio names no port.")?;
     let protocol = words.next().unwrap_or_default();
     let is_secure = match protocol {
-        "RTP/AVP" | "RTP/AVPF" => false,
-        "RTP/SAVP" | "RTP/SAVPF" => true,
+        "RTP/AVP" => false,
+        "RTP/SAVP" => true,
         other => {
             return Err(format!("The audio goes by {other:?}; taken are RTP/AVP and RTP/SAVP."));
         }
@@ -225,6 +228,7 @@ mod tests {
             (&*OFFER.replace("RTP/AVP", "UDP/TLS/RTP/SAVPF"), "UDP/TLS"),
             (&*OFFER.replace("18 8 0 101", "18 101"), "PCMU"),
             (&*OFFER.replace("4000", "x"), "port"),
+            (&*format!("{OFFER}m=video 4002 RTP/AVP 96\r\n"), "several"),
         ] {
             let sentence = read(text).expect_err(text);
             assert!(sentence.contains(words), "{text}: {sentence}");

@@ -56,7 +56,7 @@ mod tests {
             (0x00, -32_124),
             (0xf0, 120),
             (0xef, 132),
-            (0x9f, 15_996),
+            (0x90, 15_996),
             (0x8f, 16_764),
         ] {
             assert_eq!(mu_to_linear(code), level, "{code:#x}");

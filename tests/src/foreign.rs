@@ -20,6 +20,10 @@ pub enum Software {
     Gstreamer,
     /// FFmpeg's WHIP muxer, which only speaks.
     Ffmpeg,
+    /// FFmpeg by RTP.
+    FfmpegRtp,
+    /// GStreamer by RTP, which does both: [`Foreign::line`].
+    GstreamerRtp,
 }
 
 /// A client that speaks a tone of -20 dBFS into a room, or listens.
@@ -59,6 +63,24 @@ impl Foreign {
         Self::start(software, arguments.iter().map(String::as_str), seconds, variables)
     }
 
+    /// Says a tone for so long on a line of RTP, in a codec at a rate, and hears what is said to it meanwhile.
+    ///
+    /// # Panics
+    /// As [`Self::speak`].
+    #[must_use]
+    pub fn line(
+        url: &str,
+        (codec, rate, channels): (&str, u32, u8),
+        hz: f64,
+        seconds: f64,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let numbers = [rate.to_string(), channels.to_string(), hz.to_string(), seconds.to_string()];
+        let [rate, channels, hz, long] = &numbers;
+        let arguments = [url, codec, rate, channels, hz, long, HEARD];
+        Self::start(Software::GstreamerRtp, arguments.into_iter(), seconds, variables)
+    }
+
     fn start<'a>(
         software: Software,
         arguments: impl Iterator<Item = &'a str>,
@@ -73,6 +95,8 @@ impl Foreign {
             // The system's, which has its bindings.
             Software::Gstreamer => (PathBuf::from("/usr/bin/python3"), "gstreamer_client.py"),
             Software::Ffmpeg => (python, "ffmpeg_client.py"),
+            Software::FfmpegRtp => (python, "ffmpeg_rtp.py"),
+            Software::GstreamerRtp => (PathBuf::from("/usr/bin/python3"), "gstreamer_rtp.py"),
         };
         let folder = tempfile::tempdir().expect("a temporary folder");
         let heard = folder.path().join(HEARD);

@@ -33,6 +33,7 @@ mod plugins;
 mod reader;
 mod recording;
 mod rooms;
+mod rtp;
 mod schema;
 mod secret;
 mod sections;
@@ -60,6 +61,7 @@ pub use overrides::{Overrides, RefusedOverride};
 pub use plugins::kinds_of;
 pub use recording::{PlayingConfig, RecordingConfig};
 pub use rooms::{RoomPattern, RoomRule};
+pub use rtp::RtpConfig;
 pub use schema::json_schema;
 pub use secret::{Secret, without_secrets};
 pub use sections::{
@@ -89,6 +91,8 @@ pub struct Config {
     pub playing: PlayingConfig,
     /// Section `[flight_recorder]`.
     pub flight_recorder: FlightRecorderConfig,
+    /// Section `[rtp]`.
+    pub rtp: RtpConfig,
     /// Section `[auth]`.
     pub auth: AuthConfig,
     /// Section `[ice]`.
@@ -227,6 +231,8 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     let mut playing = PlayingConfig::default();
     recording::read_playing(reader, &root, file, &mut playing);
     let flight_recorder = flight::read(reader, &root, file);
+    let mut rtp = RtpConfig::default();
+    rtp::read(reader, &root, &mut rtp);
     auth::read(reader, &root, file, &mut auth);
     let ice = ice::read(reader, &root, file);
     let webhooks = webhooks::read(reader, &root, file);
@@ -246,6 +252,7 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
         recording,
         playing,
         flight_recorder,
+        rtp,
         ice,
         webhooks,
         chains,

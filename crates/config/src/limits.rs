@@ -131,15 +131,22 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &DeTable<'_>, limits: &mut Lim
     let Some(table) = LimitsConfig::SECTION.read(reader, root) else { return };
     limits.set(&reader.given(table, LimitsConfig::PARAMS));
     if let Some(value) = table.get(LimitsConfig::TRUSTED_PROXIES.name) {
-        limits.trusted_proxies = read_networks(reader, value);
+        limits.trusted_proxies =
+            read_networks(reader, LimitsConfig::TRUSTED_PROXIES.name, "a trusted proxy", value);
     }
 }
 
-fn read_networks(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<IpNet> {
+/// A list of networks, each of which is called `one` in messages.
+pub(crate) fn read_networks(
+    reader: &mut Reader<'_>,
+    key: &str,
+    one: &str,
+    value: &Value<'_>,
+) -> Vec<IpNet> {
     const ONE: &str =
         "must be an address or a network, like \"10.0.0.7\", \"10.0.0.0/8\" or \"fd00::/8\"";
     let allowed = "must be a list of addresses or networks, like [\"10.0.0.7\", \"fd00::/8\"]";
-    let Some(items) = reader.list(LimitsConfig::TRUSTED_PROXIES.name, value, allowed) else {
+    let Some(items) = reader.list(key, value, allowed) else {
         return Vec::new();
     };
     let mut networks = Vec::new();
@@ -149,7 +156,7 @@ fn read_networks(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<IpNet> {
         match network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) {
             Some(network) => networks.push(network),
             None => {
-                let found = format!("a trusted proxy is {}", reader.shown(item));
+                let found = format!("{one} is {}", reader.shown(item));
                 reader.refuse(item.span(), found, ONE, None);
             }
         }

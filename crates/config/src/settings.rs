@@ -9,6 +9,7 @@ use crate::limits::LimitsConfig;
 use crate::log::LogConfig;
 use crate::reader::Reader;
 use crate::recording::{PlayingConfig, RecordingConfig};
+use crate::rtp::RtpConfig;
 use crate::sections::{LatencyMode, MetricsConfig, OpusConfig, ServerConfig};
 use crate::{Config, plugins};
 
@@ -17,7 +18,7 @@ pub(crate) const AT_START: [Section; 4] =
     [ServerConfig::SECTION, OpusConfig::SECTION, LatencyMode::SECTION, LogConfig::SECTION];
 
 /// Every section of settings, in the order of messages.
-pub(crate) const ALL: [Section; 11] = {
+pub(crate) const ALL: [Section; 12] = {
     let [server, opus, latency, log] = AT_START;
     [
         server,
@@ -30,6 +31,7 @@ pub(crate) const ALL: [Section; 11] = {
         RecordingConfig::SECTION,
         PlayingConfig::SECTION,
         FlightRecorderConfig::SECTION,
+        RtpConfig::SECTION,
         plugins::SECTION,
     ]
 };

@@ -130,6 +130,11 @@ fn what_is_given_is_taken() {
         seconds = 60
         [playing]
         directory = \"tests\"
+        [rtp]
+        first_port = 20_000
+        ports = 50
+        timeout_seconds = 60
+        networks = [\"198.51.100.0/24\", \"2001:db8::7\"]
         [[room]]
         name = \"board\"
         chain = \"talk\"
@@ -198,9 +203,39 @@ fn what_is_given_is_taken() {
     assert_eq!(config.playing, PlayingConfig { directory: Some("tests".into()) });
     let recorder = FlightRecorderConfig { directory: Some("tests".into()), seconds: 60 };
     assert_eq!(config.flight_recorder, recorder);
+    let RtpConfig { first_port, ports, timeout_seconds, networks } = &config.rtp;
+    assert_eq!((*first_port, *ports, *timeout_seconds), (20_000, 50, 60));
+    assert_eq!(networks.len(), 2);
+    let allows = |address: &str| config.rtp.allows(address.parse().expect("an address"));
+    assert!(allows("198.51.100.9") && allows("2001:db8::7"));
+    assert!(!allows("127.0.0.1") && !allows("10.0.0.1") && !allows("2001:db8::8"));
     assert_eq!([0, 1].map(|rule: usize| config.rooms[rule].record), [true, false]);
     assert_eq!([0, 1].map(|rule: usize| config.rooms[rule].chime), [true, false]);
     assert_eq!([0, 1].map(|rule: usize| config.rooms[rule].waiting_room), [true, false]);
+}
+
+#[test]
+fn lines_of_rtp_lead_to_private_networks_unless_others_are_given_and_have_as_many_ports() {
+    let rtp = valid(CHAIN).rtp;
+    assert_eq!((rtp.first_port, rtp.ports, rtp.timeout_seconds), (0, 100, 30));
+    for (address, allowed) in [
+        ("127.0.0.1", true),
+        ("192.168.7.7", true),
+        ("fd00::7", true),
+        ("::ffff:10.0.0.1", true),
+        ("203.0.113.7", false),
+        ("224.0.0.1", false),
+        ("255.255.255.255", false),
+        ("0.0.0.0", false),
+        ("2001:db8::7", false),
+        ("ff02::1", false),
+    ] {
+        assert_eq!(rtp.allows(address.parse().expect("an address")), allowed, "{address}");
+    }
+    let (line, column, words) =
+        errors(&format!("{CHAIN}[rtp]\nfirst_port = 65_500\n")).swap_remove(0);
+    assert_eq!((line, column), (4, 14));
+    assert!(words.contains("at most 65436"), "{words}");
 }
 
 #[test]

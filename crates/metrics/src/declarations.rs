@@ -96,7 +96,7 @@ impl Kind {
 
 /// Every label there is.
 pub const LABELS: &[Label] =
-    &[CHAIN, STAGE, READING, PART, WORKER, REASON, OUTCOME, PARTICIPANT, VERSION];
+    &[CHAIN, STAGE, READING, PART, WORKER, REASON, OUTCOME, CAUSE, PARTICIPANT, VERSION];
 
 const CHAIN: Label = Label { name: "chain", values: "chains of the configuration" };
 const STAGE: Label = Label { name: "stage", values: "stages of that chain" };
@@ -114,6 +114,11 @@ const REASON: Label = Label {
     name: "reason",
     values: "`left` (said so), `closed` (socket or audio connection), `timeout` (no packet for 8 s), `kicked` \
              (by an operator)",
+};
+const CAUSE: Label = Label {
+    name: "cause",
+    values: "`foreign` (from another address), `malformed` (no RTP, or out of any count), `payload_type` (another \
+             one: comfort noise, keys of a telephone), `unauthentic` (not of who has the key, or a replay)",
 };
 const PARTICIPANT: Label = Label {
     name: "participant",
@@ -274,6 +279,10 @@ families! {
         "foldback_tcp_datagrams_dropped_total",
         "Datagrams left out because a connection had no room for them.")
         .more("Its network takes less than is sent; it hears gaps rather than everything too late.");
+    RTP_DATAGRAMS_DROPPED = Family::counter(
+        "foldback_rtp_datagrams_dropped_total", "Datagrams to ports of RTP lines that were not taken.")
+        .by(&[CAUSE])
+        .more("[rtp.md](rtp.md). `foreign` is what a scan of the ports looks like; `unauthentic` a wrong key, or a replay.");
     LAST_RELOAD = Family::gauge(
         "foldback_config_last_reload_successful",
         "Whether the configuration file could be taken when it was read last; restoring an earlier version \

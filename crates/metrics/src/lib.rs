@@ -95,6 +95,14 @@ pub struct Counters<T> {
     pub datagrams_unsent: T,
     /// Datagrams that a connection had no room for.
     pub tcp_datagrams_dropped: T,
+    /// Datagrams to a line of RTP from elsewhere.
+    pub rtp_foreign: T,
+    /// Those that were no RTP.
+    pub rtp_malformed: T,
+    /// Those of another payload type.
+    pub rtp_other_payload: T,
+    /// Those that were not of who has the key, or came before.
+    pub rtp_unauthentic: T,
 }
 
 /// Things that are now.
@@ -493,6 +501,10 @@ impl WorkerMetrics {
         shared.datagrams_unknown.inc_by(new.datagrams_unknown);
         shared.datagrams_unsent.inc_by(new.datagrams_unsent);
         shared.tcp_datagrams_dropped.inc_by(new.tcp_datagrams_dropped);
+        shared.rtp_foreign.inc_by(new.rtp_foreign);
+        shared.rtp_malformed.inc_by(new.rtp_malformed);
+        shared.rtp_other_payload.inc_by(new.rtp_other_payload);
+        shared.rtp_unauthentic.inc_by(new.rtp_unauthentic);
         // Workers add up: each gives the difference to what it gave before.
         let (gauges, before) = (&self.shared.gauges, self.last_gauges);
         gauges.participants.add(now.participants - before.participants);
@@ -544,6 +556,8 @@ impl Maker<'_> {
     }
 
     fn counters(&self) -> Counters<IntCounter> {
+        let dropped = self.counters_by(&declared::RTP_DATAGRAMS_DROPPED);
+        let rtp_dropped = |cause| dropped.with_label_values(&[cause]);
         Counters {
             packets_received: self.counter(&declared::PACKETS_RECEIVED),
             packets_lost: self.counter(&declared::PACKETS_LOST),
@@ -562,6 +576,10 @@ impl Maker<'_> {
             datagrams_unknown: self.counter(&declared::DATAGRAMS_UNKNOWN),
             datagrams_unsent: self.counter(&declared::DATAGRAMS_UNSENT),
             tcp_datagrams_dropped: self.counter(&declared::TCP_DATAGRAMS_DROPPED),
+            rtp_foreign: rtp_dropped("foreign"),
+            rtp_malformed: rtp_dropped("malformed"),
+            rtp_other_payload: rtp_dropped("payload_type"),
+            rtp_unauthentic: rtp_dropped("unauthentic"),
         }
     }
 

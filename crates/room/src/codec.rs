@@ -1,8 +1,8 @@
-//! Opus behind one small door, so that another build of the library can take its place.
+//! Opus behind one small door, so that another build of the library can take its place, and what telephony has instead.
 
 use std::fmt;
 
-use audiopus::coder::Decoder;
+use audiopus::coder;
 use audiopus::packet::{Packet, nb_samples};
 use audiopus::{Channels, MutSignals, SampleRate};
 use foldback_stage::{AudioBlock, SAMPLE_RATE_HZ, StageFormat};
@@ -10,14 +10,86 @@ use foldback_stage::{AudioBlock, SAMPLE_RATE_HZ, StageFormat};
 use crate::planes::middle_and_side;
 
 mod encoder;
+mod pcm;
 
 pub(crate) use encoder::OpusEncoder;
+use pcm::PcmDecoder;
+pub use pcm::{MixSound, PcmEncoder, PcmFormat, PcmSamples};
 
 /// The most samples one Opus packet can hold: 120 ms (RFC 6716, section 2.1.4).
 pub(crate) const MAX_PACKET_SAMPLES: usize = 5760;
 
 /// The most bytes one encoded 20 ms packet can have (RFC 6716, section 3.4).
 pub(crate) const MAX_ENCODED_BYTES: usize = 1275;
+
+/// How the packets of somebody hold sound, those that come and those that go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Codec {
+    /// Opus.
+    #[default]
+    Opus,
+    /// The samples themselves.
+    Pcm(PcmFormat),
+}
+
+impl Codec {
+    /// Samples at 48 kHz in a packet, or `None` if it is none.
+    pub(crate) fn packet_samples(self, payload: &[u8]) -> Option<usize> {
+        match self {
+            Self::Opus => packet_samples(payload),
+            Self::Pcm(format) => format.packet_samples(payload),
+        }
+    }
+
+    /// Whether a packet has what rebuilds the one before it.
+    pub(crate) fn has_fec(self, payload: &[u8]) -> bool {
+        self == Self::Opus && has_fec(payload)
+    }
+}
+
+/// From packets to 48 kHz, made for one codec and format. Its methods are those of [`OpusDecoder`].
+pub(crate) enum Decoder {
+    Opus(OpusDecoder),
+    Pcm(PcmDecoder),
+}
+
+impl Decoder {
+    /// Allocates. `None` if libopus refuses (out of memory).
+    pub(crate) fn new(codec: Codec, format: StageFormat) -> Option<Self> {
+        Some(match codec {
+            Codec::Opus => Self::Opus(OpusDecoder::new(format)?),
+            Codec::Pcm(pcm) => Self::Pcm(PcmDecoder::new(pcm, format)),
+        })
+    }
+
+    pub(crate) fn decode(&mut self, payload: &[u8], out: &mut AudioBlock<'_>) -> Option<usize> {
+        match self {
+            Self::Opus(decoder) => decoder.decode(payload, out),
+            Self::Pcm(decoder) => decoder.decode(payload, out),
+        }
+    }
+
+    pub(crate) fn decode_fec(&mut self, next: &[u8], out: &mut AudioBlock<'_>) -> Option<usize> {
+        match self {
+            Self::Opus(decoder) => decoder.decode_fec(next, out),
+            Self::Pcm(decoder) => decoder.conceal(out),
+        }
+    }
+
+    pub(crate) fn conceal(&mut self, out: &mut AudioBlock<'_>) -> Option<usize> {
+        match self {
+            Self::Opus(decoder) => decoder.conceal(out),
+            Self::Pcm(decoder) => decoder.conceal(out),
+        }
+    }
+
+    /// What was made up last is joined to the next packet by whoever asked for it. libopus does that by itself in any case.
+    pub(crate) fn is_joined(&mut self) {
+        if let Self::Pcm(decoder) = self {
+            decoder.is_joined();
+        }
+    }
+}
 
 /// How mixes are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +130,7 @@ impl Default for OpusSettings {
 /// A 48 kHz decoder. In stereo it gives middle and side (see [`crate::planes`]); of mono packets
 /// there is no side then, and of stereo ones mono has the middle.
 pub(crate) struct OpusDecoder {
-    inner: Decoder,
+    inner: coder::Decoder,
     /// Left and right in turn; nothing in mono.
     interleaved: Box<[f32]>,
 }
@@ -68,7 +140,7 @@ impl OpusDecoder {
     pub(crate) fn new(format: StageFormat) -> Option<Self> {
         let stereo = format == StageFormat::STEREO;
         let channels = if stereo { Channels::Stereo } else { Channels::Mono };
-        let inner = Decoder::new(SampleRate::Hz48000, channels).ok()?;
+        let inner = coder::Decoder::new(SampleRate::Hz48000, channels).ok()?;
         let space = if stereo { 2 * MAX_PACKET_SAMPLES } else { 0 };
         Some(Self { inner, interleaved: vec![0.0; space].into() })
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use foldback_chain::{ChainSpec, NoProbe};
 
 use crate::change::{ChainChange, InputChange};
+use crate::codec::Codec;
 use crate::fork_join::Sequential;
 use crate::hearing::HeardAs;
 use crate::packets::EncodedFrame;
@@ -23,8 +24,8 @@ const TICKS_BETWEEN: usize = 64;
 /// One thing that a room was given, as one of its methods has it.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// [`Room::join`], with the stages of this chain before `mix`.
-    Join(ParticipantId, Arc<ChainSpec>),
+    /// [`Room::join`], with the stages of this chain before `mix`, and packets of that codec.
+    Join(ParticipantId, Arc<ChainSpec>, Codec),
     /// [`Room::leave`].
     Leave(ParticipantId),
     /// [`Room::push`].
@@ -88,6 +89,8 @@ pub struct Person {
     pub id: ParticipantId,
     /// Whose stages before `mix` they had.
     pub chain: Arc<ChainSpec>,
+    /// How their packets hold sound.
+    pub codec: Codec,
     /// What was set of them, in order.
     pub settings: Vec<Input>,
 }
@@ -122,8 +125,8 @@ impl Beginning {
     /// Goes on to behind an input.
     fn pass(&mut self, input: Input) {
         match input {
-            Input::Join(id, chain) => {
-                self.people.push(Person { id, chain, settings: Vec::new() });
+            Input::Join(id, chain, codec) => {
+                self.people.push(Person { id, chain, codec, settings: Vec::new() });
             }
             Input::Leave(id) => {
                 self.people.retain(|person| person.id != id);
@@ -294,8 +297,8 @@ impl Flight {
         room.keep_flight(Duration::ZERO);
         room.skip(*ticks);
         room.shed(*shedding);
-        for Person { id, chain, .. } in people {
-            give(&mut room, &Input::Join(*id, Arc::clone(chain)))?;
+        for Person { id, chain, codec, .. } in people {
+            give(&mut room, &Input::Join(*id, Arc::clone(chain), *codec))?;
         }
         // Once all are there: of whom they hear how.
         for setting in people.iter().flat_map(|person| &person.settings) {
@@ -319,9 +322,9 @@ impl Flight {
 
 fn give(room: &mut Room, input: &Input) -> Result<(), AdmissionError> {
     match input {
-        Input::Join(id, chain) => {
+        Input::Join(id, chain, codec) => {
             let spec = RoomSpec { chain: Arc::clone(chain), ..room.spec().clone() };
-            room.join(*id, Admission::build(&spec)?);
+            room.join(*id, Admission::build_for(&spec, *codec)?);
         }
         Input::Leave(id) => drop(room.leave(*id)),
         Input::Push(id, frame) => room.push(*id, frame.clone()),

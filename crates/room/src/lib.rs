@@ -42,7 +42,9 @@ mod talkers;
 
 pub use bus::MixBus;
 pub use change::{ChainChange, InputChange};
-pub use codec::{Application, CodecError, OpusSettings};
+pub use codec::{
+    Application, Codec, CodecError, MixSound, OpusSettings, PcmEncoder, PcmFormat, PcmSamples,
+};
 pub use delay::LatencyProfile;
 pub use flight::{Beginning, ChainChanged, Flight, Input, Person};
 pub use fork_join::{ForkJoin, Sequential};

@@ -5,7 +5,7 @@ use foldback_stage::{AudioBlock, AudioBuffer, BLOCK_SAMPLES, BlockContext, Stage
 
 use crate::MAX_PACKET_SAMPLES_OUT;
 use crate::change::StagesChange;
-use crate::codec::{CodecError, MAX_ENCODED_BYTES, OpusEncoder, OpusSettings};
+use crate::codec::{CodecError, MAX_ENCODED_BYTES, MixSound, OpusEncoder, OpusSettings};
 use crate::outbox::Outbox;
 use crate::output_class::OutputClass;
 use crate::packets::CaptureTime;
@@ -237,6 +237,13 @@ impl Mix {
         &mean[..self.samples()]
     }
 
+    /// What was sent last to those who take no Opus.
+    pub(crate) fn sound(&self) -> MixSound<'_> {
+        let samples = self.samples();
+        let sides = self.sent.second().map(|right| [self.sent.first(), right]);
+        MixSound { mean: self.sent(), sides: sides.map(|both| both.map(|side| &side[..samples])) }
+    }
+
     pub(crate) fn output(&self) -> &Chain {
         &self.output
     }
@@ -314,6 +321,9 @@ impl Mix {
 
     /// Encodes what is to be sent.
     pub(crate) fn encode(&mut self) {
+        if self.class.is_plain() {
+            return;
+        }
         let samples = self.samples();
         if self.tail == 0 {
             return self.outbox.repeat(samples, self.class.pauses());

@@ -36,11 +36,13 @@ pub(crate) struct OutputClass {
     bitrate: u8,
     dtx: bool,
     stereo: bool,
+    /// Not encoded: they take the sound itself.
+    plain: bool,
 }
 
 impl OutputClass {
     /// So many there can be.
-    pub(crate) const MOST: usize = TUNED_FOR.len() * BITRATE_TENTHS.len() * 2 * 2;
+    pub(crate) const MOST: usize = TUNED_FOR.len() * BITRATE_TENTHS.len() * 2 * 2 + 1;
 
     /// The settings of its encoder; what is configured is the best way that is assumed.
     pub(crate) fn settings(self, configured: &OpusSettings) -> OpusSettings {
@@ -65,6 +67,11 @@ impl OutputClass {
         self.stereo
     }
 
+    /// Whether there is no encoder at work.
+    pub(crate) fn is_plain(self) -> bool {
+        self.plain
+    }
+
     /// Whether packets stop in silence.
     pub(crate) fn pauses(self) -> bool {
         self.dtx
@@ -87,16 +94,24 @@ impl Downlink {
 
     /// The listener asked for packets to stop in silence, or did not.
     pub(crate) fn set_dtx(&mut self, dtx: bool) {
-        self.class.dtx = dtx;
+        self.class.dtx = dtx && !self.class.plain;
+    }
+
+    /// The way of one who takes the sound itself, whatever is lost.
+    pub(crate) fn plain() -> Self {
+        Self { class: OutputClass { plain: true, ..OutputClass::default() }, ..Self::default() }
     }
 
     /// The listener is sent stereo, or mono.
     pub(crate) fn set_stereo(&mut self, stereo: bool) {
-        self.class.stereo = stereo;
+        self.class.stereo = stereo && !self.class.plain;
     }
 
     /// The share of packets lost, 0 to 1, of a new report; browsers send one every few seconds.
     pub(crate) fn report(&mut self, fraction_lost: f32) {
+        if self.class.plain {
+            return;
+        }
         let news = fraction_lost.clamp(0.0, 1.0);
         self.lost += if news > self.lost { WORSE } else { BETTER } * (news - self.lost);
         let loss = usize::from(self.class.loss);

@@ -8,7 +8,7 @@ use foldback_chain::{Chain, ChainBuildError, ChainSpec};
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, BlockContext};
 
 use crate::MAX_PACKET_SAMPLES_OUT;
-use crate::codec::CodecError;
+use crate::codec::{Codec, CodecError};
 use crate::hearing::Hearing;
 use crate::loopback::Loopback;
 use crate::mix::Mix;
@@ -33,6 +33,7 @@ impl fmt::Display for ParticipantId {
 /// All that a participant brings into a room: receiver, input chain, and an encoder with its
 /// output chain, until the room has enough of those. Built on the control side.
 pub struct Admission {
+    pub(crate) codec: Codec,
     pub(crate) chain: Arc<ChainSpec>,
     pub(crate) receiver: Receiver,
     pub(crate) input: Chain,
@@ -48,9 +49,18 @@ impl Admission {
     /// # Errors
     /// When a stage or libopus refuses.
     pub fn build(spec: &RoomSpec) -> Result<Self, AdmissionError> {
+        Self::build_for(spec, Codec::Opus)
+    }
+
+    /// As [`Self::build`], for one whose packets are of that codec, those to them too.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn build_for(spec: &RoomSpec, codec: Codec) -> Result<Self, AdmissionError> {
         Ok(Self {
+            codec,
             chain: Arc::clone(&spec.chain),
-            receiver: Receiver::with(spec.latency, spec.chain.format, spec.economies),
+            receiver: Receiver::with(spec.latency, spec.chain.format, codec, spec.economies),
             input: Chain::build(&spec.chain.input, spec.chain.format)?,
             times: StageTimes::of(spec.chain.input.len()),
             audio: Planes::new(spec.chain.format, MAX_PACKET_SAMPLES_OUT),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, CaptureTimeline, SAMPLE_RATE_HZ, StageFormat};
 
-use crate::codec::{has_fec, packet_samples};
+use crate::codec::{Codec, MAX_PACKET_SAMPLES};
 use crate::delay::{DelayTarget, LatencyProfile};
 use crate::fifo::HISTORY;
 use crate::packets::{CaptureTime, EncodedFrame, MOST_PACKETS, PacketBuffer};
@@ -88,13 +88,24 @@ impl Receiver {
     /// An empty receiver for a mono room. Allocates next to nothing.
     #[must_use]
     pub fn new(profile: LatencyProfile) -> Self {
-        Self::with(profile, StageFormat::MONO, Economies::default())
+        Self::with(profile, StageFormat::MONO, Codec::Opus, Economies::default())
     }
 
-    pub(crate) fn with(profile: LatencyProfile, format: StageFormat, economies: Economies) -> Self {
+    /// An empty receiver for a mono room, of packets of that codec. Allocates next to nothing.
+    #[must_use]
+    pub fn of(codec: Codec, profile: LatencyProfile) -> Self {
+        Self::with(profile, StageFormat::MONO, codec, Economies::default())
+    }
+
+    pub(crate) fn with(
+        profile: LatencyProfile,
+        format: StageFormat,
+        codec: Codec,
+        economies: Economies,
+    ) -> Self {
         Self {
             packets: PacketBuffer::new(),
-            voice: Voice::new(format, economies.skip_silence),
+            voice: Voice::new(format, codec, economies.skip_silence),
             clock: SenderClock::new(),
             target: DelayTarget::new(profile),
             playout: Playout::new(profile.blocks_per_packet()),
@@ -122,7 +133,8 @@ impl Receiver {
     /// is longer than any before, and than 20 ms.
     pub fn push(&mut self, frame: EncodedFrame) {
         let sane = frame.seq < FAR_BEYOND && frame.rtp_time < FAR_BEYOND;
-        let Some(samples) = packet_samples(&frame.payload).filter(|_| sane) else {
+        let samples = self.voice.codec.packet_samples(&frame.payload);
+        let Some(samples) = samples.filter(|_| sane) else {
             self.stats.packets_invalid += 1;
             return;
         };
@@ -163,7 +175,7 @@ impl Receiver {
             self.next_seq = frame.seq;
             self.next_rtp = frame.rtp_time;
         }
-        self.playout.reaches_back(usize::from(has_fec(&frame.payload)));
+        self.playout.reaches_back(usize::from(self.voice.codec.has_fec(&frame.payload)));
         self.latest_end = self.latest_end.max(frame.rtp_time + samples as u64);
         self.stats.packets_received += 1;
         self.insert(frame, samples);
@@ -310,7 +322,7 @@ impl Receiver {
     /// A copy that came in a later packet fills a hole, and is nothing else.
     fn push_copy(&mut self, frame: EncodedFrame, samples: usize) {
         // The copy's own FEC reaches one packet further.
-        let fec = usize::from(has_fec(&frame.payload));
+        let fec = usize::from(self.voice.codec.has_fec(&frame.payload));
         self.playout.reaches_back(usize::from(frame.copy_distance) + fec);
         let due = self.state != State::Empty
             && self.ssrc == Some(frame.ssrc)
@@ -538,7 +550,7 @@ impl Receiver {
             self.rebuild_before(seq, missing);
         } else {
             // The rest is treated the same way the next time; loss is counted at its end.
-            let part = missing.min(self.packet_samples);
+            let part = missing.min(self.packet_samples).min(MAX_PACKET_SAMPLES);
             self.voice.conceal(part, &mut self.stats);
             self.next_rtp += part as u64;
             self.hole += part as u64;

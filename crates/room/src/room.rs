@@ -9,7 +9,7 @@ use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, SAMPLE_RATE_HZ, StageFormat, db
 
 use crate::bus::Buses;
 use crate::change::ChainChange;
-use crate::codec::{CodecError, OpusSettings};
+use crate::codec::{Codec, CodecError, MixSound, OpusSettings};
 use crate::delay::LatencyProfile;
 use crate::flight::{Flight, Input};
 use crate::fork_join::ForkJoin;
@@ -108,8 +108,10 @@ pub struct MixPacket<'a> {
     pub to: ParticipantId,
     /// Names the distinct mix: packets with the same number have the same payload.
     pub mix: usize,
-    /// The Opus packet.
+    /// The Opus packet; empty for those whose codec is another one.
     pub payload: &'a [u8],
+    /// What is in it.
+    pub sound: MixSound<'a>,
     /// RTP time of the first sample at 48 kHz.
     pub rtp_time: u32,
     /// First packet after a silence.
@@ -217,8 +219,8 @@ impl Room {
     /// If `id` is in the room already (a bug of the caller).
     pub fn join(&mut self, id: ParticipantId, admission: Admission) -> Option<Spare> {
         assert!(self.find(id).is_none(), "participant {id} is in the room already");
-        let Admission { chain, receiver, input, times, audio, mix } = admission;
-        self.note(|| Input::Join(id, Arc::clone(&chain)));
+        let Admission { codec, chain, receiver, input, times, audio, mix } = admission;
+        self.note(|| Input::Join(id, Arc::clone(&chain), codec));
         let needed = Mixes::needed(&self.spec, self.participants.len() + 1);
         let spare = if self.mixes.len() < needed {
             self.mixes.push(mix);
@@ -226,11 +228,16 @@ impl Room {
         } else {
             Some(Spare::new(mix))
         };
-        let (recipe, class) = (self.recipe(id, false, true), OutputClass::default());
+        let downlink = match codec {
+            Codec::Opus => Downlink::default(),
+            Codec::Pcm(_) => Downlink::plain(),
+        };
+        let (recipe, class) = (self.recipe(id, false, true), downlink.class());
         self.free_a_mix(None, recipe, class);
         let hears = self.mixes.admit(recipe, class);
         self.places.insert(id, self.participants.len());
-        let participant = Participant::new(id, receiver, chain, input, times, audio, hears);
+        let mut participant = Participant::new(id, receiver, chain, input, times, audio, hears);
+        participant.downlink = downlink;
         self.participants.push(participant);
         self.voices.reserve(self.participants.len());
         spare
@@ -524,7 +531,8 @@ impl Room {
             Some(MixPacket {
                 to: p.id,
                 mix: p.hears,
-                payload: mix.outbox().payload()?,
+                payload: if mix.class.is_plain() { &[] } else { mix.outbox().payload()? },
+                sound: mix.sound(),
                 rtp_time,
                 marker: mix.outbox().marker(),
                 copy: mix.last_payload(),
@@ -576,7 +584,7 @@ impl Room {
     /// How many encoders run.
     #[must_use]
     pub fn encoders_at_work(&self) -> usize {
-        self.mixes.iter().filter(|mix| mix.is_at_work()).count()
+        self.mixes.iter().filter(|mix| mix.is_at_work() && !mix.class.is_plain()).count()
     }
 
     /// How many stages were taken out of running chains of those who are here now.

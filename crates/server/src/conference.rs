@@ -591,6 +591,7 @@ impl Conference {
         }
         if let Some(session) = session {
             state.sessions.remove(&session);
+            state.lines.remove(&session);
         }
         if let Some(key) = return_key {
             state.returns.gone(key, groups, reason, Instant::now());

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use foldback_peer::{EchoStrings, Flow, IceRestart, OfferError, Peer, PeerOptions};
-use foldback_room::{Admission, LatencyProfile, ParticipantId, RoomSpec};
-use foldback_worker::{Command, Join};
+use foldback_room::{Admission, Codec, LatencyProfile, ParticipantId, RoomSpec};
+use foldback_worker::{Command, Connection, Join};
 use tokio::sync::oneshot;
 
 use crate::conference::{Conference, capitalised};
@@ -54,7 +54,8 @@ impl Conference {
             let (peer, answer) = Peer::accept(&offer, &options, echo, Instant::now())?;
             check_flow(flow, &peer)?;
             let admission = Admission::build(&spec)?;
-            Ok((answer, Box::new(Built { peer, admission, spec })))
+            let (connection, codec) = (peer.into(), Codec::Opus);
+            Ok((answer, Box::new(Built { connection, codec, admission, spec })))
         };
         let built = tokio::task::spawn_blocking(build).await;
         let result = match built {
@@ -101,7 +102,7 @@ impl Conference {
     }
 
     /// Gives a built participant to its worker, if the person has not left meanwhile.
-    async fn hand_over(
+    pub(crate) async fn hand_over(
         &self,
         id: ParticipantId,
         mut built: Box<Built>,
@@ -113,7 +114,7 @@ impl Conference {
             // The room was given another chain meanwhile.
             let spec = self.spec(chain);
             let rebuild = move || -> Result<_, foldback_room::AdmissionError> {
-                built.admission = Admission::build(&spec)?;
+                built.admission = Admission::build_for(&spec, built.codec)?;
                 Ok(built)
             };
             let rebuilt = tokio::task::spawn_blocking(rebuild).await;
@@ -123,8 +124,8 @@ impl Conference {
         let mut state = self.state();
         let (_, room) = state.room_of(id)?;
         let muted = room.people.get(&id).is_some_and(|member| member.person.muted);
-        let Built { peer, admission, .. } = *built;
-        let join = Join { room: room.key, id, peer, admission, muted };
+        let Built { connection, admission, .. } = *built;
+        let join = Join { room: room.key, id, connection, admission, muted };
         self.command(room.worker, Command::Join(Box::new(join)))?;
         self.tell_hearing(room, id);
         let name = state.rooms_of.get(&id).cloned().unwrap_or_default();
@@ -165,17 +166,18 @@ fn already_connected() -> ErrorMessage {
     )
 }
 
-fn could_not_be_built(id: ParticipantId, error: &dyn std::error::Error) -> ErrorMessage {
+pub(crate) fn could_not_be_built(id: ParticipantId, error: &dyn std::fmt::Display) -> ErrorMessage {
     tracing::error!(%id, %error, "a participant could not be built");
     ErrorMessage::internal()
 }
 
 /// What a participant comes into a room with: boxed, since what a socket's task holds at one time it
 /// takes room for all the time.
-struct Built {
-    peer: Peer,
-    admission: Admission,
-    spec: RoomSpec,
+pub(crate) struct Built {
+    pub(crate) connection: Connection,
+    pub(crate) codec: Codec,
+    pub(crate) admission: Admission,
+    pub(crate) spec: RoomSpec,
 }
 
 enum BuildError {

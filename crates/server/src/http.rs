@@ -32,7 +32,7 @@ use crate::report::ParticipantInfo;
 use crate::returning::{ReturnKey, Returning, Way};
 use crate::{
     admin_api, config_api, control_api, events_api, groups, moderation, names, openapi,
-    playing_api, recording_api, tap, waiting, websocket, whip,
+    playing_api, recording_api, rtp, tap, waiting, websocket, whip,
 };
 
 /// The largest body or message taken, in bytes. An SDP offer has a few thousand.
@@ -152,6 +152,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(groups::routes())
         .merge(recording_api::routes())
         .merge(playing_api::routes())
+        .merge(rtp::routes())
         .merge(tap::routes())
         .merge(config_api::routes())
         .merge(events_api::routes())
@@ -382,6 +383,7 @@ impl From<ErrorMessage> for HttpError {
             | ErrorCode::AlreadyPlaying
             | ErrorCode::NotPlaying
             | ErrorCode::PlayingOff
+            | ErrorCode::RtpOff
             | ErrorCode::NotRecording
             | ErrorCode::RecordingOff
             | ErrorCode::FlightRecorderOff => StatusCode::CONFLICT,

@@ -60,6 +60,7 @@ pub mod reload;
 pub mod report;
 mod returning;
 mod roster;
+mod rtp;
 pub mod serve;
 mod tap;
 mod tls;

@@ -623,6 +623,8 @@ pub enum ErrorCode {
     NotPlaying,
     /// The configuration has no folder for what is played.
     PlayingOff,
+    /// The configuration has no ports for lines of RTP.
+    RtpOff,
     /// Too much in a short time.
     TooFast,
     /// The message or body is too large.

@@ -110,6 +110,16 @@ pub(crate) struct OfParticipant {
     participant: u64,
 }
 
+/// The path of a line of RTP, beyond the room.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "as above")]
+pub(crate) struct OfLine {
+    /// What its `Location` ended with.
+    #[param(min_length = 1)]
+    line: String,
+}
+
 /// The path of a stage, beyond what has it.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]

@@ -24,6 +24,7 @@ use crate::playing::Playing;
 use crate::recording::RoomRecording;
 use crate::report::ParticipantReport;
 use crate::returning::{ReturnKey, Returns};
+use crate::rtp::Lines;
 use crate::waiting::WaitingRooms;
 use crate::whip::{SessionKey, Sessions};
 
@@ -48,6 +49,7 @@ pub(crate) struct State {
     pub(crate) sessions: Sessions,
     pub(crate) returns: Returns,
     pub(crate) waiting: WaitingRooms,
+    pub(crate) lines: Lines,
     pub(crate) last_player: u64,
 }
 

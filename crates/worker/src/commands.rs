@@ -5,7 +5,7 @@ use std::time::Instant;
 use foldback_peer::IceRestart;
 use foldback_room::{ChainChange, HeardAs, ParticipantId, Room};
 
-use crate::control::{Answer, Command, Event, Join, LeaveReason, Remains, RoomKey};
+use crate::control::{Answer, Command, Connection, Event, Join, LeaveReason, Remains, RoomKey};
 use crate::media::{OpenRoom, Worker};
 use crate::member::Member;
 use crate::stage_times::TimedStages;
@@ -91,8 +91,9 @@ impl Worker {
         let now = Instant::now();
         let mut ufrag = None;
         self.with_member(id, |member, outputs| {
-            let restarted = member.peer.restart_ice(restart, now, outputs);
-            ufrag = Some(member.peer.local_ufrag().to_owned());
+            let Some(peer) = member.connection.browser() else { return };
+            let restarted = peer.restart_ice(restart, now, outputs);
+            ufrag = Some(peer.local_ufrag().to_owned());
             // Nobody waits for it if the participant left meanwhile.
             let _ = answer.send(restarted);
         });
@@ -160,9 +161,9 @@ impl Worker {
     }
 
     fn join(&mut self, join: Join) {
-        let Join { room, id, peer, admission, muted } = join;
+        let Join { room, id, connection, admission, muted } = join;
         let Some(open) = self.rooms.get_mut(&room) else {
-            let remains = Remains(None, Some(Box::new(peer)));
+            let remains = Remains(None, Some(connection));
             self.tell_surely(Event::Left { id, reason: LeaveReason::Failed, remains });
             return;
         };
@@ -170,15 +171,29 @@ impl Worker {
         let input = TimedStages::of(&mut self.metrics, chain, &chain.input);
         let spare = open.room.join(id, admission);
         open.room.set_muted(id, muted);
-        open.room.set_deaf(id, !peer.sends_audio());
-        open.room.set_dtx(id, peer.wants_dtx());
-        open.room.set_stereo(id, peer.wants_stereo());
-        self.demux.add(id, peer.local_ufrag());
-        self.members.insert(id, Member::new(room, input, peer));
+        let is_watched = match &connection {
+            Connection::Browser(peer) => {
+                open.room.set_deaf(id, !peer.sends_audio());
+                open.room.set_dtx(id, peer.wants_dtx());
+                open.room.set_stereo(id, peer.wants_stereo());
+                self.demux.add(id, peer.local_ufrag());
+                true
+            }
+            Connection::Line(line) => {
+                open.room.set_deaf(id, !line.hears());
+                open.room.set_dtx(id, false);
+                open.room.set_stereo(id, line.stereo());
+                self.ports.add(id, line)
+            }
+        };
+        self.members.insert(id, Member::new(room, input, connection));
         if let Some(spare) = spare {
             self.tell_surely(Event::Spare(spare));
         }
         let now = Instant::now();
-        self.with_member(id, |member, outputs| member.peer.handle_timeout(now, outputs));
+        self.pass_time(id, now);
+        if !is_watched {
+            self.remove(id, LeaveReason::Failed);
+        }
     }
 }

@@ -18,6 +18,7 @@ use foldback_stage::{Reading, StageReport};
 use tokio::sync::oneshot;
 
 use crate::ears::{Ear, EarRemains};
+use crate::lines::Line;
 use crate::recycle::Recycled;
 use crate::stage_times::Took;
 use crate::streams::MediaStream;
@@ -82,12 +83,49 @@ pub struct Join {
     pub room: RoomKey,
     /// Under which number.
     pub id: ParticipantId,
-    /// Its session.
-    pub peer: Peer,
+    /// How it is reached.
+    pub connection: Connection,
     /// Its receiver, chain and encoder.
     pub admission: Admission,
     /// Whether it is muted to begin with.
     pub muted: bool,
+}
+
+/// How a participant is reached.
+#[derive(Debug)]
+pub enum Connection {
+    /// By WebRTC.
+    Browser(Box<Peer>),
+    /// By a line of RTP.
+    Line(Box<Line>),
+}
+
+impl Connection {
+    pub(crate) fn browser(&mut self) -> Option<&mut Peer> {
+        match self {
+            Self::Browser(peer) => Some(peer),
+            Self::Line(_) => None,
+        }
+    }
+
+    pub(crate) fn line(&mut self) -> Option<&mut Line> {
+        match self {
+            Self::Browser(_) => None,
+            Self::Line(line) => Some(line),
+        }
+    }
+}
+
+impl From<Peer> for Connection {
+    fn from(peer: Peer) -> Self {
+        Self::Browser(Box::new(peer))
+    }
+}
+
+impl From<Line> for Connection {
+    fn from(line: Line) -> Self {
+        Self::Line(Box::new(line))
+    }
 }
 
 /// What a worker tells the control side.
@@ -242,7 +280,7 @@ impl Readings {
 }
 
 /// Memory of a departed participant.
-pub struct Remains(pub(crate) Option<Box<Departed>>, pub(crate) Option<Box<Peer>>);
+pub struct Remains(pub(crate) Option<Box<Departed>>, pub(crate) Option<Connection>);
 
 impl fmt::Debug for Remains {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -76,6 +76,8 @@ impl Fanout {
 mod tests {
     use foldback_allocations::of_this_thread;
 
+    use foldback_room::MixSound;
+
     use super::*;
 
     /// Mixes of 50 listeners each, whose packets are of about the length of speech.
@@ -89,6 +91,7 @@ mod tests {
                 to: foldback_room::ParticipantId(to as u64),
                 mix,
                 payload: &bytes[..60 + (tick * 7 + mix * 31) % 140],
+                sound: MixSound { mean: &[], sides: None },
                 rtp_time: tick as u32 * 960,
                 marker: false,
                 copy: Some(&bytes[..60 + (tick * 7 + mix * 31 + 133) % 140]),

@@ -19,11 +19,13 @@ mod ears;
 mod figures;
 mod frames;
 mod framing;
+mod lines;
 mod load;
 mod media;
 mod member;
 mod messages;
 mod outbox;
+mod poller;
 mod priority;
 mod recycle;
 mod sessions;
@@ -36,19 +38,21 @@ mod timers;
 
 pub use allowance::Allowance;
 pub use control::{
-    Answer, Command, Event, Figures, Join, LeaveReason, Load, MessageRefused, ParticipantStats,
-    QueueFull, Readings, Remains, RoomKey, Ticks, WorkerHandle,
+    Answer, Command, Connection, Event, Figures, Join, LeaveReason, Load, MessageRefused,
+    ParticipantStats, QueueFull, Readings, Remains, RoomKey, Ticks, WorkerHandle,
 };
 pub use crew::Crew;
 pub use ears::{Ear, EarRemains};
 pub use frames::{Fanout, encoded};
 pub use framing::{Deframer, FrameTooLong};
+pub use lines::Line;
 pub use media::{WorkerConfig, spawn};
 pub use outbox::Outbox;
 pub use priority::try_real_time;
 pub use recycle::Recycled;
 pub use socket::{
-    BindError, KERNEL_BUFFER_BYTES, MediaSocket, Read, Ready, ReceiveBuffers, candidate_for,
+    BindError, KERNEL_BUFFER_BYTES, LineSocket, MediaSocket, Read, Ready, ReceiveBuffers,
+    candidate_for,
 };
 pub use stage_times::Took;
 pub use streams::MediaStream;

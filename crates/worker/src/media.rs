@@ -17,6 +17,7 @@ use crate::demux::Demux;
 use crate::ears::OpenEar;
 use crate::figures::Reports;
 use crate::frames::Fanout;
+use crate::lines::Ports;
 use crate::load::{Lateness, LoadControl};
 use crate::member::Member;
 use crate::outbox::Outbox;
@@ -98,6 +99,8 @@ pub(crate) struct Worker {
     pub(crate) socket: Arc<MediaSocket>,
     pub(crate) outbox: Outbox,
     pub(crate) streams: Streams,
+    /// Of lines of RTP.
+    pub(crate) ports: Ports,
     /// Those that have something to be read.
     pub(crate) ready: Vec<usize>,
     pub(crate) metrics: WorkerMetrics,
@@ -165,6 +168,7 @@ impl Worker {
             outbox: Outbox::new(Arc::clone(&socket)),
             socket,
             streams: Streams::default(),
+            ports: Ports::default(),
             ready: Vec::new(),
             metrics: config.metrics,
             events: config.events,
@@ -201,7 +205,8 @@ impl Worker {
             busy += now - busy_since;
             let left = deadline.saturating_duration_since(now);
             let streams = self.streams.readable();
-            let ready = self.socket.wait(left, !self.outbox.is_empty(), streams);
+            let lines = self.ports.readable();
+            let ready = self.socket.wait(left, !self.outbox.is_empty(), streams, lines);
             busy_since = Instant::now();
             self.take_commands();
             self.receive(&mut buffers, ready, deadline);

@@ -7,7 +7,7 @@ use foldback_peer::{Closed, NetworkReport, Peer, ReceivedFrame, Route, Sink, Tra
 use foldback_room::{ParticipantId, ReceiverStats};
 
 use crate::allowance::Allowance;
-use crate::control::RoomKey;
+use crate::control::{Connection, LeaveReason, RoomKey};
 use crate::frames::encoded;
 use crate::media::OpenRoom;
 use crate::messages::BURST;
@@ -25,7 +25,9 @@ pub(crate) struct Member {
     pub(crate) room: RoomKey,
     /// Its stages before `mix`.
     pub(crate) input: TimedStages,
-    pub(crate) peer: Box<Peer>,
+    pub(crate) connection: Connection,
+    /// Whether anything came by a line.
+    pub(crate) connected: bool,
     pub(crate) counted: ReceiverStats,
     pub(crate) report: NetworkReport,
     /// What it may still say by data channel, and whether it was told that this was too much.
@@ -36,11 +38,12 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(crate) fn new(room: RoomKey, input: TimedStages, peer: Peer) -> Self {
+    pub(crate) fn new(room: RoomKey, input: TimedStages, connection: Connection) -> Self {
         Self {
             room,
             input,
-            peer: Box::new(peer),
+            connection,
+            connected: false,
             counted: ReceiverStats::default(),
             report: NetworkReport::default(),
             allowance: Allowance::new(BURST),
@@ -49,20 +52,31 @@ impl Member {
         }
     }
 
-    /// Whether nothing was heard of it for too long.
-    pub(crate) fn is_gone(&self, now: Instant) -> bool {
-        self.gone_at() <= now
+    /// Why it is over with it: nothing was heard of it for too long.
+    pub(crate) fn is_gone(&self, now: Instant) -> Option<LeaveReason> {
+        match &self.connection {
+            Connection::Browser(peer) => (gone_at(peer) <= now).then_some(LeaveReason::Timeout),
+            Connection::Line(line) => line.is_gone(now),
+        }
     }
 
     /// When it is to be looked at, should nothing come of it until then.
     pub(crate) fn deadline(&self) -> Instant {
-        let gone_at = self.gone_at();
-        self.peer.timeout().map_or(gone_at, |timeout| timeout.min(gone_at))
+        match &self.connection {
+            Connection::Browser(peer) => {
+                let gone_at = gone_at(peer);
+                peer.timeout().map_or(gone_at, |timeout| timeout.min(gone_at))
+            }
+            Connection::Line(line) => line.deadline(),
+        }
     }
 
-    fn gone_at(&self) -> Instant {
-        let limit = if self.peer.is_connected() { SILENT_TIMEOUT } else { CONNECT_TIMEOUT };
-        self.peer.last_received() + limit
+    /// When it asked for time to pass.
+    pub(crate) fn timeout(&self) -> Option<Instant> {
+        match &self.connection {
+            Connection::Browser(peer) => peer.timeout(),
+            Connection::Line(line) => Some(line.timeout()),
+        }
     }
 
     /// Takes note of what the browser reported.
@@ -85,6 +99,11 @@ impl Member {
             stats.removed_samples_for_acceleration - before.removed_samples_for_acceleration;
         self.counted = stats;
     }
+}
+
+fn gone_at(peer: &Peer) -> Instant {
+    let limit = if peer.is_connected() { SILENT_TIMEOUT } else { CONNECT_TIMEOUT };
+    peer.last_received() + limit
 }
 
 /// Where a session's outputs go: datagrams to the outbox or a connection, frames to the room, the rest into

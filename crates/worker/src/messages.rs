@@ -53,7 +53,9 @@ impl Worker {
         for _ in 0..MOST_AT_ONCE {
             let Some((id, text)) = self.texts.pop_front() else { return };
             // Who has no channel, or does not read what is there, does not get it.
-            self.with_member(id, |member, outputs| _ = member.peer.write(now, &text, outputs));
+            self.with_member(id, |member, outputs| {
+                _ = member.connection.browser().map(|peer| peer.write(now, &text, outputs));
+            });
         }
     }
 }

@@ -10,7 +10,7 @@ use foldback_peer::{Closed, Route};
 use foldback_room::{ParticipantId, TICK};
 use foldback_stage::BLOCK_SAMPLES;
 
-use crate::control::{Event, LeaveReason, Remains};
+use crate::control::{Connection, Event, LeaveReason, Remains};
 use crate::ears;
 use crate::framing::MAX_FRAME_BYTES;
 use crate::media::Worker;
@@ -33,6 +33,9 @@ impl Worker {
         // Elsewhere than on Linux nothing tells of them.
         if ready.streams || self.streams.readable().is_none() {
             self.receive_streams(deadline);
+        }
+        if ready.lines || self.ports.readable().is_none() {
+            self.receive_lines(buffers, deadline);
         }
     }
 
@@ -72,7 +75,9 @@ impl Worker {
     ) -> bool {
         let mut taken = false;
         self.with_member(id, |member, outputs| {
-            taken = member.peer.receive(arrival, route, bytes, outputs);
+            if let Some(peer) = member.connection.browser() {
+                taken = peer.receive(arrival, route, bytes, outputs);
+            }
         });
         taken
     }
@@ -141,8 +146,9 @@ impl Worker {
     /// one before has fallen silent: a forged source must not cut somebody off.
     fn learn_address(&mut self, now: Instant, source: SocketAddr, id: ParticipantId) {
         let before = self.demux.of_address(source);
-        let in_use = before.and_then(|before| self.members.get(&before)).is_some_and(|member| {
-            now.saturating_duration_since(member.peer.last_received()) < ADDRESS_IN_USE
+        let before_it = before.and_then(|before| self.members.get_mut(&before));
+        let in_use = before_it.and_then(|member| member.connection.browser()).is_some_and(|peer| {
+            now.saturating_duration_since(peer.last_received()) < ADDRESS_IN_USE
         });
         if before != Some(id) && !in_use {
             self.demux.learn(source, id);
@@ -161,6 +167,13 @@ impl Worker {
                     ears::hear(&mut open.ears, deadline, &packet);
                     continue;
                 };
+                let peer = match &mut member.connection {
+                    Connection::Browser(peer) => peer,
+                    Connection::Line(line) => {
+                        line.send(now, &packet, samples, self.metrics.count());
+                        continue;
+                    }
+                };
                 let (frame, payloads) = self.fanout.frame(&packet, samples);
                 let mut outputs = Outputs::new(
                     &mut self.outbox,
@@ -169,7 +182,7 @@ impl Worker {
                     None,
                     packet.to,
                 );
-                let sent = guarded(|| member.peer.send(now, frame, payloads, &mut outputs));
+                let sent = guarded(|| peer.send(now, frame, payloads, &mut outputs));
                 member.learn(outputs.report);
                 if sent.is_none() || outputs.closed.is_some() {
                     closed.push((packet.to, outputs.closed));
@@ -203,16 +216,24 @@ impl Worker {
         due.extend(std::iter::from_fn(|| self.timers.due(now)));
         for id in due.drain(..) {
             let Some(member) = self.members.get(&id) else { continue };
-            if member.is_gone(now) {
+            if let Some(why) = member.is_gone(now) {
                 self.say_goodbye(id);
-                self.remove(id, LeaveReason::Timeout);
-            } else if member.peer.timeout().is_some_and(|at| at <= now) {
-                self.with_member(id, |member, outputs| member.peer.handle_timeout(now, outputs));
+                self.remove(id, why);
+            } else if member.timeout().is_some_and(|at| at <= now) {
+                self.pass_time(id, now);
             } else {
                 self.timers.set(id, member.deadline());
             }
         }
         self.due = due;
+    }
+
+    /// Lets time pass for a member.
+    pub(crate) fn pass_time(&mut self, id: ParticipantId, now: Instant) {
+        self.with_member(id, |member, outputs| match &mut member.connection {
+            Connection::Browser(peer) => peer.handle_timeout(now, outputs),
+            Connection::Line(line) => line.handle_timeout(now, outputs.metrics.count()),
+        });
     }
 
     /// Runs `act` on a member and follows up on what came of it.
@@ -248,11 +269,17 @@ impl Worker {
         let (outbox, streams) = (&mut self.outbox, &mut self.streams);
         let mut outputs = Outputs::new(outbox, streams, &mut self.metrics, None, id);
         let now = Instant::now();
-        guarded(|| member.peer.close(now, &mut outputs));
+        guarded(|| match &mut member.connection {
+            Connection::Browser(peer) => peer.close(now, &mut outputs),
+            Connection::Line(line) => line.close(now, outputs.metrics.count()),
+        });
     }
 
     pub(crate) fn remove(&mut self, id: ParticipantId, reason: LeaveReason) {
         let Some(mut member) = self.members.remove(&id) else { return };
+        if let Some(line) = member.connection.line() {
+            self.ports.remove(id, line);
+        }
         self.demux.remove(id);
         self.timers.remove(id);
         while let Some(number) = self.streams.of(id) {
@@ -271,7 +298,7 @@ impl Worker {
         if let Some(departed) = &departed {
             member.count(departed.stats, &mut self.metrics);
         }
-        let remains = Remains(departed.map(Box::new), Some(member.peer));
+        let remains = Remains(departed.map(Box::new), Some(member.connection));
         self.tell_surely(Event::Left { id, reason, remains });
     }
 }

@@ -59,6 +59,79 @@ impl Half {
         mark_as_voice(&socket, address.is_ipv6());
         Ok(Self { socket, state })
     }
+
+    fn receive(
+        &self,
+        buffers: &mut ReceiveBuffers,
+        mut take: impl FnMut(Instant, &RecvMeta, &[u8]),
+    ) -> Read {
+        let mut slices = buffers.bytes.each_mut().map(|buffer| IoSliceMut::new(buffer));
+        let metas = &mut buffers.metas;
+        let Ok(count) = self.state.recv((&self.socket).into(), &mut slices, metas) else {
+            return Read { datagrams: 0, more: false };
+        };
+        let now = Instant::now();
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut datagrams = 0;
+        for (buffer, meta) in slices.iter().zip(&*metas).take(count) {
+            // The wall clock may be set meanwhile; the kernel's queue holds no second.
+            let age = meta.timestamp.and_then(|taken| wall.checked_sub(taken)).unwrap_or_default();
+            let arrival = if age < MAX_AGE { now.checked_sub(age).unwrap_or(now) } else { now };
+            for datagram in buffer[..meta.len].chunks(meta.stride.max(1)) {
+                datagrams += 1;
+                take(arrival, meta, datagram);
+            }
+        }
+        Read { datagrams, more: count == BATCH_SIZE }
+    }
+}
+
+/// A UDP port for one line of RTP, of one address.
+pub struct LineSocket {
+    half: Half,
+    told: SocketAddr,
+}
+
+impl LineSocket {
+    /// Binds `port` at `told`, an address that clients are told, if it is one of `own`, this machine's; else, behind a NAT, at
+    /// all of its family.
+    ///
+    /// # Errors
+    /// When the port cannot be had.
+    pub fn bind(told: SocketAddr, own: &[IpAddr]) -> io::Result<Self> {
+        let everywhere = match told {
+            SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let at = if own.contains(&told.ip()) { told.ip() } else { everywhere };
+        Ok(Self { half: Half::bind((at, told.port()).into())?, told })
+    }
+
+    /// The address that clients are told.
+    #[must_use]
+    pub fn told(&self) -> SocketAddr {
+        self.told
+    }
+
+    /// As [`MediaSocket::receive`].
+    pub(crate) fn receive(
+        &self,
+        buffers: &mut ReceiveBuffers,
+        mut take: impl FnMut(Instant, SocketAddr, &[u8]),
+    ) -> Read {
+        self.half.receive(buffers, |arrival, meta, datagram| take(arrival, meta.addr, datagram))
+    }
+
+    /// Sends a datagram at once, or not at all.
+    pub(crate) fn send(&self, to: SocketAddr, datagram: &[u8]) -> io::Result<usize> {
+        self.half.socket.send_to(datagram, to)
+    }
+}
+
+impl AsFd for LineSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.half.socket.as_fd()
+    }
 }
 
 impl MediaSocket {
@@ -95,13 +168,14 @@ impl MediaSocket {
         &self.candidates
     }
 
-    /// Sleeps until a datagram is there, or there is room for one more if `to_send`, or `streams` turns
+    /// Sleeps until a datagram is there, or there is room for one more if `to_send`, or `streams` or `lines` turn
     /// readable, or `timeout` is over; says where there is something.
     pub(crate) fn wait(
         &self,
         timeout: Duration,
         to_send: bool,
         streams: Option<BorrowedFd<'_>>,
+        lines: Option<BorrowedFd<'_>>,
     ) -> Ready {
         let timeout = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
@@ -109,7 +183,7 @@ impl MediaSocket {
         };
         let wanted = if to_send { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
         let v4 = PollFd::new(&self.v4.socket, wanted);
-        let mut waiting = [v4.clone(), v4.clone(), v4];
+        let mut waiting = [v4.clone(), v4.clone(), v4.clone(), v4];
         let mut count = 1;
         let mut add = |fd, wanted| {
             waiting[count] = PollFd::from_borrowed_fd(fd, wanted);
@@ -118,12 +192,14 @@ impl MediaSocket {
         };
         let v6 = self.v6.as_ref().map(|v6| add(v6.socket.as_fd(), wanted));
         let streams = streams.map(|fd| add(fd, PollFlags::IN));
+        let lines = lines.map(|fd| add(fd, PollFlags::IN));
         // An interrupted wait is a short one.
         let _ = poll(&mut waiting[..count], Some(&timeout));
         let has_some = |index: Option<usize>| {
             index.is_some_and(|index| !(waiting[index].revents() - PollFlags::OUT).is_empty())
         };
-        Ready { v4: has_some(Some(0)), v6: has_some(v6), streams: has_some(streams) }
+        let [v6, streams, lines] = [v6, streams, lines].map(has_some);
+        Ready { v4: has_some(Some(0)), v6, streams, lines }
     }
 
     /// Reads what is there where `ready` says so, as far as it fits, and gives each datagram to `take(arrival, source,
@@ -152,26 +228,11 @@ impl MediaSocket {
         buffers: &mut ReceiveBuffers,
         take: &mut impl FnMut(Instant, SocketAddr, SocketAddr, &[u8]),
     ) -> Read {
-        let mut slices = buffers.bytes.each_mut().map(|buffer| IoSliceMut::new(buffer));
-        let metas = &mut buffers.metas;
-        let Ok(count) = half.state.recv((&half.socket).into(), &mut slices, metas) else {
-            return Read { datagrams: 0, more: false };
-        };
-        let now = Instant::now();
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut datagrams = 0;
-        for (buffer, meta) in slices.iter().zip(&*metas).take(count) {
+        half.receive(buffers, |arrival, meta, datagram| {
             let destination = candidate_for(&self.candidates, meta.dst_ip, meta.addr);
             let destination = destination.unwrap_or(SocketAddr::new(meta.addr.ip(), self.port));
-            // The wall clock may be set meanwhile; the kernel's queue holds no second.
-            let age = meta.timestamp.and_then(|taken| wall.checked_sub(taken)).unwrap_or_default();
-            let arrival = if age < MAX_AGE { now.checked_sub(age).unwrap_or(now) } else { now };
-            for datagram in buffer[..meta.len].chunks(meta.stride.max(1)) {
-                datagrams += 1;
-                take(arrival, meta.addr, destination, datagram);
-            }
-        }
-        Read { datagrams, more: count == BATCH_SIZE }
+            take(arrival, meta.addr, destination, datagram);
+        })
     }
 
     /// Sends one datagram from `source`, else from where the route leaves. Its type of service is
@@ -276,11 +337,12 @@ pub struct Ready {
     v4: bool,
     v6: bool,
     pub(crate) streams: bool,
+    pub(crate) lines: bool,
 }
 
 impl Ready {
     /// Wherever it may be.
-    pub const EVERYWHERE: Self = Self { v4: true, v6: true, streams: true };
+    pub const EVERYWHERE: Self = Self { v4: true, v6: true, streams: true, lines: true };
 }
 
 /// What one call of [`MediaSocket::receive`] read.
@@ -427,7 +489,7 @@ mod tests {
         for (client, candidate) in [&client_v4, &client_v6].into_iter().zip(socket.candidates()) {
             client.set_read_timeout(Some(Duration::from_secs(5))).expect("not zero");
             client.send_to(b"request", candidate).expect("there is room");
-            let ready = socket.wait(Duration::from_secs(5), false, None);
+            let ready = socket.wait(Duration::from_secs(5), false, None, None);
             assert_eq!((ready.v4, ready.v6), (candidate.is_ipv4(), candidate.is_ipv6()));
             let mut came = Vec::new();
             socket.receive(&mut buffers, ready, |_, from, to, bytes| {

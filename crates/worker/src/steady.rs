@@ -23,7 +23,7 @@ use str0m::rtp::RtpWrite;
 use str0m::{Candidate, Event as ClientEvent, Input, Output, Rtc};
 use tokio::sync::mpsc::{self, Receiver};
 
-use crate::control::{Command, Event, Join, RoomKey};
+use crate::control::{Command, Connection, Event, Join, RoomKey};
 use crate::ears::Ear;
 use crate::framing::{Deframer, MAX_FRAMED_BYTES, frame};
 use crate::media::{LEVELS_EVERY_TICKS, STATS_EVERY_TICKS, Worker, WorkerConfig};
@@ -172,7 +172,7 @@ impl Bench {
             bench.command(Command::Join(Box::new(Join {
                 room: RoomKey(1),
                 id: ParticipantId(id),
-                peer,
+                connection: peer.into(),
                 admission: Admission::build(&spec).expect("an admission"),
                 muted: false,
             })));
@@ -198,7 +198,10 @@ impl Bench {
     fn connect(&mut self) {
         let begun = Instant::now();
         while !self.clients.iter().all(|client| client.connected)
-            || !self.worker.members.values().all(|member| member.peer.is_connected())
+            || !self.worker.members.values().all(|member| match &member.connection {
+                Connection::Browser(peer) => peer.is_connected(),
+                Connection::Line(_) => true,
+            })
         {
             assert!(begun.elapsed() < Duration::from_secs(20), "they connect");
             self.clients.iter_mut().for_each(Client::pass);

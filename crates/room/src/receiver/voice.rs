@@ -3,7 +3,7 @@
 use foldback_stage::{AudioBuffer, BLOCK_SAMPLES, StageFormat};
 
 use super::{Pulled, ReceiverStats};
-use crate::codec::{MAX_PACKET_SAMPLES, OpusDecoder, has_fec};
+use crate::codec::{Codec, Decoder, MAX_PACKET_SAMPLES};
 use crate::comfort::ComfortNoise;
 use crate::fifo::{FadeLaw, SampleFifo};
 use crate::packets::{EncodedFrame, Slot};
@@ -33,8 +33,9 @@ const NOISE_SEEDS: [u32; 2] = [0x9E37_79B9, 0x7F4A_7C15];
 pub(super) struct Voice {
     pub(super) fifo: SampleFifo,
     format: StageFormat,
+    pub(super) codec: Codec,
     /// None until there is something to decode.
-    decoder: Option<OpusDecoder>,
+    decoder: Option<Decoder>,
     /// Of each plane.
     noise: [ComfortNoise; 2],
     /// How what was made up goes on.
@@ -60,10 +61,11 @@ pub(super) struct Voice {
 
 impl Voice {
     /// Allocates nothing.
-    pub(super) fn new(format: StageFormat, spares_silence: bool) -> Self {
+    pub(super) fn new(format: StageFormat, codec: Codec, spares_silence: bool) -> Self {
         Self {
             fifo: SampleFifo::new(format),
             format,
+            codec,
             decoder: None,
             noise: NOISE_SEEDS.map(ComfortNoise::new),
             goes_on: Planes::new(format, 0),
@@ -83,7 +85,7 @@ impl Voice {
     pub(super) fn expect(&mut self, packet_samples: usize) {
         self.fifo.expect(packet_samples);
         if self.decoder.is_none() {
-            self.decoder = OpusDecoder::new(self.format);
+            self.decoder = Decoder::new(self.codec, self.format);
             self.goes_on.grow(JOIN_SEARCH + JOIN_FADE);
         }
     }
@@ -153,7 +155,7 @@ impl Voice {
 
     /// Puts a packet's sound into the queue.
     pub(super) fn decode(&mut self, slot: &Slot, stats: &mut ReceiverStats) {
-        let samples = slot.samples.min(MAX_PACKET_SAMPLES);
+        let samples = slot.samples;
         let frame = &slot.frame;
         // A copy comes without a level: the sender is taken to go on as it was.
         let as_before = frame.is_copy() && self.silent_for > 0;
@@ -209,7 +211,7 @@ impl Voice {
         self.beginning = false;
         self.in_dtx = slot.frame.payload.len() <= DTX_BYTES;
         self.concealing = false;
-        let _ = self.fifo.push_space(slot.samples.min(MAX_PACKET_SAMPLES));
+        let _ = self.fifo.push_space(slot.samples);
         self.fifo.mark_arrival(slot.frame.arrival);
     }
 
@@ -217,7 +219,7 @@ impl Voice {
     /// made up.
     pub(super) fn rebuild(&mut self, slot: &Slot, missing: usize, stats: &mut ReceiverStats) {
         // libopus rebuilds whole frames only, else it conceals.
-        let fec = has_fec(&slot.frame.payload) && missing >= slot.samples;
+        let fec = self.codec.has_fec(&slot.frame.payload) && missing >= slot.samples;
         if let (Some(mut space), Some(decoder)) = (self.fifo.push_space(missing), &mut self.decoder)
         {
             let _ = decoder.decode_fec(&slot.frame.payload, &mut space);
@@ -284,7 +286,10 @@ impl Voice {
     fn prepare_join(&mut self, level: f32) {
         let mut goes_on = self.goes_on.head_mut(JOIN_SEARCH + JOIN_FADE);
         goes_on.planes_mut().for_each(|plane| plane.fill(0.0));
-        let _ = self.decoder.as_mut().and_then(|decoder| decoder.conceal(&mut goes_on));
+        if let Some(decoder) = &mut self.decoder {
+            let _ = decoder.conceal(&mut goes_on);
+            decoder.is_joined();
+        }
         goes_on.planes_mut().flatten().for_each(|s| *s *= level);
     }
 

@@ -10,8 +10,9 @@ use base64::prelude::BASE64_STANDARD;
 use foldback_chain::{ChainSpec, Registry, StageSpec};
 use foldback_config::Config;
 use foldback_room::{
-    Application, Beginning, CaptureTime, ChainChanged, Economies, EncodedFrame, Flight, HeardAs,
-    Input, LatencyProfile, OpusSettings, ParticipantId, Person, RoomSpec, Shedding,
+    Application, Beginning, CaptureTime, ChainChanged, Codec, Economies, EncodedFrame, Flight,
+    HeardAs, Input, LatencyProfile, OpusSettings, ParticipantId, PcmFormat, PcmSamples, Person,
+    RoomSpec, Shedding,
 };
 use foldback_stage::ParamValue;
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,8 @@ pub(super) struct Header {
 struct Present {
     id: u64,
     chain: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pcm: Option<Pcm>,
     settings: Vec<Line>,
 }
 
@@ -71,7 +74,7 @@ enum Latency {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Line {
-    Join(u64, usize),
+    Join(u64, usize, Option<Pcm>),
     Leave(u64),
     Packet(Packet),
     Mute(u64, bool),
@@ -88,6 +91,43 @@ enum Line {
     Play,
     Ticks { at: i64, count: u64 },
     Skip(u64),
+}
+
+/// Where packets are not of Opus.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Pcm {
+    samples: Samples,
+    rate_hz: u32,
+    channels: usize,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+enum Samples {
+    Pcmu,
+    Pcma,
+    L16,
+}
+
+impl Pcm {
+    fn of(codec: Codec) -> Option<Self> {
+        let Codec::Pcm(PcmFormat { samples, rate_hz, channels }) = codec else { return None };
+        let samples = match samples {
+            PcmSamples::Mu => Samples::Pcmu,
+            PcmSamples::A => Samples::Pcma,
+            PcmSamples::Linear16 => Samples::L16,
+        };
+        Some(Self { samples, rate_hz, channels })
+    }
+
+    fn codec(pcm: Option<Self>) -> Codec {
+        let Some(Self { samples, rate_hz, channels }) = pcm else { return Codec::Opus };
+        let samples = match samples {
+            Samples::Pcmu => PcmSamples::Mu,
+            Samples::Pcma => PcmSamples::A,
+            Samples::L16 => PcmSamples::Linear16,
+        };
+        Codec::Pcm(PcmFormat { samples, rate_hz, channels })
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -155,10 +195,10 @@ pub(super) fn write(
     let Beginning { chain, ticks, shedding, people } = flight.beginning();
     let chain = lines.chains.place(chain);
     let mut present = Vec::new();
-    for Person { id, chain, settings } in people {
+    for Person { id, chain, codec, settings } in people {
         let chain = lines.chains.place(chain);
         let settings = settings.iter().map(|setting| lines.of(setting)).collect();
-        present.push(Present { id: id.0, chain, settings });
+        present.push(Present { id: id.0, chain, pcm: Pcm::of(*codec), settings });
     }
     // Before the header, which names all chains.
     let inputs: Vec<_> = flight.inputs().map(|input| lines.of(input)).collect();
@@ -212,7 +252,9 @@ impl Lines<'_> {
 
     fn of(&mut self, input: &Input) -> Line {
         match input {
-            Input::Join(id, chain) => Line::Join(id.0, self.chains.place(chain)),
+            Input::Join(id, chain, codec) => {
+                Line::Join(id.0, self.chains.place(chain), Pcm::of(*codec))
+            }
             Input::Leave(id) => Line::Leave(id.0),
             Input::Push(id, frame) => Line::Packet(Packet {
                 from: id.0,
@@ -334,6 +376,7 @@ pub(super) fn read(from: impl BufRead, registry: &Registry) -> Result<Read, Flig
         Ok(Person {
             id: ParticipantId(present.id),
             chain: reading.chain(present.chain, 1)?,
+            codec: Pcm::codec(present.pcm),
             settings: settings.collect::<Result<_, _>>()?,
         })
     });
@@ -427,7 +470,9 @@ impl Reading<'_> {
     fn input(&self, line: &Line, number: usize) -> Result<Input, FlightError> {
         let id = |id: &u64| ParticipantId(*id);
         Ok(match line {
-            Line::Join(who, chain) => Input::Join(id(who), self.chain(*chain, number)?),
+            Line::Join(who, chain, pcm) => {
+                Input::Join(id(who), self.chain(*chain, number)?, Pcm::codec(*pcm))
+            }
             Line::Leave(who) => Input::Leave(id(who)),
             Line::Packet(packet) => {
                 let payload = BASE64_STANDARD.decode(&packet.payload);

@@ -33,12 +33,19 @@ pub(crate) struct SessionKey(String);
 
 impl SessionKey {
     /// One that nobody can guess.
-    fn random() -> Result<Self, ErrorMessage> {
+    pub(crate) fn random() -> Result<Self, ErrorMessage> {
         random_key().map(Self)
     }
 
     pub(crate) fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<String> for SessionKey {
+    /// Of what somebody says that it is.
+    fn from(said: String) -> Self {
+        Self(said)
     }
 }
 

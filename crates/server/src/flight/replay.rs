@@ -1,6 +1,7 @@
 //! `foldback replay`: what a flight recorder saved, run again.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use audiopus::coder::Decoder;
 use audiopus::packet::Packet;
 use audiopus::{Channels, MutSignals, SampleRate};
-use foldback_room::{Input, ParticipantId, Room, TICK};
+use foldback_room::{Input, MixSound, ParticipantId, Room, TICK};
 use foldback_stage::{BLOCK_SAMPLES, SAMPLE_RATE_HZ, StageFormat};
 
 use super::file::{self, FlightError};
@@ -110,8 +111,8 @@ impl Listeners {
         let channels = if self.stereo { 2 } else { 1 };
         for packet in room.packets() {
             let heard = match self.heard.entry(packet.to) {
-                std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::btree_map::Entry::Vacant(entry) => {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
                     let kind = if self.stereo { Channels::Stereo } else { Channels::Mono };
                     match Decoder::new(SampleRate::Hz48000, kind) {
                         Ok(decoder) => {
@@ -125,7 +126,11 @@ impl Listeners {
                 }
             };
             let end = self.ticks * BLOCK_SAMPLES * channels;
-            heard.take(packet.payload, end, channels);
+            // Whose packets are not of Opus gets samples.
+            match packet.payload.is_empty() {
+                true => heard.take_sound(&packet.sound, end),
+                false => heard.take(packet.payload, end, channels),
+            }
         }
     }
 
@@ -157,9 +162,27 @@ impl Heard {
             self.decoder.decode_float(Some(packet), signals, false).ok()
         });
         let samples = decoded.unwrap_or_default() * channels;
-        self.packets += 1;
-        self.sound.resize(end.saturating_sub(samples), 0.0);
+        self.go_on_to(end.saturating_sub(samples));
         self.sound.extend_from_slice(&pcm[..samples]);
+    }
+
+    fn take_sound(&mut self, sound: &MixSound<'_>, end: usize) {
+        match sound.sides {
+            Some([left, right]) => {
+                self.go_on_to(end.saturating_sub(2 * left.len()));
+                self.sound.extend(left.iter().zip(right).flat_map(|(left, right)| [*left, *right]));
+            }
+            None => {
+                self.go_on_to(end.saturating_sub(sound.mean.len()));
+                self.sound.extend_from_slice(sound.mean);
+            }
+        }
+    }
+
+    /// Up to where a packet begins.
+    fn go_on_to(&mut self, start: usize) {
+        self.packets += 1;
+        self.sound.resize(start.max(self.sound.len()), 0.0);
     }
 
     fn level_dbfs(&self) -> f32 {

@@ -19,6 +19,7 @@ use crate::conference::Conference;
 use crate::config_file::{ConfigSource, Loaded};
 use crate::http::{App, router};
 use crate::media_tcp::MediaTcp;
+use crate::only_http1::OnlyHttp1;
 use crate::operator::{Operator, TOKEN_VARIABLE};
 use crate::reload::{self, Reloader};
 use crate::tls::Tls;
@@ -96,9 +97,9 @@ pub async fn serve(
         Some(tls) => {
             let acceptor = tls.acceptor();
             tls.keep_up(reloader.asked());
-            server.acceptor(acceptor).serve(service).await
+            server.acceptor(OnlyHttp1(acceptor)).serve(service).await
         }
-        None => server.serve(service).await,
+        None => server.map(OnlyHttp1).serve(service).await,
     };
     served.map_err(ServeError::io)
 }

@@ -69,7 +69,7 @@ impl Presenter {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Accepts connections by TLS 1.2 and 1.3, for HTTP/1.1.
+    /// Accepts connections by TLS 1.2 and 1.3, for HTTP/1.1: see [`crate::only_http1`].
     pub(crate) fn acceptor(self: &Arc<Self>) -> Acceptor {
         let resolver = Arc::clone(self) as Arc<dyn ResolvesServerCert>;
         let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(resolver);

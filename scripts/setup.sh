@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh build    what `cargo build` needs, and, where that can be had, what building the chain for browsers does
 #   scripts/setup.sh test     all of that, and what the tests need: Chromium, Firefox ESR with geckodriver and PulseAudio
-#                             (not on Ubuntu, which has no Firefox ESR), coturn, espeak-ng, Prometheus, valgrind, cargo-nextest, cargo-deny,
+#                             (not on Ubuntu, which has no Firefox ESR), coturn, pebble, espeak-ng, Prometheus, valgrind, cargo-nextest, cargo-deny,
 #                             Node with the packages of web/ and tests/clients/, GStreamer, aiortc and PyAV (default)
 #   scripts/setup.sh web      what building the page needs: Node
 #   scripts/setup.sh compare  what the build needs, and Janus to compare with
@@ -67,6 +67,7 @@ main() {
         scripts/wasm.sh setup
         require_rust_component fmt rustfmt
         require_rust_component clippy clippy
+        install_pebble
         install_nextest
         install_own_tool cargo-deny "$CARGO_DENY_VERSION"
         install_geckodriver
@@ -168,6 +169,11 @@ install_packages() {
     say "installing ${missing[*]}"
     as_root env DEBIAN_FRONTEND=noninteractive "${update[@]}" -q
     as_root env DEBIAN_FRONTEND=noninteractive "${install[@]}" -q
+}
+
+# A certificate authority for tests, which not every release has: the tests that need it say so.
+install_pebble() {
+    command -v pebble >/dev/null || ! apt-cache show pebble >/dev/null 2>&1 || install_packages pebble
 }
 
 # A service that a test's package would start, and leave running on its port, is masked before.

@@ -47,6 +47,16 @@ impl Browser {
         Self::chromium(&[signal], &[POLICY]).await
     }
 
+    /// As [`Self::with_microphone`], in a browser that finds the host `name` on this machine and takes its certificate
+    /// unseen: what it asks of other machines' pages, such as HTTPS, it asks of that one's.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn that_knows(name: &str, signal: Vec<f32>) -> Self {
+        let rule = format!("--host-resolver-rules=MAP {name} 127.0.0.1");
+        Self::chromium(&[signal], &[&rule, "--ignore-certificate-errors"]).await
+    }
+
     /// As [`Self::with_microphone`], with a microphone in stereo.
     ///
     /// # Panics

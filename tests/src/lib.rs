@@ -17,12 +17,14 @@
 
 mod binary;
 mod browser;
+mod certificates;
 mod child;
 mod chromium;
 mod firefox;
 mod foreign;
 mod installed;
 mod page;
+mod pebble;
 mod prometheus;
 mod recording;
 mod relay;
@@ -35,8 +37,10 @@ mod turn;
 
 pub use binary::foldback;
 pub use browser::Browser;
+pub use certificates::{Authority, Pair, TlsClient};
 pub use foreign::{Foreign, Software};
 pub use page::SETTLING;
+pub use pebble::Pebble;
 pub use prometheus::{Prometheus, deployed, promtool};
 pub use relay::{Relay, RelayStats};
 pub use rtc_client::RtcClient;

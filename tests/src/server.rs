@@ -95,6 +95,19 @@ impl Server {
         Self::start_on(Place::free(), folder, Some(config), variables).await
     }
 
+    /// Serves this configuration, which has a `[tls]`, on that port, and waits until it says where it is.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn start_over_tls(config: &str, http_port: u16) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = Place { http_port, ..Place::free() };
+        let mut server = Self::spawn(at, folder, Some(config), &[]);
+        let is_told = async |log: &str| log.contains("Open https://").then_some(());
+        server.child.wait_until("ready", Duration::from_secs(30), is_told).await;
+        server
+    }
+
     /// Serves without a file.
     ///
     /// # Panics
@@ -123,6 +136,19 @@ impl Server {
         config: Option<&str>,
         variables: &[(&str, &str)],
     ) -> Self {
+        let mut server = Self::spawn(at, folder, config, variables);
+        let ready = server.url("/readyz");
+        server
+            .child
+            .wait_until("ready", Duration::from_secs(30), async |_| {
+                let response = reqwest::get(&ready).await.ok()?;
+                response.status().is_success().then_some(())
+            })
+            .await;
+        server
+    }
+
+    fn spawn(at: Place, folder: TempDir, config: Option<&str>, variables: &[(&str, &str)]) -> Self {
         let config_file = folder.path().join("foldback.toml");
         let mut command = Command::new(binary::foldback());
         // The others share the machine, so that load is no reason; and whoever ends one waits for it.
@@ -139,16 +165,7 @@ impl Server {
             .args(["--media-port", &at.media_port.to_string()])
             .args(["--public-address", &at.media_address.to_string()]);
         let child = TestChild::start(&mut command, folder);
-        let mut server = Self { child, config_file, at };
-        let ready = server.url("/readyz");
-        server
-            .child
-            .wait_until("ready", Duration::from_secs(30), async |_| {
-                let response = reqwest::get(&ready).await.ok()?;
-                response.status().is_success().then_some(())
-            })
-            .await;
-        server
+        Self { child, config_file, at }
     }
 
     /// Serves a file of the repository's `config/`, such as `clean.toml`.

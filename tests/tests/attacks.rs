@@ -287,6 +287,25 @@ async fn speak_slowly(address: String) -> Duration {
     lasted.expect("each is hung up on").into_iter().max().expect("some")
 }
 
+/// HTTP/2 without TLS, by whoever knows that a server has it: one request, and then nothing.
+#[tokio::test]
+async fn a_connection_of_http_2_on_which_nothing_is_asked_any_more_is_hung_up() {
+    let server = Server::start("[chain.talk]\nstages = [{ kind = \"mix\" }]\n").await;
+    let address = server.url("").replace("http://", "");
+    let mut stream = TcpStream::connect(address).await.expect("connects");
+    // RFC 9113: preface, empty SETTINGS, HEADERS of `GET /healthz` that end stream 1.
+    let fields = [&b"\x82\x86\x44\x08/healthz\x41\x09localhost"[..]].concat();
+    let mut request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    request.extend([0, 0, fields.len() as u8, 1, 5, 0, 0, 0, 1]);
+    request.extend(&fields);
+    stream.write_all(&request).await.expect("sends");
+    let mut answer = Vec::new();
+    let ended = stream.read_to_end(&mut answer);
+    let ended = tokio::time::timeout(Duration::from_secs(20), ended).await;
+    // However it is told to go.
+    let _ = ended.unwrap_or_else(|_| panic!("it stays: {:?}", String::from_utf8_lossy(&answer)));
+}
+
 /// A binding request (RFC 8489, section 6) for a session that is not there, with an integrity that is none.
 fn stun_request() -> Vec<u8> {
     let name = b"nobody:nobody!!!";

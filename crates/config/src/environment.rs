@@ -9,7 +9,7 @@ use crate::Config;
 use crate::reader::Reader;
 use crate::sections;
 use crate::settings::{AT_START, Setting};
-use crate::{log, names};
+use crate::{log, names, tls};
 
 /// What the name of each variable begins with.
 const PREFIX: &str = "FOLDBACK_";
@@ -82,6 +82,7 @@ impl Config {
             sections::read_opus(&mut reader, &root, &mut self.opus);
             sections::read_latency(&mut reader, &root, &mut self.latency);
             log::read(&mut reader, &root, &mut self.log);
+            tls::read(&mut reader, &root, "", &mut self.tls);
             mistakes.extend(reader.into_sentences().map(|mistake| format!("{name}: {mistake}")));
         }
         if mistakes.is_empty() { Ok(()) } else { Err(mistakes.join("\n")) }

@@ -39,6 +39,7 @@ mod secret;
 mod sections;
 mod settings;
 mod syntax;
+mod tls;
 mod webhooks;
 
 use std::sync::Arc;
@@ -68,6 +69,7 @@ pub use sections::{
     LatencyMode, MetricsConfig, OpusApplication, OpusConfig, ServerConfig, check_listen,
     check_public_address,
 };
+pub use tls::{CertificateSource, TlsConfig};
 pub use webhooks::{EVENTS, Webhook};
 
 /// A checked configuration: everything in it is in range, and every stage has been built once.
@@ -81,6 +83,8 @@ pub struct Config {
     pub latency: LatencyMode,
     /// Section `[log]`.
     pub log: LogConfig,
+    /// Section `[tls]`.
+    pub tls: TlsConfig,
     /// Section `[metrics]`.
     pub metrics: MetricsConfig,
     /// Section `[limits]`.
@@ -224,6 +228,12 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
     sections::read_opus(reader, &root, &mut opus);
     sections::read_latency(reader, &root, &mut latency);
     log::read(reader, &root, &mut log);
+    let mut tls = TlsConfig::default();
+    let before = reader.mistakes();
+    tls::read(reader, &root, file, &mut tls);
+    if reader.mistakes() == before {
+        tls::check(reader, &root, &tls);
+    }
     sections::read_metrics(reader, &root, &mut metrics);
     limits::read(reader, &root, &mut limits);
     let mut recording = RecordingConfig::default();
@@ -246,6 +256,7 @@ fn read(reader: &mut Reader<'_>, file: &str, registry: &Registry) -> Option<Conf
         opus,
         latency,
         log,
+        tls,
         metrics,
         limits,
         auth,

@@ -11,20 +11,27 @@ use crate::reader::Reader;
 use crate::recording::{PlayingConfig, RecordingConfig};
 use crate::rtp::RtpConfig;
 use crate::sections::{LatencyMode, MetricsConfig, OpusConfig, ServerConfig};
+use crate::tls::TlsConfig;
 use crate::{Config, plugins};
 
 /// The sections whose settings count from the start of the server to its end.
-pub(crate) const AT_START: [Section; 4] =
-    [ServerConfig::SECTION, OpusConfig::SECTION, LatencyMode::SECTION, LogConfig::SECTION];
+pub(crate) const AT_START: [Section; 5] = [
+    ServerConfig::SECTION,
+    OpusConfig::SECTION,
+    LatencyMode::SECTION,
+    LogConfig::SECTION,
+    TlsConfig::SECTION,
+];
 
 /// Every section of settings, in the order of messages.
-pub(crate) const ALL: [Section; 12] = {
-    let [server, opus, latency, log] = AT_START;
+pub(crate) const ALL: [Section; 13] = {
+    let [server, opus, latency, log, tls] = AT_START;
     [
         server,
         opus,
         latency,
         log,
+        tls,
         MetricsConfig::SECTION,
         LimitsConfig::SECTION,
         AuthConfig::SECTION,

@@ -103,6 +103,13 @@ fn what_is_given_is_taken() {
         [log]
         format = \"json\"
         level = \"warn,foldback_worker=debug\"
+        [tls]
+        acme_domains = [\"Talk.example\", \"b.example\"]
+        acme_email = \"admin@example.org\"
+        acme_directory = \"https://ca.example/directory\"
+        acme_cache = \"acme\"
+        acme_agree_terms = true
+        acme_ca_file = \"ca.pem\"
         [metrics]
         participant_readings = true
         max_participants = 7
@@ -175,6 +182,16 @@ fn what_is_given_is_taken() {
     assert_eq!(config.latency, LatencyMode::Low);
     let log = LogConfig { format: LogFormat::Json, level: "warn,foldback_worker=debug".to_owned() };
     assert_eq!(config.log, log);
+    let tls = TlsConfig {
+        acme_domains: vec!["talk.example".to_owned(), "b.example".to_owned()],
+        acme_email: Some("admin@example.org".to_owned()),
+        acme_directory: "https://ca.example/directory".to_owned(),
+        acme_cache: Some("acme".into()),
+        acme_agree_terms: true,
+        acme_ca_file: Some("ca.pem".into()),
+        ..TlsConfig::default()
+    };
+    assert_eq!(config.tls, tls);
     let stun = IceServer { urls: vec!["stun:a.example".to_owned()], turn: None };
     let secret = "0123456789".to_owned().into();
     let turn = IceServer {
@@ -355,7 +372,7 @@ fn no_mistake_of_a_file_shows_a_pin() {
 
 #[test]
 fn settings_that_count_from_the_start_are_named_where_they_differ() {
-    let all = valid(&format!(
+    let mut all = valid(&format!(
         "{CHAIN}[server]\nlisten = \"[::]:80\"\nmedia_port = 1\nworkers = 1\nwatch_config = false
         threads_per_room = 1
         media_tcp_port = 1
@@ -365,8 +382,13 @@ fn settings_that_count_from_the_start_are_named_where_they_differ() {
         operator_token_file = \"token\"
         public_addresses = [\"203.0.113.7\"]\n[opus]\nbitrate_bps = 6000\ncomplexity = 1
         expected_loss_percent = 1\napplication = \"audio\"\ndtx = false\n[latency]\nmode = \"low\"
-        [log]\nformat = \"json\"\nlevel = \"warn\""
+        [log]\nformat = \"json\"\nlevel = \"warn\"
+        [tls]\nacme_domains = [\"a.example\"]\nacme_email = \"a@a.example\"\nacme_cache = \"acme\"
+        acme_directory = \"https://a.example\"\nacme_agree_terms = true\nacme_ca_file = \"a.pem\""
     ));
+    // No file has these beside names.
+    all.tls.certificate_file = Some("a.pem".into());
+    all.tls.key_file = Some("a.key".into());
     let declared: Vec<_> = settings::AT_START
         .iter()
         .flat_map(|section| section.settings.iter().map(|it| (section.name, it.spec.name)))

@@ -38,6 +38,8 @@ pub enum Shown {
     WhenThereIsSome,
     /// With `participant_readings = true` in `[metrics]`.
     WhenAskedFor,
+    /// While the page is served over HTTPS.
+    OverTls,
 }
 
 /// A label and what values it takes.
@@ -96,7 +98,7 @@ impl Kind {
 
 /// Every label there is.
 pub const LABELS: &[Label] =
-    &[CHAIN, STAGE, READING, PART, WORKER, REASON, OUTCOME, CAUSE, PARTICIPANT, VERSION];
+    &[CHAIN, STAGE, READING, PART, WORKER, REASON, OUTCOME, CAUSE, PARTICIPANT, VERSION, SOURCE];
 
 const CHAIN: Label = Label { name: "chain", values: "chains of the configuration" };
 const STAGE: Label = Label { name: "stage", values: "stages of that chain" };
@@ -123,6 +125,10 @@ const CAUSE: Label = Label {
 const PARTICIPANT: Label = Label {
     name: "participant",
     values: "numbers of participants, the first `max_participants` of `[metrics]` of those inside",
+};
+const SOURCE: Label = Label {
+    name: "source",
+    values: "`file` (`certificate_file` of `[tls]`), `acme` (`acme_domains`), `self-made` (`--dev-tls`)",
 };
 const VERSION: Label = Label { name: "version", values: "the one that runs" };
 
@@ -288,6 +294,12 @@ families! {
         "Whether the configuration file could be taken when it was read last; restoring an earlier version \
          leaves this as it is.")
         .more("0: the file had mistakes; the server runs on as before, and would not start again. Alert on 0.");
+    CERTIFICATE_EXPIRY = Family::gauge(
+        "foldback_tls_certificate_expiry_timestamp_seconds",
+        "Until when the certificate is good that new connections are shown, in s since 1970; 0 while there is none.")
+        .by(&[SOURCE])
+        .more("Alert on two weeks before: whoever renews it should have by then.")
+        .shown(Shown::OverTls);
     BUILD_INFO = Family::gauge("foldback_build_info", "The version that runs; always 1.").by(&[VERSION]);
     PARTICIPANT_READING = Family::gauge(
         "foldback_participant_stage_reading", "What a stage reads for one participant.")

@@ -35,6 +35,7 @@ fn about(family: &Family) -> String {
     match family.shown {
         Shown::Always => {}
         Shown::WhenThereIsSome => about.push_str(" Absent while there is none."),
+        Shown::OverTls => about.push_str(" Only where the page is served over [HTTPS](tls.md)."),
         Shown::WhenAskedFor => {
             about.push_str(" Only with `participant_readings = true` in `[metrics]`.")
         }

@@ -56,6 +56,18 @@ pub struct Metrics {
     webhook_events: IntCounterVec,
     webhook_failures: IntCounter,
     last_reload: IntGauge,
+    certificate_expiry: IntGaugeVec,
+}
+
+/// Where the server's certificate comes from: the values of the label `source`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateOrigin {
+    /// Files that others renew.
+    File,
+    /// By ACME.
+    Acme,
+    /// It was made for this run of the server.
+    SelfMade,
 }
 
 /// Things that only grow.
@@ -169,6 +181,7 @@ impl Metrics {
             webhook_events,
             webhook_failures: make.counter(&declared::WEBHOOK_FAILURES),
             last_reload,
+            certificate_expiry: make.gauges_by(&declared::CERTIFICATE_EXPIRY),
             registry,
         }
     }
@@ -207,6 +220,17 @@ impl Metrics {
     /// The configuration file was read again, and could be taken or not.
     pub fn file_read(&self, taken: bool) {
         self.last_reload.set(taken.into());
+    }
+
+    /// The certificate that new connections are shown is good until then, in s since 1970; 0: there is none.
+    pub fn certificate_expiry(&self, origin: CertificateOrigin, until: u64) {
+        let source = match origin {
+            CertificateOrigin::File => "file",
+            CertificateOrigin::Acme => "acme",
+            CertificateOrigin::SelfMade => "self-made",
+        };
+        let until = i64::try_from(until).unwrap_or(i64::MAX);
+        self.certificate_expiry.with_label_values(&[source]).set(until);
     }
 
     /// A media thread was busy for that share of its time, and its rooms do without so much.

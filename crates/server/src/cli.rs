@@ -26,6 +26,7 @@ use crate::operator::TOKEN_VARIABLE;
 use crate::probe::{self, HealthOptions};
 use crate::process::{self, ProcessOptions};
 use crate::serve;
+use crate::tls;
 use crate::token::{self, TokenCommand};
 use crate::watch::FileWatch;
 
@@ -145,7 +146,7 @@ struct ServeOptions {
     /// Let whoever reaches the server join rooms that have no PIN, instead of `open` in `[auth]`.
     #[arg(long)]
     open: bool,
-    /// Serve HTTPS with a certificate made on the spot.
+    /// Serve HTTPS with a certificate made on the spot, instead of `[tls]`.
     ///
     /// Browsers give the microphone only to pages from localhost or over HTTPS. With this and
     /// --listen 0.0.0.0:8443 another device can join, after it accepted the unknown certificate.
@@ -254,11 +255,14 @@ impl ServeOptions {
 }
 
 /// Checks a file and prints its chains.
-#[allow(clippy::print_stdout, reason = "this is the command line")]
+#[allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
 fn check(file: &Path) -> Result<(), String> {
     let config = config_file::read(file)?;
     let chains: Vec<_> = config.chains.iter().map(|c| describe_chain(c)).collect();
     print!("{}", chains.join("\n"));
+    if let Some(warning) = tls::check(&config.tls)?.as_ref().and_then(tls::warning) {
+        eprintln!("warning: [tls]: {warning}");
+    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use foldback_chain::{ChainSpec, Registry};
 use foldback_config::Config;
 
 use crate::auth::{check_exposure, check_keys};
-use crate::plugins;
+use crate::{plugins, tls};
 
 /// The chain called `name` of a file or of the built-in configuration, the one that callers of no
 /// room hear themselves through included; without a name its only one.
@@ -35,6 +35,7 @@ pub(crate) fn read(file: &Path) -> Result<Config, String> {
     let config = Config::parse_bytes(&bytes, &file.display().to_string(), &plugins::registry());
     let config = config.map_err(|errors| errors.to_string())?;
     check_keys(&config.auth)?;
+    tls::check(&config.tls)?;
     Ok(config)
 }
 
@@ -108,6 +109,7 @@ impl ConfigSource {
             format!("`media_port` is {}, {allowed}", config.server.media_port)
         })?;
         check_keys(&config.auth)?;
+        tls::check(&config.tls)?;
         check_exposure(&config)?;
         Ok(Loaded { config, text: String::from_utf8_lossy(bytes).into() })
     }

@@ -1,10 +1,10 @@
 //! `foldback doctor`: whether this machine is fit to serve a configuration, and what to do where it is not.
 
 use std::fmt;
-use std::net::{IpAddr, TcpListener};
+use std::net::{IpAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use foldback_config::Config;
 use foldback_worker::{KERNEL_BUFFER_BYTES, MediaSocket, try_real_time};
@@ -14,6 +14,7 @@ use crate::addresses;
 use crate::config_file::ConfigSource;
 use crate::operator::{Operator, TOKEN_VARIABLE};
 use crate::serve::worker_count;
+use crate::tls::{self, Certificate};
 
 /// A participant is a socket of HTTP, and some are held for others.
 const FILES_WANTED: u64 = 4096;
@@ -21,6 +22,8 @@ const FILES_WANTED: u64 = 4096;
 const LATENESS_BOUND: Duration = Duration::from_millis(5);
 /// So many wake-ups are timed.
 const WAKE_UPS: usize = 100;
+/// A certificate is renewed by then.
+const RENEWAL_WANTED: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// Every so often.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -80,7 +83,8 @@ pub(crate) fn run(options: &DoctorOptions) -> Result<(), String> {
         Ok(loaded) => {
             let config = loaded.config;
             findings.push(Finding::new(Grade::Good, "configuration", about(options, &config)));
-            findings.extend([listening(&config), operator(&config), media(&config)]);
+            findings.extend([listening(&config), certificate(&config), names(&config)]);
+            findings.extend([operator(&config), media(&config)]);
             findings.extend([reached(&config), priority(&config)]);
         }
         Err(mistakes) => findings.push(Finding::new(Grade::Bad, "configuration", mistakes)),
@@ -132,6 +136,79 @@ fn operator(config: &Config) -> Finding {
             Finding::new(Grade::Poor, "operator", found)
         }
         Err(sentence) => Finding::new(Grade::Bad, "operator", sentence),
+    }
+}
+
+/// Whether browsers take the server for the one they asked for, and for how long.
+fn certificate(config: &Config) -> Finding {
+    let has_acme = !config.tls.acme_domains.is_empty();
+    match tls::check(&config.tls) {
+        Ok(Some(certificate)) => timely(&certificate, SystemTime::now(), has_acme),
+        Ok(None) if has_acme => {
+            let found = format!(
+                "none yet: the server asks {} for one when it starts, which must reach it as port 443 of each name",
+                config.tls.acme_directory
+            );
+            Finding::new(Grade::Poor, "certificate", found)
+        }
+        Ok(None) if config.server.listen.ip().is_loopback() => Finding::new(
+            Grade::Good,
+            "certificate",
+            "none: plain HTTP, for this machine or a proxy on it",
+        ),
+        Ok(None) => {
+            let found = "none: over plain HTTP browsers on other machines get no microphone; see `[tls]`, or have a proxy in front";
+            Finding::new(Grade::Poor, "certificate", found)
+        }
+        Err(sentence) => Finding::new(Grade::Bad, "certificate", sentence),
+    }
+}
+
+fn timely(certificate: &Certificate, now: SystemTime, has_acme: bool) -> Finding {
+    if let Some(sentence) = tls::warning(certificate) {
+        return Finding::new(Grade::Poor, "certificate", format!("{sentence}; browsers refuse it"));
+    }
+    match certificate.left(now) {
+        Some(left) if left < RENEWAL_WANTED => {
+            let days = left.as_secs() / (24 * 60 * 60);
+            let who = match has_acme {
+                true => "its renewal fails: the server's log says why",
+                false => "have it renewed, the files are read again by themselves",
+            };
+            let found = format!("{certificate}, in {days} days; {who}");
+            Finding::new(Grade::Poor, "certificate", found)
+        }
+        _ => Finding::new(Grade::Good, "certificate", certificate.to_string()),
+    }
+}
+
+/// Whether the names of the certificate lead here.
+fn names(config: &Config) -> Finding {
+    let certificate = tls::check(&config.tls).ok().flatten();
+    let names = match (config.tls.acme_domains.as_slice(), &certificate) {
+        ([], Some(certificate)) => certificate.names.clone(),
+        (domains, _) => domains.to_owned(),
+    };
+    let own = addresses::public(&config.server.public_addresses, config.server.listen.ip());
+    let stray = names.iter().filter(|name| !name.contains('*')).find_map(|name| {
+        let Ok(found) = (name.as_str(), 0).to_socket_addrs() else {
+            return Some(format!("{name} leads nowhere: it is in no DNS that this machine asks"));
+        };
+        let found: Vec<_> = found.map(|address| address.ip()).collect();
+        let is_ours = found.iter().any(|ip| ip.is_loopback() || own.contains(ip));
+        let shown = found.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
+        (!is_ours).then(|| {
+            format!(
+                "{name} leads to {shown}, none of which this server knows as its own (`public_addresses`): right where a proxy or a NAT is in front"
+            )
+        })
+    });
+    match stray {
+        Some(found) => Finding::new(Grade::Poor, "names", found),
+        None if names.is_empty() => {
+            Finding::new(Grade::Good, "names", "there is no certificate with names to look up")
+        }
+        None => Finding::new(Grade::Good, "names", format!("{} leads here", names.join(", "))),
     }
 }
 

@@ -44,6 +44,7 @@ pub mod names;
 mod new_stage;
 mod notify;
 mod offline;
+mod only_http1;
 mod openapi;
 pub mod operator;
 mod overview;

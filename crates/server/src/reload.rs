@@ -11,6 +11,7 @@ use foldback_config::Config;
 use foldback_metrics::Metrics;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use utoipa::ToSchema;
 
 use crate::clock;
@@ -142,6 +143,8 @@ pub struct Reloader {
     /// What was last read from the file; nothing, after a mistake in it. Held by whoever changes the
     /// configuration.
     on_file: Mutex<Option<Arc<str>>>,
+    /// Told of each [`Self::reload`], for what the configuration names and is read on its own.
+    asked: Arc<Notify>,
 }
 
 impl Reloader {
@@ -156,8 +159,13 @@ impl Reloader {
         let started = loaded.config.clone();
         let on_file = Mutex::new(Some(Arc::clone(&loaded.text)));
         let history = Mutex::new(History::new(loaded));
-        let last = Mutex::default();
-        Arc::new(Self { source, conference, metrics, started, history, last, on_file })
+        let (last, asked) = Default::default();
+        Arc::new(Self { source, conference, metrics, started, history, last, on_file, asked })
+    }
+
+    /// Is told each time that somebody asks for everything to be read again.
+    pub(crate) fn asked(&self) -> Arc<Notify> {
+        Arc::clone(&self.asked)
     }
 
     /// What runs, and what came of the last attempt at something else.
@@ -179,6 +187,7 @@ impl Reloader {
     /// # Errors
     /// Then everything is as it was.
     pub fn reload(&self, origin: Origin) -> Result<Reloaded, ReloadError> {
+        self.asked.notify_one();
         let mut on_file = self.turn();
         let read = self.read();
         *on_file = read.as_ref().ok().map(|loaded| Arc::clone(&loaded.text));

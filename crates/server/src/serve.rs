@@ -19,9 +19,11 @@ use crate::conference::Conference;
 use crate::config_file::{ConfigSource, Loaded};
 use crate::http::{App, router};
 use crate::media_tcp::MediaTcp;
+use crate::only_http1::OnlyHttp1;
 use crate::operator::{Operator, TOKEN_VARIABLE};
 use crate::reload::{self, Reloader};
-use crate::{addresses, drain, notify, plugins, tls, webhooks};
+use crate::tls::Tls;
+use crate::{addresses, drain, notify, plugins, webhooks};
 
 /// The head of a request comes within this time, the first one of a connection with TLS and all.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,6 +61,11 @@ pub async fn serve(
     let metrics = Metrics::default();
     let (events, queue) = channel(EVENTS);
     let public = addresses::public(&config.server.public_addresses, listen.ip());
+    let tls = match dev_tls {
+        true => Tls::self_made(&public, &metrics).map(Some),
+        false => Tls::of(&config.tls, &metrics),
+    };
+    let tls = tls.map_err(ServeError::new)?;
     let workers = start_workers(&config, &public, &metrics, &events)?;
     let chains: Vec<_> = config.chains.iter().map(|chain| chain.name.clone()).collect();
     let watched = source.file().filter(|_| config.server.watch_config).map(Path::to_owned);
@@ -81,24 +88,25 @@ pub async fn serve(
     if let Some(file) = watched {
         tokio::spawn(reload::on_change(reloader.clone(), file));
     }
-    tokio::spawn(reload::on_hangup(reloader));
+    tokio::spawn(reload::on_hangup(reloader.clone()));
     let telling = tokio::spawn(webhooks::tell(conference.clone(), metrics));
 
     tokio::spawn(pump(conference.clone(), queue));
-    announce(listen, dev_tls, &public, &chains);
+    announce(listen, tls.as_ref(), &public, &chains);
     notify::ready();
     tokio::spawn(notify::feed_watchdog(conference.clone()));
     let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
     drain::survive_limits_of_files();
     let handle = axum_server::Handle::new();
     tokio::spawn(drain::end_on_signal(conference, drain, telling, handle.clone()));
-    let served = if dev_tls {
-        let certificate = tls::self_made(&public).await?;
-        let server = axum_server::from_tcp_rustls(listener, certificate);
-        impatient(server.map_err(ServeError::io)?).handle(handle).serve(service).await
-    } else {
-        let server = axum_server::from_tcp(listener);
-        impatient(server.map_err(ServeError::io)?).handle(handle).serve(service).await
+    let server = impatient(axum_server::from_tcp(listener).map_err(ServeError::io)?).handle(handle);
+    let served = match tls {
+        Some(tls) => {
+            let acceptor = tls.acceptor();
+            tls.keep_up(reloader.asked());
+            server.acceptor(OnlyHttp1(acceptor)).serve(service).await
+        }
+        None => server.map(OnlyHttp1).serve(service).await,
     };
     served.map_err(ServeError::io)
 }
@@ -174,14 +182,22 @@ async fn pump(conference: Arc<Conference>, mut queue: Receiver<Event>) {
 
 /// Tells the person at the terminal where to go. On standard output, for scripts too; where nobody
 /// reads that, the server serves all the same.
-fn announce(listen: SocketAddr, dev_tls: bool, public: &[IpAddr], chains: &[String]) {
-    let scheme = if dev_tls { "https" } else { "http" };
+fn announce(listen: SocketAddr, tls: Option<&Tls>, public: &[IpAddr], chains: &[String]) {
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let port = listen.port();
     let mut lines = vec![format!(
         "foldback {} serves chains: {}",
         env!("CARGO_PKG_VERSION"),
         chains.join(", ")
     )];
+    let mut names = tls.into_iter().flat_map(Tls::names).peekable();
+    if names.peek().is_some() {
+        // By an address browsers would not take the certificate for this server's.
+        let port = if port == 443 { String::new() } else { format!(":{port}") };
+        lines.extend(names.map(|name| format!("Open https://{name}{port}")));
+        let _ = writeln!(std::io::stdout(), "{}", lines.join("\n"));
+        return;
+    }
     if listen.ip().is_unspecified() || listen.ip().is_loopback() {
         lines.push(format!("Open {scheme}://localhost:{port}"));
     } else {
@@ -192,10 +208,9 @@ fn announce(listen: SocketAddr, dev_tls: bool, public: &[IpAddr], chains: &[Stri
         let is_served = |ip: &&IpAddr| !ip.is_loopback() && (ip.is_ipv4() || listen.is_ipv6());
         let others = public.iter().filter(is_served).map(|ip| SocketAddr::new(*ip, port));
         lines.extend(others.map(|address| format!("     {scheme}://{address}")));
-        if !dev_tls {
-            lines.push(
-                "Browsers on other machines get no microphone over http; see --dev-tls.".to_owned(),
-            );
+        if tls.is_none() {
+            let hint = "Browsers on other machines get no microphone over http; see `[tls]` and --dev-tls.";
+            lines.push(hint.to_owned());
         }
     }
     let _ = writeln!(std::io::stdout(), "{}", lines.join("\n"));

@@ -6,8 +6,8 @@ use foldback_stage::ParamSpec;
 use serde::Deserialize;
 use toml::de::DeTable;
 
-use crate::ice;
 use crate::reader::{Reader, Value};
+use crate::{ice, webhooks};
 
 /// Text that no message and no log shows.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -110,7 +110,8 @@ fn names_a_secret(text: &str) -> bool {
             key.rsplit(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '-' | '.')).next();
         let key = key.unwrap_or_default().to_lowercase();
         let is_near = |name| key.contains(name) || strsim::osa_distance(&key, name) == 1;
-        [PIN.name, ice::SECRET.name].into_iter().any(is_near) && !key.ends_with("_file")
+        let is_secret = [PIN.name, ice::SECRET.name].into_iter().any(is_near);
+        (is_secret && !key.ends_with("_file")) || key == webhooks::URL.name
     })
 }
 
@@ -134,6 +135,7 @@ pub fn without_secrets(text: &str) -> String {
         (root.get("room"), PIN.name),
         (servers, ice::SECRET.name),
         (root.get("webhook"), ice::SECRET.name),
+        (root.get("webhook"), webhooks::URL.name),
     ];
     let entries = lists.into_iter().flat_map(|(list, key)| {
         let entries = list.and_then(|list| list.get_ref().as_array()).into_iter().flatten();

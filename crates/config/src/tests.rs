@@ -304,13 +304,19 @@ fn webhooks_are_told_of_everything_everywhere_unless_they_say_of_what() {
         "{CHAIN}[[webhook]]\n{URL}[[webhook]]\n{URL}events = [\"draining\", \"room-closed\"]\nrooms = \"team-*\"\n"
     ));
     let [all, some] = config.webhooks.as_slice() else { panic!("{:?}", config.webhooks) };
-    assert_eq!(all.url, "https://example.org/in");
+    assert_eq!(all.url.expose(), "https://example.org/in");
     assert!(all.wants("room-opened", Some("x")) && all.wants("draining", None));
     assert!(some.wants("room-closed", Some("team-a")) && !some.wants("room-closed", Some("x")));
     assert!(!some.wants("room-opened", Some("team-a")));
     assert!(!some.wants("draining", None), "of the server those are told who are of all rooms");
     assert!(valid(CHAIN).webhooks.is_empty());
-    assert!(!format!("{config:?}").contains("0123456789"));
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("0123456789") && !shown.contains("example.org"), "{shown}");
+    let text = format!("{CHAIN}[[webhook]]\n{URL}");
+    let shown = without_secrets(&text);
+    assert!(!shown.contains("0123456789") && !shown.contains("example.org"), "{shown}");
+    let refused = parse(&text.replace("https", "htps")).expect_err("no such scheme").to_string();
+    assert!(!refused.contains("example.org/in"), "{refused}");
 }
 
 #[test]

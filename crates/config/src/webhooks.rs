@@ -35,8 +35,8 @@ pub const EVENTS: [&str; 16] = [
 /// One `[[webhook]]`. It counts at once when the file is read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
-    /// Where it is told: `http` or `https`.
-    pub url: String,
+    /// Where it is told: `http` or `https`. It may hold what is for nobody else.
+    pub url: Secret,
     /// What it is signed with.
     pub secret: Secret,
     /// What is told, of [`EVENTS`]. Empty: all of it.
@@ -122,7 +122,7 @@ fn read_one(reader: &mut Reader<'_>, entry: &Value<'_>, file: &str) -> Option<We
     (reader.mistakes() == before).then_some(webhook)
 }
 
-fn read_url(reader: &mut Reader<'_>, entry: &Value<'_>, table: &DeTable<'_>) -> Option<String> {
+fn read_url(reader: &mut Reader<'_>, entry: &Value<'_>, table: &DeTable<'_>) -> Option<Secret> {
     let Some(value) = table.get(URL.name) else {
         let allowed = "which must say where it is told";
         reader.refuse(entry.span(), "this `[[webhook]]` has no `url`", allowed, None);
@@ -133,17 +133,17 @@ fn read_url(reader: &mut Reader<'_>, entry: &Value<'_>, table: &DeTable<'_>) -> 
     let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
     match Url::parse(text) {
         Ok(url) if is_http(&url) && url.username().is_empty() && url.password().is_none() => {
-            Some(text.to_owned())
+            Some(Secret::from(text.to_owned()))
         }
+        // It may hold a secret, which no message shows.
         Ok(url) if is_http(&url) => {
-            // It may hold a secret, which no message shows.
             let found = "`url` has a name or a password in it";
             let allowed = "must have none: whoever is told knows by the signature who tells";
             reader.refuse(value.span(), found, allowed, None);
             None
         }
         _ => {
-            reader.refuse_value(URL.name, value, allowed, None);
+            reader.refuse(value.span(), "`url` leads nowhere", allowed, None);
             None
         }
     }
@@ -164,7 +164,7 @@ fn read_events(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<String> {
             events.push(text.to_owned());
         } else {
             let found = format!("one of `events` is {}", reader.shown(item));
-            let help = names::did_you_mean(text, EVENTS.into_iter(), '"');
+            let help = names::did_you_mean(text, EVENTS, '"');
             reader.refuse(item.span(), found, allowed.clone(), help);
         }
     }

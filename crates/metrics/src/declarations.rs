@@ -115,7 +115,7 @@ const OUTCOME: Label = Label { name: "outcome", values: "`told`, `given-up`, `dr
 const REASON: Label = Label {
     name: "reason",
     values: "`left` (said so), `closed` (socket or audio connection), `timeout` (no packet for 8 s), `kicked` \
-             (by an operator)",
+             (by a host or an operator)",
 };
 const CAUSE: Label = Label {
     name: "cause",

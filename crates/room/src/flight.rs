@@ -105,7 +105,14 @@ pub struct Flight {
     now: Option<Instant>,
     /// Of all that the room ever sent.
     sent: u64,
+    /// What the inputs take in memory, about.
+    bytes: usize,
+    /// Whether any was let go since it began.
+    trimmed: bool,
 }
+
+/// No flight is longer, whoever sends however much.
+const MOST_BYTES: usize = 64 << 20;
 
 /// FNV-1a in 64 bits, at its beginning.
 const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
@@ -165,6 +172,21 @@ impl Beginning {
 }
 
 impl Input {
+    /// What it takes in memory, about.
+    fn bytes(&self) -> usize {
+        let payload = match self {
+            Self::Push(_, frame) => frame.payload.len(),
+            _ => 0,
+        };
+        size_of::<Self>() + payload
+    }
+
+    /// Whether anything of it is left once it was given.
+    fn lasts(&self) -> bool {
+        use Input::{LoopBack, Play, Push, Report, Settle};
+        !matches!(self, Push(..) | LoopBack(..) | Report(..) | Settle | Play)
+    }
+
     /// Whether nothing is left of it after `later`, which is of the same participant.
     fn is_replaced_by(&self, later: &Self) -> bool {
         match (self, later) {
@@ -179,12 +201,22 @@ impl Flight {
     #[must_use]
     pub fn new(chain: Arc<ChainSpec>, span: Duration) -> Self {
         let inputs = VecDeque::with_capacity(TICKS_BETWEEN);
-        Self { span, beginning: Beginning::new(chain), inputs, now: None, sent: FNV_BASIS }
+        Self { inputs, ..Self::of(span, Beginning::new(chain)) }
     }
 
-    /// What is put together of what was kept of a room, from the time of `earlier` on, with this as what came behind it.
+    fn of(span: Duration, beginning: Beginning) -> Self {
+        let inputs = VecDeque::new();
+        Self { span, beginning, inputs, now: None, sent: FNV_BASIS, bytes: 0, trimmed: false }
+    }
+
+    /// What is put together of what was kept of a room, from the time of `earlier` on, with this as what came behind it. Where
+    /// this has let go of some already, all that was earlier is too old.
     #[must_use]
     pub fn behind(mut self, mut earlier: Self) -> Self {
+        if self.trimmed {
+            return self;
+        }
+        earlier.bytes += self.bytes;
         earlier.inputs.append(&mut self.inputs);
         earlier.now = self.now.or(earlier.now);
         earlier.sent = self.sent;
@@ -212,14 +244,15 @@ impl Flight {
     /// Put together again from what [`Self::beginning`] and [`Self::inputs`] had.
     #[must_use]
     pub fn from_parts(beginning: Beginning, inputs: Vec<Input>) -> Self {
-        Self { span: Duration::MAX, beginning, inputs: inputs.into(), now: None, sent: FNV_BASIS }
+        Self { inputs: inputs.into(), ..Self::of(Duration::MAX, beginning) }
     }
 
     /// Not part of the tick: may allocate and free.
     pub(crate) fn note(&mut self, input: Input) {
-        self.trim();
+        self.bytes += input.bytes();
         self.inputs.reserve(1 + TICKS_BETWEEN);
         self.inputs.push_back(input);
+        self.trim();
     }
 
     /// Allocates and frees nothing.
@@ -247,14 +280,20 @@ impl Flight {
     /// All that was kept, which is kept no longer: what comes goes on behind it. Allocates.
     pub(crate) fn take(&mut self) -> Self {
         let mut beginning = self.beginning.clone();
-        self.inputs.iter().for_each(|input| beginning.pass(input.clone()));
+        let lasting = self.inputs.iter().filter(|input| input.lasts());
+        lasting.for_each(|input| beginning.pass(input.clone()));
         let inputs = VecDeque::with_capacity(TICKS_BETWEEN);
-        let next = Self { span: self.span, beginning, inputs, now: self.now, sent: self.sent };
+        let next =
+            Self { inputs, now: self.now, sent: self.sent, ..Self::of(self.span, beginning) };
         std::mem::replace(self, next)
     }
 
-    /// Lets go of what is too old.
+    /// Lets go of what is too old, or too much.
     fn trim(&mut self) {
+        while self.bytes > MOST_BYTES {
+            let Some(input) = self.inputs.pop_front() else { break };
+            self.let_go(input);
+        }
         let Some(oldest) = self.now.and_then(|now| now.checked_sub(self.span)) else { return };
         // Up to the first tick that is to be kept.
         loop {
@@ -268,18 +307,28 @@ impl Flight {
             }
             let kept = *count - old;
             for input in self.inputs.drain(..place).collect::<Vec<_>>() {
-                self.beginning.pass(input);
+                self.let_go(input);
             }
             self.beginning.ticks += old;
+            self.trimmed = true;
             match self.inputs.front_mut() {
                 Some(Input::Ticks(first, count)) if kept > 0 => {
                     *first += TICK * u32::try_from(old).unwrap_or(u32::MAX);
                     *count = kept;
                     return;
                 }
-                _ => drop(self.inputs.pop_front()),
+                _ => {
+                    let ticks = self.inputs.pop_front();
+                    self.bytes -= ticks.map_or(0, |ticks| ticks.bytes()).min(self.bytes);
+                }
             }
         }
+    }
+
+    fn let_go(&mut self, input: Input) {
+        self.bytes -= input.bytes().min(self.bytes);
+        self.beginning.pass(input);
+        self.trimmed = true;
     }
 
     /// Gives a room of that kind all of it again, and shows the room after each tick. Takes its chain from what was kept.

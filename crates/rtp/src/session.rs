@@ -32,6 +32,8 @@ pub struct Options {
     pub clock_hz: u32,
     /// Whether sound of the other side is taken.
     pub takes: bool,
+    /// Whether the other side must report even where it takes alone, so that nobody is sent to who does not want it.
+    pub must_report: bool,
     /// Whose datagrams are taken, and where they go.
     pub source: Source,
     /// To which addresses they may go, where those are learnt.
@@ -290,11 +292,14 @@ impl Session {
         self.next_report
     }
 
-    /// When the other side is gone, should nothing come until then: `None` if nothing need come, of who only listens and has
-    /// never reported.
+    /// When the other side is gone, should nothing come until then: `None` if nothing need come, of who only listens, need
+    /// not report and never has, but where it is not known yet.
     #[must_use]
     pub fn gone_at(&self) -> Option<Instant> {
-        let must_come = self.options.takes || self.last_received.is_some();
+        let must_come = self.options.takes
+            || self.options.must_report
+            || self.last_received.is_some()
+            || self.latch.destination().is_none();
         let last = self.last_received.unwrap_or(self.created);
         let silent = must_come.then(|| last + self.options.timeout);
         let goodbye = self.goodbye.map(|at| at + AFTER_GOODBYE);

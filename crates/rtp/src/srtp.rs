@@ -35,6 +35,16 @@ impl Suite {
         }
     }
 
+    /// Whether a report says of itself that it is encrypted. Only of one by GCM is that signed whatever it says.
+    fn is_encrypted(self, report: &[u8]) -> bool {
+        let flag = match self {
+            // Before the signature, with the number of the report behind it.
+            Self::AesCm128HmacSha1_80 => report.len().checked_sub(14),
+            Self::AeadAes128Gcm => report.len().checked_sub(4),
+        };
+        flag.and_then(|place| report.get(place)).is_some_and(|byte| byte & 0x80 != 0)
+    }
+
     const fn profile(self) -> ProtectionProfile {
         match self {
             Self::AesCm128HmacSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
@@ -145,15 +155,21 @@ impl Srtp {
         datagram: &[u8],
         is_report: bool,
     ) -> Option<impl AsRef<[u8]> + use<>> {
+        // The library takes a report in the clear (RFC 3711, section 3.4) without looking at its signature.
+        if is_report && !self.suite.is_encrypted(datagram) {
+            return None;
+        }
         let open = |context: &mut Context| match is_report {
             true => context.decrypt_rtcp(datagram).ok(),
             false => context.decrypt_rtp(datagram).ok(),
         };
-        if let Some((_, context)) = self.streams.iter_mut().find(|(known, _)| *known == ssrc) {
-            return open(context);
-        }
-        if self.streams.len() == MOST_STREAMS {
-            return None;
+        if let Some(place) = self.streams.iter().position(|(known, _)| *known == ssrc) {
+            let opened = open(&mut self.streams[place].1);
+            if opened.is_some() {
+                // The last one was used last.
+                self.streams[place..].rotate_left(1);
+            }
+            return opened;
         }
         if self.failed >= FORGET_CLAIMS || self.trial.is_none() {
             self.trial = self.suite.context(&self.keys).ok();
@@ -161,7 +177,12 @@ impl Srtp {
         }
         let opened = open(self.trial.as_mut()?);
         match &opened {
-            Some(_) => self.streams.extend(self.trial.take().map(|context| (ssrc, context))),
+            Some(_) => {
+                if self.streams.len() == MOST_STREAMS {
+                    self.streams.remove(0);
+                }
+                self.streams.extend(self.trial.take().map(|context| (ssrc, context)));
+            }
             None => self.failed += 1,
         }
         opened

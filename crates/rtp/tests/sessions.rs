@@ -28,6 +28,7 @@ fn session(source: Source, secrets: Option<Secrets>, ssrc: u32, now: Instant) ->
         payload_type: 0,
         clock_hz: 8_000,
         takes: true,
+        must_report: false,
         source,
         reach: Reach::new(|_| true),
         secrets,
@@ -109,6 +110,16 @@ fn replays_forgeries_and_strangers_are_dropped_and_memory_does_not_grow_by_them(
             forged[position] ^= 1;
             assert!(dropped(server.receive(now, at(1), &forged)).is_some(), "byte {position}");
         }
+        // Reports in the clear, which need no key: of many streams, and goodbyes.
+        for (number, kind) in
+            [(1_u32, 201), (2, 201), (3, 203), (4, 201)].into_iter().cycle().take(40)
+        {
+            let mut forged = vec![0x80 | u8::from(kind == 203), kind, 0, 1];
+            forged.extend(number.to_be_bytes());
+            forged.extend([0, 0, 0, 1, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9]);
+            assert!(dropped(server.receive(now, at(1), &forged)).is_some(), "{suite:?} {kind}");
+        }
+        assert!(!server.said_goodbye());
         frame(server.receive(now, at(1), &datagram));
         assert_eq!(dropped(server.receive(now, at(1), &datagram)), unauthentic, "a replay");
         assert_eq!(dropped(server.receive(now, at(2), &datagram)), unauthentic);

@@ -242,10 +242,11 @@ impl Conference {
     pub(crate) fn join_one_way(
         self: &Arc<Self>,
         mut who: Admitted,
+        way: Way<'_>,
         flow: Flow,
     ) -> Result<ParticipantId, ErrorMessage> {
         // A host comes in as one, also where they listen alone and are none in the room.
-        let way = if who.role == Role::Host { Way::LetIn } else { Way::Door };
+        let way = if who.role == Role::Host { Way::LetIn } else { way };
         match flow {
             Flow::ToClient => who.role = Role::Listener,
             Flow::FromClient if who.role == Role::Listener => return Err(only_listens()),
@@ -427,7 +428,7 @@ impl Conference {
         let before = returning.map(|it| it.participant);
         let before = before.filter(|id| state.rooms_of.contains_key(id));
         if before.is_none() {
-            limits::check(&self.running().config, &state, name, returning.is_some())?;
+            limits::check(&self.running().config, &state, name, returning.is_some(), 0)?;
             limits::check_token(&state, who.shared.as_ref())?;
         }
         let config = &self.running().config;
@@ -558,6 +559,7 @@ impl Conference {
             recording: None,
             locked: false,
             groups: Groups::default(),
+            groups_set: 0,
             opening: key.0,
             taps: Vec::new(),
             playing: None,
@@ -579,7 +581,7 @@ impl Conference {
         };
         let participant = person;
         self.happenings.tell(What::ParticipantLeft { room: name.clone(), participant, reason });
-        let groups = room.whispers_no_more(id);
+        let groups = (room.whispers_no_more(id), room.groups_set);
         room.people.values_mut().for_each(|member| _ = member.hears.remove(&id));
         room.chains.remove_own(id);
         room.own.remove(&id);

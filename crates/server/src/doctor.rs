@@ -1,7 +1,7 @@
 //! `foldback doctor`: whether this machine is fit to serve a configuration, and what to do where it is not.
 
 use std::fmt;
-use std::net::{IpAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -84,7 +84,7 @@ pub(crate) fn run(options: &DoctorOptions) -> Result<(), String> {
             let config = loaded.config;
             findings.push(Finding::new(Grade::Good, "configuration", about(options, &config)));
             findings.extend([listening(&config), certificate(&config), names(&config)]);
-            findings.extend([operator(&config), media(&config)]);
+            findings.extend([operator(&config), media(&config), other_doors(&config)]);
             findings.extend([reached(&config), priority(&config)]);
         }
         Err(mistakes) => findings.push(Finding::new(Grade::Bad, "configuration", mistakes)),
@@ -227,6 +227,34 @@ fn media(config: &Config) -> Finding {
         }
         Some(error) => Finding::new(Grade::Bad, "sound", error.to_string()),
     }
+}
+
+/// The ports of those whose UDP is shut, and of lines of RTP.
+fn other_doors(config: &Config) -> Finding {
+    let tcp = Some(config.server.media_tcp_port).filter(|port| *port > 0);
+    let taken = tcp.and_then(|port| {
+        let error = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).err()?;
+        Some(format!("TCP {port} (`media_tcp_port`): {error}"))
+    });
+    let (first, ports) = (config.rtp.first_port, config.rtp.ports);
+    let last = first.saturating_add(ports.saturating_sub(1));
+    let has_lines = first > 0;
+    let line = (first..=last).filter(|_| has_lines).find_map(|port| {
+        let error = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).err()?;
+        Some(format!("UDP {port}, of `[rtp]`: {error}"))
+    });
+    if let Some(found) = taken.or(line) {
+        return Finding::new(Grade::Bad, "other doors", found);
+    }
+    let found = match (tcp, has_lines) {
+        (None, false) => "neither `media_tcp_port` nor `[rtp]` is set".to_owned(),
+        (Some(tcp), false) => format!("TCP {tcp} is free"),
+        (None, true) => format!("UDP {first} to {last} are free for lines of RTP"),
+        (Some(tcp), true) => {
+            format!("TCP {tcp} is free, and UDP {first} to {last} for lines of RTP")
+        }
+    };
+    Finding::new(Grade::Good, "other doors", found)
 }
 
 /// Whether clients are told addresses that lead here.

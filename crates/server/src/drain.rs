@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::conference::Conference;
 use crate::happenings::What;
-use crate::message::{ErrorCode, ErrorMessage, ServerMessage};
+use crate::message::{ErrorCode, ErrorMessage, LeftReason, ServerMessage};
 use crate::notify;
 
 /// How often it is looked whether everybody has left.
@@ -44,6 +44,7 @@ pub(crate) async fn end_on_signal(
     }
     tracing::info!("ending");
     conference.shut_down().await;
+    conference.let_all_go();
     conference.happenings.end();
     // It has panicked, if at all.
     let _ = telling.await;
@@ -104,6 +105,12 @@ impl Conference {
         self.happenings.tell(What::Draining { seconds_left: patience.as_secs() });
         let told = ServerMessage::Draining { seconds_left: patience.as_secs() };
         state.rooms.values_mut().for_each(|room| room.tell_all(&told));
+    }
+
+    /// Those whom nobody said goodbye to are gone too, for whoever follows what happens.
+    fn let_all_go(&self) {
+        let all: Vec<_> = self.state().rooms_of.keys().copied().collect();
+        all.into_iter().for_each(|id| self.remove(id, LeftReason::Closed, false));
     }
 
     /// How many are in its rooms.

@@ -122,7 +122,11 @@ impl RoomState {
     /// Somebody who comes back whispers with those with whom they did.
     pub(crate) fn whisper_again(&mut self, id: ParticipantId, returning: &Returning) {
         let mut names = self.groups.of(returning.participant);
-        names.extend_from_slice(&returning.groups);
+        // Whoever set groups since had others in mind.
+        let (groups, set) = &returning.groups;
+        if *set == self.groups_set && self.people.len() <= MOST_OWN_MIXES {
+            names.extend_from_slice(groups);
+        }
         for name in &names {
             self.groups.groups.entry(name.clone()).or_default().insert(id.0);
         }
@@ -183,6 +187,7 @@ impl Conference {
         self.command(open.worker, Command::HearAllAs(changed))?;
         if open.groups != groups {
             open.groups = groups.clone();
+            open.groups_set += 1;
             tracing::info!(%room, groups = groups.groups.len(), "whisper groups");
             open.tell_all(&ServerMessage::Groups(groups.clone()));
         }
@@ -204,7 +209,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(show, set))
 }
 
-/// As [`Groups`]; over HTTP nothing else may stand beside it.
+/// Who is to whisper with whom in a room.
+// As `Groups`; over HTTP nothing else may stand beside it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = GroupsWanted)]

@@ -6,7 +6,7 @@ use crate::auth::SharedToken;
 use crate::message::{ErrorCode, ErrorMessage};
 use crate::roster::State;
 
-/// Whether there is room for one more in the room of that name, and on the server. Those who are in stay in, also where
+/// Whether there is room for one more, after `others` who are about to come, in the room of that name, and on the server. Those who are in stay in, also where
 /// the configuration now says less, and who `comes_back` to a room has a place in it.
 ///
 /// # Errors
@@ -16,6 +16,7 @@ pub(crate) fn check(
     state: &State,
     room: &str,
     comes_back: bool,
+    others: usize,
 ) -> Result<(), ErrorMessage> {
     let (limits, rule) = (&config.limits, config.rule_for_room(room));
     let is_full = |most: usize, there: usize| most > 0 && there >= most;
@@ -24,7 +25,7 @@ pub(crate) fn check(
         Err(ErrorMessage::new(ErrorCode::ServerFull, sentence))
     };
     // Those who wait are on the server too.
-    if is_full(limits.participants, state.rooms_of.len() + state.waiting.count()) {
+    if is_full(limits.participants, state.rooms_of.len() + state.waiting.count() + others) {
         return server_full(people(limits.participants));
     }
     let Some(open) = state.rooms.get(room) else {
@@ -35,7 +36,7 @@ pub(crate) fn check(
         };
     };
     let most = rule.and_then(|rule| rule.max_participants).unwrap_or(limits.participants_per_room);
-    if !comes_back && is_full(most, open.people.len()) {
+    if !comes_back && is_full(most, open.people.len() + others) {
         let sentence = format!("This room is full: it takes {}.", people(most));
         return Err(ErrorMessage::new(ErrorCode::RoomFull, sentence));
     }

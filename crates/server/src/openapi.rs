@@ -76,6 +76,8 @@ fn complete(api: &mut utoipa::openapi::OpenApi) {
             let answers = &mut operation.responses.responses;
             let slow = ResponseBuilder::new().description("The request came too slowly").build();
             answers.entry("408".to_owned()).or_insert(RefOr::T(slow));
+            let fault = error("`internal`: the server's own fault");
+            answers.entry("500".to_owned()).or_insert(fault);
             for answer in answers.values_mut() {
                 if let RefOr::T(Response { description, .. }) = answer
                     && description.is_empty()
@@ -163,6 +165,7 @@ errors! {
     }
     /// A room that may be closed.
     OfAnyRoom {
+        "404": "`not-found`: the path is no UTF-8",
         "422": "`bad-room`: no room of that name is served",
     }
     /// A room that somebody must be in.

@@ -55,14 +55,14 @@ pub(crate) struct Returning {
     pub(crate) who: Admitted,
     /// Of the room, see [`crate::roster::RoomState::opening`].
     pub(crate) opening: u64,
-    /// The whisper groups that they were in when they were lost.
-    pub(crate) groups: Vec<String>,
+    /// The whisper groups that they were in when they were lost, and how often groups had been set by then.
+    pub(crate) groups: (Vec<String>, u64),
     lost: Option<Instant>,
 }
 
 impl Returning {
     pub(crate) fn new(participant: ParticipantId, who: Admitted, opening: u64) -> Self {
-        Self { participant, who, opening, groups: Vec::new(), lost: None }
+        Self { participant, who, opening, groups: (Vec::new(), 0), lost: None }
     }
 }
 
@@ -83,7 +83,7 @@ impl Returns {
     pub(crate) fn gone(
         &mut self,
         key: ReturnKey,
-        groups: Vec<String>,
+        groups: (Vec<String>, u64),
         reason: LeftReason,
         now: Instant,
     ) {
@@ -139,10 +139,11 @@ impl Conference {
     pub(crate) fn give_back(&self, key: ReturnKey, returning: Returning) {
         let mut state = self.state();
         let is_in = state.rooms_of.contains_key(&returning.participant);
-        let since = returning.lost;
+        let was_lost = returning.lost.is_some();
         state.returns.add(key.clone(), returning);
-        if !is_in {
-            state.returns.lose(key, since.unwrap_or_else(Instant::now));
+        // Who was lost before is among the lost already.
+        if !is_in && !was_lost {
+            state.returns.lose(key, Instant::now());
         }
     }
 }
@@ -179,7 +180,7 @@ mod tests {
             (LeftReason::Kicked, 0, false),
         ] {
             let mut returns = with(&[&key]);
-            returns.gone(key.clone(), Vec::new(), reason, now);
+            returns.gone(key.clone(), (Vec::new(), 0), reason, now);
             let later = now + Duration::from_secs(seconds);
             let found = returns.take(&key, "lobby", later).is_some();
             assert_eq!(found, is_good, "{reason:?} {seconds} s ago");
@@ -192,12 +193,12 @@ mod tests {
         let mut returns = with(&keys.iter().collect::<Vec<_>>());
         let now = Instant::now();
         for key in &keys[1..] {
-            returns.gone(key.clone(), Vec::new(), LeftReason::Closed, now);
+            returns.gone(key.clone(), (Vec::new(), 0), LeftReason::Closed, now);
         }
         assert_eq!(returns.by_key.len(), MOST_LOST + 1, "one is in, and so many are lost");
         assert!(returns.take(&keys[1], "lobby", now).is_none(), "the first of them");
         let later = now + LOST_FOR + Duration::from_millis(1);
-        returns.gone(keys[0].clone(), Vec::new(), LeftReason::Closed, later);
+        returns.gone(keys[0].clone(), (Vec::new(), 0), LeftReason::Closed, later);
         assert_eq!((returns.by_key.len(), returns.lost.len()), (1, 1));
     }
 }

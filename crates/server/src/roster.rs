@@ -85,6 +85,8 @@ pub(crate) struct RoomState {
     pub(crate) opening: u64,
     /// Who whispers with whom.
     pub(crate) groups: Groups,
+    /// How often they were set.
+    pub(crate) groups_set: u64,
     /// As whom it is tapped, and whether by the mix.
     pub(crate) taps: Vec<(ParticipantId, bool)>,
     /// The file that plays in it.

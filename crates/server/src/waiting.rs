@@ -172,16 +172,17 @@ impl Conference {
         if ids.is_some_and(|ids| !ids.iter().any(|id| all.contains(id))) {
             return Err(nobody_waits(room));
         }
-        let mut done = Ok(());
+        let (mut done, mut let_in) = (Ok(()), 0);
         for id in ids.unwrap_or(&all) {
             let Some(waiter) = state.waiting.remove(room, *id) else { continue };
-            if admit && let Err(full) = limits::check(&self.running().config, &state, room, false) {
+            let place = limits::check(&self.running().config, &state, room, false, let_in);
+            if let (true, Err(full)) = (admit, place) {
                 state.waiting.rooms.entry(room.to_owned()).or_default().insert(*id, waiter);
                 done = Err(full);
                 break;
             }
             // Who is gone needs no answer.
-            let _ = waiter.decision.send(admit);
+            let_in += usize::from(waiter.decision.send(admit).is_ok());
         }
         state.tell_waiting(room);
         done

@@ -63,7 +63,8 @@ pub(crate) async fn tell(conference: Arc<Conference>, metrics: Metrics) {
             }
         }
         let (name, room) = (happening.what.name(), happening.what.room());
-        for hook in hooks.iter().filter(|hook| hook.config.wants(name, room)) {
+        let told = |hook: &&Hook| hook.config.wants(name, room) && !hook.task.is_finished();
+        for hook in hooks.iter().filter(told) {
             if hook.queue.try_send((Instant::now(), Arc::clone(&happening))).is_err() {
                 metrics.webhook("dropped");
                 tracing::warn!(
@@ -92,8 +93,8 @@ impl Hook {
     fn new(config: &Webhook, client: &Client, metrics: &Metrics) -> Self {
         let (queue, waiting) = channel(WAITING);
         let teller = Teller {
-            url: config.url.clone(),
-            shown: shown(&config.url),
+            url: config.url.expose().to_owned(),
+            shown: shown(config.url.expose()),
             key: hmac::Key::new(hmac::HMAC_SHA256, &config.key()),
             client: client.clone(),
             metrics: metrics.clone(),
@@ -103,7 +104,7 @@ impl Hook {
     }
 
     fn shown(&self) -> String {
-        shown(&self.config.url)
+        shown(self.config.url.expose())
     }
 
     /// Lets it be told what waits for it, until `deadline` at the latest.
@@ -147,7 +148,6 @@ impl Teller {
     async fn run(self, mut waiting: Receiver<Told>) {
         while let Some((since, happening)) = waiting.recv().await {
             if !self.deliver(since, &happening).await {
-                // Whoever sends finds the queue closed: counted as dropped.
                 return;
             }
         }

@@ -12,6 +12,7 @@ use crate::control::{Event, LeaveReason};
 use crate::frames::encoded;
 use crate::media::Worker;
 use crate::poller::Poller;
+use crate::sessions::guarded;
 use crate::socket::{LineSocket, ReceiveBuffers};
 
 /// The longest packet of sound and its head.
@@ -253,12 +254,13 @@ impl Worker {
         let Some(open) = self.rooms.get_mut(&member.room) else { return };
         let was_connected = member.connected;
         let Some(Line { session, socket, codec, .. }) = member.connection.line() else { return };
-        let mut connected = was_connected;
+        let (mut connected, mut broken) = (was_connected, false);
         let count = self.metrics.count();
         let mut news = foldback_peer::NetworkReport::default();
         let read = socket.receive(buffers, |arrival, source, bytes| {
-            match session.receive(arrival, source, bytes) {
-                Received::Frame(frame) => {
+            match guarded(|| session.receive(arrival, source, bytes)) {
+                None => broken = true,
+                Some(Received::Frame(frame)) => {
                     let frame = encoded(frame);
                     // What records is made for Opus.
                     if *codec == Codec::Opus {
@@ -267,11 +269,11 @@ impl Worker {
                     open.room.push(id, frame);
                     connected = true;
                 }
-                Received::Report(report) => {
+                Some(Received::Report(report)) => {
                     news.update(report);
                     connected = true;
                 }
-                Received::Dropped(why) => *dropped(count, why) += 1,
+                Some(Received::Dropped(why)) => *dropped(count, why) += 1,
             }
         });
         count.receive_calls += 1;
@@ -280,6 +282,9 @@ impl Worker {
         member.connected = connected;
         let deadline = member.deadline();
         self.timers.set(id, deadline);
+        if broken {
+            return self.remove(id, LeaveReason::Failed);
+        }
         if connected && !was_connected {
             self.tell_surely(Event::Connected(id));
         }

@@ -170,7 +170,10 @@ impl Worker {
                 let peer = match &mut member.connection {
                     Connection::Browser(peer) => peer,
                     Connection::Line(line) => {
-                        line.send(now, &packet, samples, self.metrics.count());
+                        let count = self.metrics.count();
+                        if guarded(|| line.send(now, &packet, samples, count)).is_none() {
+                            closed.push((packet.to, None));
+                        }
                         continue;
                     }
                 };
@@ -311,7 +314,7 @@ fn waited_for_tick(arrival: Instant, tick: Instant, quantum: Duration) -> Durati
 }
 
 /// Runs code of a session; a panic there (a bug, here or in a library) costs that session only.
-fn guarded<R>(act: impl FnOnce() -> R) -> Option<R> {
+pub(crate) fn guarded<R>(act: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(act)).ok()
 }
 

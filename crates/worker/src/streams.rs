@@ -260,7 +260,9 @@ mod tests {
         let mut streams = Streams::default();
         let number = streams.add(stream).expect("it is watched");
         streams.add(idle).expect("it is watched");
-        browser.write_all(&[framed(b"one"), framed(b"two")].concat()).expect("there is room");
+        browser
+            .write_all(&[framed(b"the first"), framed(b"the other")].concat())
+            .expect("there is room");
         let mut ready = Vec::new();
         let begun = Instant::now();
         while ready.is_empty() && begun.elapsed() < Duration::from_secs(5) {
@@ -270,7 +272,7 @@ mod tests {
         assert_eq!(ready, [number], "nothing comes by the other one");
         assert!(streams.read(number));
         let mut bytes = [0; MAX_FRAME_BYTES];
-        for expected in [b"one", b"two"] {
+        for expected in [b"the first", b"the other"] {
             let (way, owner, length) =
                 streams.datagram(number, &mut bytes).expect("short").expect("it is there");
             assert_eq!((way, owner, &bytes[..length]), (route, None, &expected[..]));

@@ -24,7 +24,7 @@ async fn connections_that_name_no_session_are_closed_and_counted() {
     for (what, bytes) in [
         ("a session that is none", framed.clone()),
         ("another protocol", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
-        ("a datagram that is no request", vec![0, 4, 22, 254, 253, 0]),
+        ("a datagram that is no request", vec![0, 8, 22, 254, 253, 0, 0, 0, 0, 0]),
         ("too long a frame", vec![0xff; 4]),
     ] {
         let mut socket = connect(port).await;

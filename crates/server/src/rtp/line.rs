@@ -105,7 +105,7 @@ impl Conference {
         wanted.agree(&running.config.rtp, packet_ms)
     }
 
-    /// Opens a line for somebody who joined; returns the key to its address, and what the caller is told.
+    /// Opens a line for somebody who joined, by whose side the other one must report unless an operator opens it; returns the key to its address, and what the caller is told.
     ///
     /// # Errors
     /// `bad-value`, if the server has no address of the family of `remote`; `server-full`, if no port is free;
@@ -114,6 +114,7 @@ impl Conference {
         &self,
         id: ParticipantId,
         agreed: Agreed,
+        by_operator: bool,
         now: Instant,
     ) -> Result<(SessionKey, Arc<LineReport>), ErrorMessage> {
         let config = self.running().config.rtp.clone();
@@ -152,6 +153,7 @@ impl Conference {
             payload_type: agreed.payload_type,
             clock_hz: agreed.clock_rate,
             takes: agreed.direction.speaks(),
+            must_report: !by_operator,
             source: agreed.remote.map_or(Source::First, Source::At),
             reach: Reach::new({
                 let config = config.clone();

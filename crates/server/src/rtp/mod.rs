@@ -23,7 +23,8 @@ use crate::control_api::{Body, json};
 use crate::http::{App, HttpError, body_of, check_room};
 use crate::message::{ErrorCode, ErrorMessage, LeftReason};
 use crate::names;
-use crate::openapi::{ForInsiders, OfLine, OfRoom};
+use crate::openapi::{ForInsiders, OfAnyRoom, OfLine, OfRoom};
+use crate::returning::Way;
 use line::LineReport;
 pub(crate) use line::Lines;
 use wanted::Wanted;
@@ -55,7 +56,7 @@ struct OpenQuery {
 /// As the body says, in JSON or as an offer of SDP (`application/sdp`): docs/rtp.md. For those who may join by WHIP, and operators.
 #[utoipa::path(post, path = "/api/v1/rooms/{room}/rtp", operation_id = "open_line", tag = "sound",
     params(OfRoom, OpenQuery), request_body = Wanted, security((), ("token" = [])),
-    responses((status = 201, body = LineReport), ForInsiders,
+    responses((status = 201, body = LineReport), ForInsiders, OfAnyRoom,
         (status = 409, description = "`rtp-off`: the configuration has no ports for them; `room-full` or `token-in-use`", body = ErrorMessage),
         (status = 403, description = "`forbidden`, `pin-required`, `wrong-pin`, `wrong-room`, `wrong-origin`, `room-locked` or `waiting-room`", body = ErrorMessage),
         (status = 422, description = "`bad-room`, `bad-name`, `bad-value`, `bad-sdp` or `too-many`", body = ErrorMessage),
@@ -88,12 +89,14 @@ async fn open(
     };
     let name = wanted.name.take().unwrap_or_else(|| NAME.to_owned());
     let agreed = app.conference.agree_on_line(&wanted)?;
+    let by_operator = app.operator.check(&request).is_ok();
+    let way = if by_operator { Way::Operator } else { Way::Door };
     let who = admit(&app, caller, &request, &room, &name)?;
-    let id = app.conference.join_one_way(who, agreed.direction.flow())?;
+    let id = app.conference.join_one_way(who, way, agreed.direction.flow())?;
     // On a task of its own: a caller that hangs up drops this handler wherever it stands, and
     // somebody must still let the participant in or go.
     let opened = tokio::spawn(async move {
-        let opened = app.conference.open_line(id, agreed, Instant::now()).await;
+        let opened = app.conference.open_line(id, agreed, by_operator, Instant::now()).await;
         if opened.is_err() {
             app.conference.leave(id, LeftReason::Closed);
         }
@@ -109,7 +112,7 @@ async fn open(
     Ok((StatusCode::CREATED, secret(), [(header::LOCATION, location)], answer).into_response())
 }
 
-/// An operator comes in anywhere; all others as they do by WHIP.
+/// An operator needs no token and no PIN; all others come in as they do by WHIP.
 fn admit(
     app: &App,
     caller: Caller,

@@ -22,6 +22,7 @@ use crate::auth::{Caller, Credentials, Wish, check_origin};
 use crate::http::{App, HttpError, body_of, check_room};
 use crate::ice_servers::IceServer;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason};
+use crate::returning::Way;
 use fragment::Fragment;
 use session::{Ice, Protocol, Session};
 pub(crate) use session::{SessionKey, Sessions};
@@ -114,7 +115,7 @@ async fn create(
     if credentials.token().is_none() && !has_pin {
         check_origin(&request, &config.auth)?;
     }
-    let id = app.conference.join_one_way(admitted, protocol.flow())?;
+    let id = app.conference.join_one_way(admitted, Way::Door, protocol.flow())?;
     let servers = app.conference.ice_servers(&id.to_string());
     // On a task of its own: a caller that hangs up drops this handler wherever it stands, and
     // somebody must still let the participant in or go.

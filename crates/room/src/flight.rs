@@ -266,7 +266,9 @@ impl Flight {
             }
         }
         if self.inputs.len() < self.inputs.capacity() {
-            self.inputs.push_back(Input::Ticks(now, 1));
+            let ticks = Input::Ticks(now, 1);
+            self.bytes += ticks.bytes();
+            self.inputs.push_back(ticks);
         }
     }
 

@@ -107,11 +107,11 @@ async fn use_chain(
 ) -> Result<Json<ChainView>, HttpError> {
     let (room, id, _) = target(path)?;
     let ChainName { chain } = json(body, "{\"chain\":\"NAME\"}")?;
-    changed(app, move |app| {
-        app.conference.use_chain(&room, id, &chain)?;
-        app.conference.chain_view(&room, id)
-    })
-    .await
+    let changed = app.blocking(move |conference| {
+        conference.use_chain(&room, id, &chain)?;
+        conference.chain_view(&room, id)
+    });
+    Ok(Json(changed.await?))
 }
 
 /// Give one participant the stages of another chain
@@ -145,12 +145,12 @@ async fn set_stage(
 ) -> Result<Json<ChainView>, HttpError> {
     let (room, id, stage) = target(path)?;
     let Patch { enabled, params } = json(body, "{\"enabled\":true,\"params\":{}}")?;
-    changed(app, move |app| {
+    let changed = app.blocking(move |conference| {
         let patch = StagePatch { enabled, params };
-        app.conference.set_stages(&room, id, &[patch.of(&stage)?])?;
-        app.conference.chain_view(&room, id)
-    })
-    .await
+        conference.set_stages(&room, id, &[patch.of(&stage)?])?;
+        conference.chain_view(&room, id)
+    });
+    Ok(Json(changed.await?))
 }
 
 /// Change a stage of one participant
@@ -180,14 +180,14 @@ async fn reset(
     path: PathOf,
 ) -> Result<Json<ChainView>, HttpError> {
     let (room, id, _) = target(path)?;
-    changed(app, move |app| {
+    let changed = app.blocking(move |conference| {
         match id {
-            Some(id) => app.conference.use_rooms_chain(&room, id)?,
-            None => app.conference.use_configured_chain(&room)?,
+            Some(id) => conference.use_rooms_chain(&room, id)?,
+            None => conference.use_configured_chain(&room)?,
         }
-        app.conference.chain_view(&room, id)
-    })
-    .await
+        conference.chain_view(&room, id)
+    });
+    Ok(Json(changed.await?))
 }
 
 /// Bring a participant back to the room's chain
@@ -202,15 +202,6 @@ async fn reset_own(
     path: PathOf,
 ) -> Result<Json<ChainView>, HttpError> {
     reset(operator, app, path).await
-}
-
-/// Building stages takes some milliseconds of computing.
-async fn changed(
-    app: App,
-    change: impl FnOnce(&App) -> Result<ChainView, ErrorMessage> + Send + 'static,
-) -> Result<Json<ChainView>, HttpError> {
-    let done = tokio::task::spawn_blocking(move || change(&app)).await;
-    Ok(Json(done.unwrap_or_else(|_| Err(ErrorMessage::internal()))?))
 }
 
 pub(crate) fn target(

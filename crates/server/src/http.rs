@@ -97,6 +97,19 @@ impl App {
         joined
     }
 
+    /// Does what takes its time (building stages, reading and writing files) where that holds nobody up.
+    ///
+    /// # Errors
+    /// As `act`; `internal`, if it panics.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Arc<Conference>) -> Result<T, ErrorMessage> + Send + 'static,
+    ) -> Result<T, ErrorMessage> {
+        let conference = Arc::clone(&self.conference);
+        let done = tokio::task::spawn_blocking(move || act(&conference)).await;
+        done.unwrap_or_else(|_| Err(ErrorMessage::internal()))
+    }
+
     /// Whether whoever asks may know who is in a room: an operator, or who may join it.
     ///
     /// # Errors

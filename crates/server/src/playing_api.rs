@@ -12,7 +12,6 @@ use crate::message::ErrorMessage;
 use crate::openapi::{ForOperators, OfOpenRoom, OfRoom};
 use crate::operator::AsOperator;
 use crate::playing::{PlayingReport, Wanted};
-use crate::recording_api::blocking;
 
 /// The routes, all of them the operator's.
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -50,7 +49,7 @@ async fn start(
 ) -> Result<(StatusCode, Json<PlayingReport>), HttpError> {
     let (room, ..) = target(path)?;
     let wanted: Wanted = json(body, "{\"file\":\"NAME\",\"gain_db\":0}")?;
-    let report = blocking(app, move |conference| conference.play(&room, &wanted)).await?;
+    let report = app.blocking(move |conference| conference.play(&room, &wanted)).await?;
     Ok((StatusCode::CREATED, Json(report)))
 }
 

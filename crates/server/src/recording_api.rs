@@ -1,14 +1,11 @@
 //! `/api/v1/rooms/{room}/recording`: recording a room; and saving its flight.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::conference::Conference;
 use crate::control_api::{Body, PathOf, json, target};
 use crate::flight::SavedFlight;
 use crate::http::{App, HttpError};
@@ -56,7 +53,7 @@ async fn start(
         Ok(bytes) if bytes.is_empty() => Wanted::ALL,
         _ => json(body, "{\"mix\":true,\"tracks\":true}")?,
     };
-    let report = blocking(app, move |conference| conference.record(&room, wanted)).await?;
+    let report = app.blocking(move |conference| conference.record(&room, wanted)).await?;
     Ok((StatusCode::CREATED, Json(report)))
 }
 
@@ -72,7 +69,7 @@ async fn stop(
     path: PathOf,
 ) -> Result<Json<RecordingReport>, HttpError> {
     let (room, ..) = target(path)?;
-    Ok(Json(blocking(app, move |conference| conference.stop_recording(&room)).await?))
+    Ok(Json(app.blocking(move |conference| conference.stop_recording(&room)).await?))
 }
 
 /// Save what the flight recorder has of a room
@@ -92,13 +89,4 @@ async fn save_flight(
     let saving = async move { app.conference.save_flight(&room, "on request").await };
     let saved = tokio::spawn(saving).await.unwrap_or_else(|_| Err(ErrorMessage::internal()))?;
     Ok((StatusCode::CREATED, Json(saved)))
-}
-
-/// Disks take their time.
-pub(crate) async fn blocking<T: Send + 'static>(
-    app: App,
-    act: impl FnOnce(&Arc<Conference>) -> Result<T, ErrorMessage> + Send + 'static,
-) -> Result<T, ErrorMessage> {
-    let done = tokio::task::spawn_blocking(move || act(&app.conference)).await;
-    done.unwrap_or_else(|_| Err(ErrorMessage::internal()))
 }

@@ -33,7 +33,6 @@ use crate::message::{ErrorCode, ErrorMessage, read};
 use crate::openapi::{ForOperators, OfOpenRoom, OfRoom};
 use crate::operator::AsOperator;
 use crate::recording::nobody;
-use crate::recording_api::blocking;
 use crate::websocket::turned_true;
 
 /// Frames that wait for a socket: over a second.
@@ -223,8 +222,7 @@ impl Tap {
             Said::Start {} => {
                 if self.source.is_none() {
                     let (room, wanted) = (self.room.clone(), self.wanted);
-                    let source =
-                        blocking(self.app.clone(), move |it| it.tap(&room, wanted)).await?;
+                    let source = self.app.blocking(move |it| it.tap(&room, wanted)).await?;
                     self.source = Some(source);
                 }
                 Ok(text(&json!({ "type": "started" })))

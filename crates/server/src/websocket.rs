@@ -20,7 +20,6 @@ use crate::message::{
     ClientMessage, ErrorCode, ErrorMessage, LeftReason, ServerMessage, SetStage, SetStages,
 };
 use crate::recording::Wanted;
-use crate::recording_api::blocking;
 use crate::returning::{ReturnKey, Way};
 use crate::waiting::{LONGEST_WAIT, Waiting, not_let_in};
 
@@ -342,21 +341,19 @@ impl Session {
 
     async fn set_stages(&self, wanted: SetStages) -> Result<(), ErrorMessage> {
         self.operator.clone()?;
-        let (id, app) = (self.joined()?, self.app.clone());
-        // Building stages takes some milliseconds of computing.
-        let done = tokio::task::spawn_blocking(move || {
-            let room = app.conference.room_with(id)?;
+        let id = self.joined()?;
+        let set = move |conference: &Arc<Conference>| {
+            let room = conference.room_with(id)?;
             let of = wanted.participant.map(ParticipantId);
-            app.conference.set_stages(&room, of, &wanted.changes()?)
-        });
-        done.await.unwrap_or_else(|_| Err(ErrorMessage::internal()))
+            conference.set_stages(&room, of, &wanted.changes()?)
+        };
+        self.app.blocking(set).await
     }
 
     /// Of its own stages, so nobody has to be an operator.
     async fn spare(&self, kinds: Vec<String>) -> Result<(), ErrorMessage> {
-        let (id, app) = (self.joined()?, self.app.clone());
-        let done = tokio::task::spawn_blocking(move || app.conference.spare(id, &kinds));
-        done.await.unwrap_or_else(|_| Err(ErrorMessage::internal()))
+        let id = self.joined()?;
+        self.app.blocking(move |conference| conference.spare(id, &kinds)).await
     }
 
     async fn record(&self, on: bool) -> Result<(), ErrorMessage> {
@@ -369,7 +366,7 @@ impl Session {
                 false => conference.stop_recording(&room),
             }
         };
-        blocking(self.app.clone(), act).await.map(drop)
+        self.app.blocking(act).await.map(drop)
     }
 
     /// The room that a host or an operator does something in, and what the host is called.

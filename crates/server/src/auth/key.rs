@@ -9,12 +9,21 @@ use crate::message::ErrorMessage;
 /// # Errors
 /// `internal`, if the system gives no random numbers.
 pub(crate) fn random_key() -> Result<String, ErrorMessage> {
-    let mut bytes = [0; 24];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        tracing::error!(%error, "the system gives no random numbers");
-        ErrorMessage::internal()
-    })?;
+    let bytes = random(24)?;
     let mut key = String::with_capacity(2 * bytes.len());
     bytes.iter().for_each(|byte| _ = write!(key, "{byte:02x}"));
     Ok(key)
+}
+
+/// So many random bytes.
+///
+/// # Errors
+/// As [`random_key`].
+pub(crate) fn random(bytes: usize) -> Result<Vec<u8>, ErrorMessage> {
+    let mut random = vec![0; bytes];
+    getrandom::fill(&mut random).map_err(|error| {
+        tracing::error!(%error, "the system gives no random numbers");
+        ErrorMessage::internal()
+    })?;
+    Ok(random)
 }

@@ -17,7 +17,7 @@ pub use door::Door;
 pub(crate) use door::{Admitted, SharedToken, Wish};
 pub(crate) use exposure::check as check_exposure;
 pub(crate) use host::AsHost;
-pub(crate) use key::random_key;
+pub(crate) use key::{random, random_key};
 pub(crate) use origin::check as check_origin;
 pub(crate) use seats::{Seat, Seats};
 pub use token::Role;

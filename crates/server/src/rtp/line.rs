@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use super::no_such_line;
 use super::wanted::{Agreed, CodecName, Direction, SuiteName, Wanted};
 use crate::addresses;
+use crate::auth::random;
 use crate::conference::Conference;
 use crate::connect::{Built, could_not_be_built};
 use crate::message::{ErrorCode, ErrorMessage};
@@ -105,7 +106,8 @@ impl Conference {
         wanted.agree(&running.config.rtp, packet_ms)
     }
 
-    /// Opens a line for somebody who joined, by whose side the other one must report unless an operator opens it; returns the key to its address, and what the caller is told.
+    /// Opens a line for somebody who joined; returns the key to its address, and what the caller is told. Unless an operator
+    /// opens it the other side must report.
     ///
     /// # Errors
     /// `bad-value`, if the server has no address of the family of `remote`; `server-full`, if no port is free;
@@ -238,14 +240,4 @@ impl Conference {
             ErrorMessage::new(ErrorCode::ServerFull, sentence)
         })
     }
-}
-
-/// That many random bytes.
-fn random(bytes: usize) -> Result<Vec<u8>, ErrorMessage> {
-    let mut random = vec![0; bytes];
-    getrandom::fill(&mut random).map_err(|error| {
-        tracing::error!(%error, "the system gives no random numbers");
-        ErrorMessage::internal()
-    })?;
-    Ok(random)
 }

@@ -1,4 +1,4 @@
-//! What a machine may lack; its tests are skipped then, and say so.
+//! What a machine may lack; its tests are skipped then, and say so. Where all of them are to run (`CI` is set) that is a failure.
 
 use std::process::{Command, Stdio};
 
@@ -8,6 +8,10 @@ pub(crate) fn are_installed(programs: &[(&str, &str)]) -> bool {
         let installed = is_installed(program);
         if !installed {
             eprintln!("skipped: {program} is not installed ({comes_from})");
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "{program} is missing, and all tests are to run"
+            );
         }
         installed
     })

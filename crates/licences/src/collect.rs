@@ -19,6 +19,15 @@ const OTHERS: &[(&str, &str)] = &[
     ("the Rust standard library, copyright The Rust Project Contributors", "rustc"),
 ];
 
+/// What a crate carries that is no text of its own: name, version, what it is, and its licences.
+const CARRIED: &[(&str, &str, &str, &str)] = &[(
+    "utoipa-swagger-ui-vendored",
+    "0.2.0",
+    "Swagger UI 5.32.6, copyright 2020-2021 SmartBear Software Inc.",
+    // `swagger-ui-bundle.js.LICENSE.txt` of the npm package `swagger-ui-dist` of that version.
+    include_str!("../texts/swagger-ui-5.32.6.txt"),
+)];
+
 /// All of their licences: a list of the crates, and each text once, with whose it is.
 ///
 /// `apache` is the text of the Apache License 2.0, for crates that offer it and carry no text.
@@ -44,6 +53,17 @@ pub fn document(
                 }
             }
             Err(sentence) => drop(mistakes.insert(sentence)),
+        }
+        for (name, version, what, text) in CARRIED.iter().filter(|it| it.0 == package.name) {
+            if *version != package.version {
+                mistakes.insert(format!(
+                    "{name} {} carries other software than {version} did, whose licences are in crates/licences/texts: have those of the new one there",
+                    package.version
+                ));
+            }
+            let _ = writeln!(list, "{what}: Apache-2.0, and what it is made with (in {whose})");
+            texts.add(apache, what);
+            texts.add(text, &format!("what {what} is made with"));
         }
     }
     for (name, from) in OTHERS {

@@ -64,7 +64,7 @@ pub use recording::{PlayingConfig, RecordingConfig};
 pub use rooms::{RoomPattern, RoomRule};
 pub use rtp::RtpConfig;
 pub use schema::json_schema;
-pub use secret::{Secret, without_secrets};
+pub use secret::{PIN_CHARS, Secret, without_secrets};
 pub use sections::{
     LatencyMode, MetricsConfig, OpusApplication, OpusConfig, ServerConfig, check_listen,
     check_public_address,

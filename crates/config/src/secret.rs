@@ -49,7 +49,7 @@ pub(crate) const PIN_FILE: ParamSpec = ParamSpec::text(
 );
 
 /// How many characters a PIN has.
-pub(crate) const PIN_CHARS: std::ops::RangeInclusive<usize> = 4..=64;
+pub const PIN_CHARS: std::ops::RangeInclusive<usize> = 4..=64;
 
 const PIN_ALLOWED: &str =
     "must be text of 4 to 64 characters in double quotes, like \"4711\", without spaces around it";

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use foldback_config::Secret;
+use foldback_config::{PIN_CHARS, Secret};
 
 /// The PIN or the token of a request, from its header `Authorization`: in an address they would be in the logs of proxies.
 #[derive(Clone, Debug, Default)]
@@ -14,10 +14,10 @@ pub(crate) struct Credentials {
 
 impl Credentials {
     /// A PIN is the password of Basic authentication (RFC 7617), whoever it says it is, or what comes with Bearer (RFC 6750)
-    /// and is no JWT; a JWT, which has two dots, is a token.
+    /// and is no JWT; a JWT, which has two dots and is longer than any PIN, is a token.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         if let Some(shown) = bearer(headers).filter(|shown| !shown.is_empty()) {
-            let is_token = shown.matches('.').count() == 2;
+            let is_token = shown.matches('.').count() == 2 && shown.len() > *PIN_CHARS.end();
             let shown = Some(Secret::from(shown.to_owned()));
             return match is_token {
                 true => Self { token: shown, pin: None },
@@ -65,12 +65,14 @@ mod tests {
     }
 
     #[test]
-    fn a_pin_is_a_password_or_what_bears_no_dots_and_a_token_has_two() {
+    fn a_pin_is_a_password_or_what_is_no_token_which_is_long_and_has_two_dots() {
         let pin = (Some("471100".to_owned()), None);
         assert_eq!(shown("Basic OjQ3MTEwMA=="), pin);
         assert_eq!(shown("basic YW5uOjQ3MTEwMA=="), pin);
         assert_eq!(shown("Bearer 471100"), pin);
-        assert_eq!(shown("bearer  a.b.c "), (None, Some("a.b.c".to_owned())));
+        assert_eq!(shown("Bearer 4.7.11"), (Some("4.7.11".to_owned()), None));
+        let token = format!("{0}.{0}.{0}", "abcdefghijklmnopqrstuvwxyz");
+        assert_eq!(shown(&format!("bearer  {token} ")), (None, Some(token)));
         for nothing in
             ["Bearer ", "Bearer", "Basic ???", "Basic NDcxMTAw", "Digest a.b.c", "471100"]
         {

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use foldback_config::{AuthConfig, RoomPattern, Secret};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::message::{ErrorCode, ErrorMessage};
@@ -41,10 +41,24 @@ pub(crate) struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) max: Option<usize>,
     /// In s since 1970: until when it may be used to come in.
+    #[serde(deserialize_with = "whole_seconds")]
     pub(crate) exp: u64,
     /// When it was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "some_whole_seconds"
+    )]
     pub(crate) iat: Option<u64>,
+}
+
+/// A NumericDate, which may have a fraction (RFC 7519, section 2).
+fn whole_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    Ok(f64::deserialize(from)?.max(0.0) as u64)
+}
+
+fn some_whole_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.map(|seconds| seconds.max(0.0) as u64))
 }
 
 impl Claims {
@@ -86,6 +100,9 @@ pub(crate) fn read(token: &str, auth: &AuthConfig) -> Result<Claims, ErrorMessag
     validation.validate_exp = false;
     for key in keys {
         match jsonwebtoken::decode::<Claims>(token, &key, &validation) {
+            Ok(read) if read.claims.max == Some(0) => {
+                return Err(bad("The token lets nobody in: its `max` is 0, must be 1 or more."));
+            }
             Ok(read) => {
                 let since = now().saturating_sub(read.claims.exp);
                 return if since > auth.token_leeway_s {
@@ -272,6 +289,22 @@ mod tests {
         let (code, message) = ask(now() - 600).expect_err("over");
         assert_eq!(code, ErrorCode::TokenExpired);
         assert!(message.contains("expired 10 min ago"), "{message}");
+    }
+
+    #[test]
+    fn times_may_have_fractions_and_a_token_for_nobody_is_none() {
+        let key = EncodingKey::from_secret(SECRET.as_bytes()).expect("a key");
+        let ask = |more: &str| {
+            let claims = format!("{{\"room\":\"lobby\",\"exp\":{}.75{more}}}", now() + 60);
+            let claims: serde_json::Value = serde_json::from_str(&claims).expect("JSON");
+            let token = jsonwebtoken::encode(&Header::default(), &claims, &key).expect("signed");
+            read(&token, &auth())
+        };
+        assert!(ask(",\"iat\":12.5").is_ok_and(|it| it.iat == Some(12)));
+        assert!(ask(",\"iat\":null").is_ok_and(|it| it.iat.is_none()));
+        assert_eq!(ask(",\"exp\":\"soon\"").expect_err("no time").code, ErrorCode::BadToken);
+        let nobody = ask(",\"max\":0").expect_err("for nobody");
+        assert!(nobody.message.contains("must be 1 or more"), "{}", nobody.message);
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub use prometheus::{Prometheus, deployed, promtool};
 pub use relay::{Relay, RelayStats};
 pub use rtc_client::RtcClient;
 pub use scrape::{Sample, Scrape};
-pub use server::{Server, free_tcp_port};
+pub use server::{Server, free_line_ports, free_tcp_port};
 pub use sound_card::SoundCard;
 pub use talkers::Talkers;
 pub use turn::TurnServer;

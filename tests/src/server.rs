@@ -314,6 +314,17 @@ pub fn free_tcp_port() -> u16 {
     listener.local_addr().expect("a bound socket has an address").port()
 }
 
+/// The first of eight UDP ports that are free, mostly, for lines of RTP: the server looks for one that is.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn free_line_ports() -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a UDP port is free");
+    let port = socket.local_addr().expect("a bound socket has an address").port();
+    port.min(65_000)
+}
+
 /// The first of as many free ports as there are cores: each worker takes one.
 fn free_media_port() -> u16 {
     let workers = std::thread::available_parallelism().map_or(1, |count| count.get() as u16);

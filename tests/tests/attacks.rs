@@ -6,12 +6,12 @@ use std::net::{SocketAddr, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use foldback_tests::{RtcClient, Server, foldback};
+use foldback_tests::{RtcClient, Server, foldback, free_line_ports, free_tcp_port};
 use futures_util::{SinkExt, StreamExt, stream};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -158,16 +158,25 @@ impl Attack<'_> {
         );
     }
 
-    /// STUN that asks for sessions that are not there, and what is no STUN at all, to every media port.
+    /// STUN that asks for sessions that are not there, and what is no STUN at all, to every media port, that of a line of
+    /// RTP among them.
     async fn by_floods(&mut self) {
+        let line = json!({ "codec": "PCMU", "remote": "127.0.0.1:9", "name": "Gateway" });
+        let url = self.server.url("/api/v1/rooms/line/rtp");
+        let client = reqwest::Client::new();
+        let opened = client.post(url).bearer_auth(OPERATOR).body(line.to_string()).send().await;
+        let opened = opened.expect("an answer");
+        let end = opened.headers()["location"].to_str().expect("ASCII").to_owned();
+        let line: Value = opened.json().await.expect("JSON");
+        let line: SocketAddr =
+            line["local"].as_str().and_then(|it| it.parse().ok()).expect("where");
         let before = self.server.metrics().await.total("foldback_datagrams_received_total", &[]);
-        let ports: Vec<SocketAddr> = (0..2)
-            .map(|worker| {
-                let mut address = self.server.media_address();
-                address.set_port(address.port() + worker);
-                address
-            })
-            .collect();
+        let workers = (0..2).map(|worker| {
+            let mut address = self.server.media_address();
+            address.set_port(address.port() + worker);
+            address
+        });
+        let ports: Vec<SocketAddr> = workers.chain([line]).collect();
         let stun = stun_request();
         let sent = tokio::task::spawn_blocking(move || {
             let sockets: Vec<_> =
@@ -181,7 +190,7 @@ impl Attack<'_> {
                 let due = (start.elapsed().as_secs_f64() * 20_000.0) as u64;
                 while sent < due {
                     let turn = usize::try_from(sent).expect("few");
-                    let (socket, port) = (&sockets[turn % 8], ports[turn / 2 % 2]);
+                    let (socket, port) = (&sockets[turn % 8], ports[turn / 2 % 3]);
                     let bytes = if turn % 2 == 0 { &stun } else { &junk[turn / 4 % 64] };
                     // A full queue is the attacker's own loss.
                     let _ = socket.send_to(bytes, port);
@@ -200,9 +209,11 @@ impl Attack<'_> {
         let sent = sent.await.expect("it was sent");
         let after = self.server.metrics().await.total("foldback_datagrams_received_total", &[]);
         self.got(
-            "20,000 datagrams a second to the media ports for 5 s: STUN for nobody, and junk",
+            "20,000 datagrams a second to the media ports and a line of RTP for 5 s: STUN for nobody, and junk",
             format!("{sent} were sent, {} were read, none was answered", after - before),
         );
+        let ended = client.delete(self.server.url(&end)).send().await;
+        assert_eq!(ended.expect("an answer").status(), 204, "the line stayed open meanwhile");
     }
 
     async fn by_replay(&mut self) {
@@ -240,51 +251,82 @@ impl Attack<'_> {
         );
     }
 
-    /// Goes on while the others attack.
-    async fn by_slow_http(&mut self, attack: JoinHandle<Duration>) {
-        let longest = attack.await.expect("each is hung up on");
-        assert!(longest < Duration::from_secs(30), "{longest:?}");
-        self.got(
-            "300 connections with HTTP that comes a byte each half second, or is none",
-            format!("hung up after {:.0} s at most", longest.as_secs_f64()),
-        );
+    /// They go on while the others attack.
+    async fn by_connections(&mut self, attacks: Vec<(&'static str, JoinHandle<Duration>)>) {
+        for (attack, longest) in attacks {
+            let longest = longest.await.expect("each is hung up on");
+            assert!(longest < Duration::from_secs(30), "{attack}: {longest:?}");
+            self.got(attack, format!("hung up after {:.0} s at most", longest.as_secs_f64()));
+        }
     }
 }
 
-/// Opens connections and says little by them; how long the last one lasted.
-async fn speak_slowly(address: String) -> Duration {
-    let slow = |number: usize| {
-        let address = address.clone();
+/// Opens connections, which nobody should hold for long; how long the last one lasted.
+async fn hold<F: Future<Output = ()>>(
+    connections: usize,
+    connection: impl Fn(usize) -> F,
+) -> Duration {
+    let timed = |number| {
+        let connection = connection(number);
         async move {
-            let mut stream = TcpStream::connect(&address).await.expect("connects");
-            let head = match number % 3 {
-                0 => "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
-                1 => "POST /offer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n{",
-                _ => "\u{16}\u{3}\u{1}\u{2}not HTTP at all",
-            };
-            stream.write_all(head.as_bytes()).await.expect("sends");
             let start = Instant::now();
-            let (mut reader, mut writer) = stream.into_split();
-            let drip = async {
-                loop {
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                    if writer.write_all(b"a").await.is_err() {
-                        std::future::pending::<()>().await;
-                    }
-                }
-            };
-            let mut answer = Vec::new();
-            let ended = async { _ = reader.read_to_end(&mut answer).await };
-            tokio::select! {
-                () = ended => {}
-                () = drip => {}
-            }
+            connection.await;
             start.elapsed()
         }
     };
-    let all = futures_util::future::join_all((0..300).map(slow));
+    let all = futures_util::future::join_all((0..connections).map(timed));
     let lasted = tokio::time::timeout(Duration::from_secs(40), all).await;
     lasted.expect("each is hung up on").into_iter().max().expect("some")
+}
+
+/// HTTP that comes slowly, or is none.
+async fn speak_slowly(address: String, number: usize) {
+    let mut stream = TcpStream::connect(&address).await.expect("connects");
+    let head = match number % 3 {
+        0 => "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+        1 => "POST /offer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n{",
+        _ => "\u{16}\u{3}\u{1}\u{2}not HTTP at all",
+    };
+    stream.write_all(head.as_bytes()).await.expect("sends");
+    let (mut reader, writer) = stream.into_split();
+    let mut answer = Vec::new();
+    let ended = async { _ = reader.read_to_end(&mut answer).await };
+    let drip = async {
+        drip(writer, b"a").await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = ended => {}
+        () = drip => {}
+    }
+}
+
+/// Asks for much, and reads none of it.
+async fn read_nothing(address: String) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small one");
+    let address = address.parse().expect("an address");
+    let mut stream = socket.connect(address).await.expect("connects");
+    let request = "GET /api/docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(request.repeat(40).as_bytes()).await.expect("sends");
+    let (_unread, writer) = stream.into_split();
+    drip(writer, b"G").await;
+}
+
+/// What is no STUN, on the port for it.
+async fn speak_junk(address: SocketAddr, number: usize) {
+    let mut stream = TcpStream::connect(address).await.expect("connects");
+    let junk: Vec<u8> = (0..4096).map(|n: usize| (n * 7 + number * 31) as u8).collect();
+    // It may be hung up on before all of it is out.
+    let _ = stream.write_all(&junk[..1 + number * 19]).await;
+    let _ = stream.read_to_end(&mut Vec::new()).await;
+}
+
+/// Sends this every half second until nobody takes it any more.
+async fn drip(mut to: impl AsyncWrite + Unpin, bytes: &[u8]) {
+    while to.write_all(bytes).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 /// HTTP/2 without TLS, by whoever knows that a server has it: one request, and then nothing.
@@ -325,10 +367,12 @@ async fn attacks_get_nowhere_and_those_who_talk_meanwhile_hear_no_gap() {
     let folder = tempfile::tempdir().expect("a folder");
     let secret = folder.path().join("secret");
     std::fs::write(&secret, SECRET).expect("a file");
+    let tcp_port = free_tcp_port();
     let config = format!(
-        "[server]\nworkers = 2\n[chain.talk]\nstages = [{{ kind = \"mix\" }}]\n\
+        "[server]\nworkers = 2\nmedia_tcp_port = {tcp_port}\n[rtp]\nfirst_port = {}\nports = 8\n[chain.talk]\nstages = [{{ kind = \"mix\" }}]\n\
          [auth]\ntoken_secret_file = {secret:?}\ntoken_leeway_s = 0\n\
-         [limits]\ntrusted_proxies = [\"127.0.0.0/8\"]\n"
+         [limits]\ntrusted_proxies = [\"127.0.0.0/8\"]\n",
+        free_line_ports()
     );
     // Attackers and people share the machine with the server: as in earnest, its media goes first where that is allowed.
     let variables =
@@ -353,16 +397,31 @@ async fn attacks_get_nowhere_and_those_who_talk_meanwhile_hear_no_gap() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let start = Instant::now();
-    let slowly = tokio::spawn(speak_slowly(server.url("").replace("http://", "")));
+    let address = server.url("").replace("http://", "");
+    let slowly = {
+        let address = address.clone();
+        hold(300, move |number| speak_slowly(address.clone(), number))
+    };
+    let unread = hold(100, move |_| read_nothing(address.clone()));
+    let tcp = SocketAddr::new(server.media_address().ip(), tcp_port);
+    let junk = hold(200, move |number| speak_junk(tcp, number));
+    let connections = vec![
+        (
+            "300 connections with HTTP that comes a byte each half second, or is none",
+            tokio::spawn(slowly),
+        ),
+        ("100 connections that ask for 60 MB each and read nothing", tokio::spawn(unread)),
+        ("200 connections with junk on the media port of TCP", tokio::spawn(junk)),
+    ];
     attack.by_tokens().await;
     attack.by_half_open_joins().await;
     attack.by_large_offers().await;
     attack.by_floods().await;
     attack.by_replay().await;
-    attack.by_slow_http(slowly).await;
+    attack.by_connections(connections).await;
     let took = start.elapsed();
     assert!(took < Duration::from_secs(60), "people talked no longer: {took:?}");
-    assert_eq!(attack.table.len(), 10);
+    assert_eq!(attack.table.len(), 12);
 
     let people = people.wait_with_output().expect("it ends");
     let report: Value = serde_json::from_slice(&people.stdout).unwrap_or_else(|error| {

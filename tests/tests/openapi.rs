@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use foldback_tests::Server;
+use foldback_tests::{Server, free_line_ports};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -28,8 +28,10 @@ async fn no_answer_is_a_fault_or_another_than_described() {
         "[server]\nworkers = 1\n[chain.talk]\nstages = [{{ kind = \"gain\" }}, {{ kind = \"mix\" }}, {{ kind = \"limiter\" }}]\n\
          [chain.conference]\nstages = [{{ kind = \"gate\" }}, {{ kind = \"mix\" }}, {{ kind = \"limiter\" }}]\n\
          [[room]]\nname = \"lobby\"\nchain = \"talk\"\n[[room]]\nname = \"pin-*\"\nchain = \"talk\"\npin = \"471100\"\n\
-         [recording]\ndirectory = {0:?}\n[playing]\ndirectory = {0:?}\n",
-        folder.path()
+         [[room]]\nname = \"*\"\nchain = \"talk\"\nwaiting_room = true\n[rtp]\nfirst_port = {1}\nports = 8\n\
+         [recording]\ndirectory = {0:?}\n[playing]\ndirectory = {0:?}\n[flight_recorder]\ndirectory = {0:?}\n",
+        folder.path(),
+        free_line_ports()
     );
     let server = Server::start(&config).await;
     for number in 0..PEOPLE {

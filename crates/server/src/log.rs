@@ -28,8 +28,9 @@ pub(crate) fn start(config: &LogConfig) {
 }
 
 /// Nobody can ask for the messages of clients themselves, in which PINs and tokens are: tungstenite tells
-/// them at trace. Nor for each change in the folder of the configuration, which notify tells: where the log is
+/// them at trace, as `is` does passwords of ICE. Nor for each change in the folder of the configuration, which notify tells: where the log is
 /// written there, each line of it would be another change, until the disk is full.
 fn is_never_told(target: &str, level: Level) -> bool {
-    level == Level::TRACE && ["tungstenite", "notify"].iter().any(|it| target.starts_with(it))
+    let of = |name: &&str| target.split("::").next() == Some(*name);
+    level == Level::TRACE && ["tungstenite", "is", "notify"].iter().any(of)
 }

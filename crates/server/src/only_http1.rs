@@ -1,5 +1,5 @@
-//! HTTP/1.1 alone. A connection of HTTP/2 has no bound for how long nothing is asked on it, so whoever opens one could keep
-//! it for ever; and a page this small gains nothing by it.
+//! HTTP/1.1 alone, to those who read what they are told. A connection of HTTP/2 has no bound for how long nothing is asked on it, so
+//! whoever opens one could keep it for ever; and a page this small gains nothing by it.
 //!
 //! `http1_only` of axum-server would do, but that takes no WebSockets.
 
@@ -7,12 +7,17 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum_server::accept::Accept;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_io_timeout::TimeoutWriter;
 
 /// What a connection of HTTP/2 begins with (RFC 9113, section 3.4), and none of HTTP/1.1.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+
+/// Who takes nothing of what they asked for, for so long, is hung up on.
+const WRITE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Accepts what `A` does, and hangs up where HTTP/2 is spoken.
 #[derive(Clone, Copy, Debug)]
@@ -21,9 +26,10 @@ pub(crate) struct OnlyHttp1<A>(pub(crate) A);
 impl<A, I, S> Accept<I, S> for OnlyHttp1<A>
 where
     A: Accept<I, S>,
+    A::Stream: AsyncWrite,
     A::Future: Send + 'static,
 {
-    type Stream = Watched<A::Stream>;
+    type Stream = Watched<Pin<Box<TimeoutWriter<A::Stream>>>>;
     type Service = A::Service;
     type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, A::Service)>> + Send>>;
 
@@ -31,7 +37,9 @@ where
         let accepting = self.0.accept(stream, service);
         Box::pin(async move {
             let (stream, service) = accepting.await?;
-            Ok((Watched { stream, alike: Some(0) }, service))
+            let mut stream = TimeoutWriter::new(stream);
+            stream.set_timeout(Some(WRITE_PATIENCE));
+            Ok((Watched { stream: Box::pin(stream), alike: Some(0) }, service))
         })
     }
 }

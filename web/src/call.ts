@@ -142,8 +142,9 @@ export class Call {
         this.participantId = message.participant;
         this.#stereo = message.chain.channels === 2;
         this.#expect(ANSWER_TIMEOUT_MS, NO_ANSWER);
-        this.#listener.message(message);
+        // First of all, however much is to be said.
         if (this.#muted) this.#send({ type: "mute", muted: true });
+        this.#listener.message(message);
         if (this.#spares.length > 0) this.#send({ type: "spare", kinds: this.#spares });
         this.#offer(message.ice_servers).catch((error: unknown) => {
           this.#end({

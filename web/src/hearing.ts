@@ -15,9 +15,15 @@ import {
 import { recall, remember } from "./memory";
 import type { Chain, ClientMessage } from "./protocol";
 
+/** A slider that is dragged asks no more often. */
+const SEND_EVERY_MS = 80;
+
 export class Hearing {
   readonly #send: (message: ClientMessage) => void;
   readonly #all = new Map<number, HearingControls>();
+  /** What is to be asked for next. */
+  readonly #unsent = new Map<number, HeardAs>();
+  #sending: ReturnType<typeof setTimeout> | undefined;
   #isStereo = false;
   #isMixed = true;
 
@@ -47,16 +53,28 @@ export class Hearing {
 
   remove(id: number): void {
     this.#all.delete(id);
+    this.#unsent.delete(id);
   }
 
   clear(): void {
     this.#all.clear();
+    this.#unsent.clear();
   }
 
-  #ask(participant: number, { gainDb, pan, muted }: HeardAs): void {
-    if (!this.#isMixed) return;
-    const place = this.#isStereo ? { pan } : {};
-    this.#send({ type: "hear", participant, gain_db: gainDb, muted, ...place });
+  #ask(participant: number, heard: HeardAs): void {
+    this.#unsent.set(participant, heard);
+    if (this.#sending === undefined) this.#flush();
+  }
+
+  #flush(): void {
+    this.#sending = undefined;
+    if (this.#unsent.size === 0) return;
+    for (const [participant, { gainDb, pan, muted }] of this.#isMixed ? this.#unsent : []) {
+      const place = this.#isStereo ? { pan } : {};
+      this.#send({ type: "hear", participant, gain_db: gainDb, muted, ...place });
+    }
+    this.#unsent.clear();
+    this.#sending = setTimeout(() => this.#flush(), SEND_EVERY_MS);
   }
 }
 

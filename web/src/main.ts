@@ -262,6 +262,8 @@ function receive(message: ServerMessage): void {
       say("The server takes you for its operator.", "good");
       break;
     case "error":
+      // What it says of one message tells nothing of those of the others.
+      if (message.code === "too-fast") break;
       liveChain.refused(message);
       if (message.code === "unauthorized" || message.code === "forbidden") recording.allow(false);
       mouthToEar.refused();

@@ -92,7 +92,7 @@ pub struct FileInfo {
 #[derive(Debug)]
 pub struct Recording {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: JoinHandle<()>,
     missed: Missed,
 }
 
@@ -124,7 +124,7 @@ impl Recording {
         let thread = std::thread::Builder::new().name("recording".to_owned());
         let thread = thread.spawn(move || writer.run());
         let thread = thread.map_err(|error| StartError(format!("no thread for it: {error}")))?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)), missed })
+        Ok(Self { shared, thread, missed })
     }
 
     /// Its files, as of half a second ago: the mix first, then voices as they came.
@@ -151,17 +151,13 @@ impl Recording {
         lock(&self.shared.ended).clone()
     }
 
-    /// Waits until its files are closed, but for no longer than `patience`; false if they are not.
+    /// Waits until its files are closed and [`Names::ended`] is told, but for no longer than `patience`; false if they are not.
     pub fn wait(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
-        while self.ended().is_none() {
-            let is_running = lock(&self.thread).as_ref().is_some_and(|it| !it.is_finished());
-            if !is_running || Instant::now() >= deadline {
-                return self.ended().is_some();
-            }
+        while !self.thread.is_finished() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
-        true
+        self.thread.is_finished() && self.ended().is_some()
     }
 }
 

@@ -38,7 +38,7 @@ const OWN_MIX_SURE_BLOCKS: u32 = 300;
 const MAX_PLAYED: usize = 128;
 
 /// So many files and chimes play in a room at a time.
-const MOST_PLAYERS: usize = 4;
+const MOST_PLAYERS: usize = 6;
 
 /// What a room is made of.
 #[derive(Clone, Debug)]

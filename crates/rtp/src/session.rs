@@ -22,6 +22,8 @@ const AFTER_GOODBYE: Duration = Duration::from_secs(2);
 const NTP_TO_UNIX_S: u64 = 2_208_988_800;
 /// RTCP has these numbers where RTP has its mark and payload type (RFC 5761, section 4).
 const REPORTS: std::ops::RangeInclusive<u8> = 192..=223;
+/// Reports fit a packet that networks carry whole; what is longer is none, and would take long to read.
+const MOST_REPORT_BYTES: usize = 1500;
 
 /// What a session is made of.
 #[derive(Clone, Debug)]
@@ -147,7 +149,8 @@ impl Session {
             return Received::Dropped(Dropped::Foreign);
         }
         // Of both the first two bits are the version.
-        if first >> 6 != 2 || datagram.len() < if is_report { 8 } else { 12 } {
+        let lengths = if is_report { 8..=MOST_REPORT_BYTES } else { 12..=usize::MAX };
+        if first >> 6 != 2 || !lengths.contains(&datagram.len()) {
             return Received::Dropped(Dropped::Malformed);
         }
         let Some(srtp) = &mut self.srtp else {

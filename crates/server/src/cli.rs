@@ -12,6 +12,7 @@ use foldback_config::{
 };
 use foldback_room::Economies;
 
+use crate::auth::check_exposure;
 use crate::bench::{self, BenchOptions};
 use crate::capacity::{self, CapacityOptions};
 use crate::clock;
@@ -262,6 +263,10 @@ fn check(file: &Path) -> Result<(), String> {
     print!("{}", chains.join("\n"));
     if let Some(warning) = tls::check(&config.tls)?.as_ref().and_then(tls::warning) {
         eprintln!("warning: [tls]: {warning}");
+    }
+    // `serve --open` may say so in its place, and another `--listen` need it not.
+    if let Err(refusal) = check_exposure(&config) {
+        eprintln!("warning: `serve` refuses this as it is: {refusal}");
     }
     Ok(())
 }

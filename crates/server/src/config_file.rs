@@ -34,9 +34,19 @@ pub(crate) fn read(file: &Path) -> Result<Config, String> {
     let bytes = bytes_of(file)?;
     let config = Config::parse_bytes(&bytes, &file.display().to_string(), &plugins::registry());
     let config = config.map_err(|errors| errors.to_string())?;
+    check_beyond(&config)?;
+    Ok(config)
+}
+
+/// Checks what cannot be told by looking at one key of the file alone.
+fn check_beyond(config: &Config) -> Result<(), String> {
+    config
+        .server
+        .check_ports()
+        .map_err(|allowed| format!("`media_port` is {}, {allowed}", config.server.media_port))?;
     check_keys(&config.auth)?;
     tls::check(&config.tls)?;
-    Ok(config)
+    Ok(())
 }
 
 /// The kinds of stage that chains of a file can name; without one, those that are built in.
@@ -105,11 +115,7 @@ impl ConfigSource {
         let config = Config::parse_bytes(bytes, &name.display().to_string(), &plugins::registry());
         let mut config = config.map_err(|errors| errors.to_string())?;
         (self.above)(&mut config)?;
-        config.server.check_ports().map_err(|allowed| {
-            format!("`media_port` is {}, {allowed}", config.server.media_port)
-        })?;
-        check_keys(&config.auth)?;
-        tls::check(&config.tls)?;
+        check_beyond(&config)?;
         check_exposure(&config)?;
         Ok(Loaded { config, text: String::from_utf8_lossy(bytes).into() })
     }

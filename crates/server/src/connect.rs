@@ -8,9 +8,10 @@ use foldback_room::{Admission, Codec, LatencyProfile, ParticipantId, RoomSpec};
 use foldback_worker::{Command, Connection, Join};
 use tokio::sync::oneshot;
 
-use crate::conference::{Conference, capitalised};
+use crate::conference::Conference;
 use crate::message::{ErrorCode, ErrorMessage};
 use crate::roster::not_joined;
+use crate::sentences::capitalised;
 
 /// ICE may start anew five times at once, and once more in each 2 s.
 pub(crate) const RESTARTS_BURST: Duration = Duration::from_secs(10);
@@ -123,11 +124,12 @@ impl Conference {
         }
         let mut state = self.state();
         let (_, room) = state.room_of(id)?;
-        let muted = room.people.get(&id).is_some_and(|member| member.person.muted);
+        let member = room.people.get(&id).ok_or_else(not_joined)?;
+        let (muted, gain_db) = (member.person.muted, member.gain_db);
+        let (room_key, heard) = (room.key, room.heard_otherwise(id));
         let Built { connection, admission, .. } = *built;
-        let join = Join { room: room.key, id, connection, admission, muted };
+        let join = Join { room: room_key, id, connection, admission, muted, gain_db, heard };
         self.command(room.worker, Command::Join(Box::new(join)))?;
-        self.tell_hearing(room, id);
         let name = state.rooms_of.get(&id).cloned().unwrap_or_default();
         drop(state);
         self.chime(&name);

@@ -11,11 +11,12 @@ use foldback_room::{ChainChange, ParticipantId};
 use foldback_worker::{Command, RoomKey};
 
 use crate::chain_view::ChainView;
-use crate::conference::{Conference, Running, capitalised};
+use crate::conference::{Conference, Running};
 use crate::happenings::What;
 use crate::live::{RoomChains, StageChange};
 use crate::message::{ErrorCode, ErrorMessage, ServerMessage};
 use crate::roster::RoomState;
+use crate::sentences::capitalised;
 
 /// How often whoever waits for a worker's answer makes sure that it runs.
 const LOOK_AT_WORKER: Duration = Duration::from_millis(100);

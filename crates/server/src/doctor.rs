@@ -1,7 +1,7 @@
 //! `foldback doctor`: whether this machine is fit to serve a configuration, and what to do where it is not.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, TcpListener, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -15,11 +15,16 @@ use crate::config_file::ConfigSource;
 use crate::operator::{Operator, TOKEN_VARIABLE};
 use crate::serve::worker_count;
 use crate::tls::{self, Certificate};
+use crate::webhooks;
 
 /// A participant is a socket of HTTP, and some are held for others.
 const FILES_WANTED: u64 = 4096;
 /// Above that the ticks of 10 ms are uneven enough to be heard.
 const LATENESS_BOUND: Duration = Duration::from_millis(5);
+/// Files of recordings and webhooks may take so long beyond `drain_seconds`, in s.
+const LAST_SECONDS: u64 = 9;
+/// `TimeoutStopSec=` of the unit that the package has.
+const UNIT_WAITS: u64 = 90;
 /// So many wake-ups are timed.
 const WAKE_UPS: usize = 100;
 /// A certificate is renewed by then.
@@ -86,8 +91,19 @@ pub(crate) fn run(options: &DoctorOptions) -> Result<(), String> {
             findings.extend([listening(&config), certificate(&config), names(&config)]);
             findings.extend([operator(&config), media(&config), other_doors(&config)]);
             findings.extend([reached(&config), priority(&config)]);
+            findings.extend([told_others(&config), end(&config)]);
         }
-        Err(mistakes) => findings.push(Finding::new(Grade::Bad, "configuration", mistakes)),
+        Err(mistakes) => {
+            // Of a unit of systemd (LoadCredential=).
+            let hint = match mistakes.contains("/run/credentials/") {
+                true => {
+                    "\nWhat is in /run/credentials is there while the service runs: ask again then, as root. Its ports are taken by itself then."
+                }
+                false => "",
+            };
+            let found = format!("{}{hint}", mistakes.trim_end());
+            findings.push(Finding::new(Grade::Bad, "configuration", found));
+        }
     }
     findings.extend([buffers(), files(), wake_ups(), clock_source(), time_of_day()]);
     for finding in &findings {
@@ -218,7 +234,9 @@ fn media(config: &Config) -> Finding {
     let ports = (0..worker_count(&config.server))
         .map(|worker| first.saturating_add(u16::try_from(worker).unwrap_or(u16::MAX)));
     let ports: Vec<_> = ports.collect();
-    let taken = ports.iter().find_map(|port| MediaSocket::bind(*port, &[], &[]).err());
+    let told = addresses::public(&config.server.public_addresses, config.server.listen.ip());
+    let own = addresses::own();
+    let taken = ports.iter().find_map(|port| MediaSocket::bind(*port, &told, &own).err());
     let last = ports.last().copied().unwrap_or(first);
     match taken {
         None => {
@@ -232,15 +250,21 @@ fn media(config: &Config) -> Finding {
 /// The ports of those whose UDP is shut, and of lines of RTP.
 fn other_doors(config: &Config) -> Finding {
     let tcp = Some(config.server.media_tcp_port).filter(|port| *port > 0);
+    let told = addresses::public(&config.server.public_addresses, config.server.listen.ip());
+    // Of IPv6 it is for both.
+    let all: IpAddr = match told.iter().any(IpAddr::is_ipv6) {
+        true => Ipv6Addr::UNSPECIFIED.into(),
+        false => Ipv4Addr::UNSPECIFIED.into(),
+    };
     let taken = tcp.and_then(|port| {
-        let error = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).err()?;
+        let error = TcpListener::bind((all, port)).err()?;
         Some(format!("TCP {port} (`media_tcp_port`): {error}"))
     });
     let (first, ports) = (config.rtp.first_port, config.rtp.ports);
     let last = first.saturating_add(ports.saturating_sub(1));
     let has_lines = first > 0;
     let line = (first..=last).filter(|_| has_lines).find_map(|port| {
-        let error = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).err()?;
+        let error = UdpSocket::bind((all, port)).err()?;
         Some(format!("UDP {port}, of `[rtp]`: {error}"))
     });
     if let Some(found) = taken.or(line) {
@@ -301,6 +325,34 @@ fn priority(config: &Config) -> Finding {
             let found = "the sound has no real-time priority, so other programs make it late: set LimitRTPRIO= in the unit, `ulimit -r`, or CAP_SYS_NICE";
             Finding::new(Grade::Poor, "priority", found)
         }
+    }
+}
+
+/// Whether those who are in can be let go in peace: `TimeoutStopSec=` of the unit.
+fn end(config: &Config) -> Finding {
+    let seconds = config.server.drain_seconds;
+    match u64::from(seconds) + LAST_SECONDS > UNIT_WAITS {
+        true => {
+            let found = format!(
+                "may take {seconds} s (`drain_seconds`) and {LAST_SECONDS} more; the unit of the package kills it after {UNIT_WAITS} s: raise TimeoutStopSec= there"
+            );
+            Finding::new(Grade::Poor, "end", found)
+        }
+        false => Finding::new(
+            Grade::Good,
+            "end",
+            format!("takes {seconds} s (`drain_seconds`) and {LAST_SECONDS} more at most"),
+        ),
+    }
+}
+
+/// Whether webhooks can be told.
+fn told_others(config: &Config) -> Finding {
+    match (config.webhooks.len(), webhooks::client()) {
+        (0, _) => Finding::new(Grade::Good, "webhooks", "there are none"),
+        (1, Ok(_)) => Finding::new(Grade::Good, "webhooks", "one can be told"),
+        (count, Ok(_)) => Finding::new(Grade::Good, "webhooks", format!("{count} can be told")),
+        (_, Err(sentence)) => Finding::new(Grade::Poor, "webhooks", sentence),
     }
 }
 
@@ -404,8 +456,6 @@ fn time_of_day() -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, UdpSocket};
-
     use foldback_chain::Registry;
 
     use super::*;

@@ -21,12 +21,12 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// Waits for a signal to end, and ends. SIGTERM lets those inside talk on for `patience`; another
 /// signal, and SIGINT at the terminal, end at once.
 pub(crate) async fn end_on_signal(
+    mut signals: Signals,
     conference: Arc<Conference>,
     patience: Duration,
     telling: JoinHandle<()>,
     server: axum_server::Handle<SocketAddr>,
 ) {
-    let mut signals = Signals::new();
     let signal = signals.next().await;
     notify::stopping();
     if signal == SignalKind::terminate() && !patience.is_zero() {
@@ -63,13 +63,14 @@ pub(crate) fn survive_limits_of_files() {
 }
 
 /// The signals that ask to end.
-struct Signals {
+pub(crate) struct Signals {
     terminate: Option<Signal>,
     interrupt: Option<Signal>,
 }
 
 impl Signals {
-    fn new() -> Self {
+    /// From now on they are waited for; before they end the process.
+    pub(crate) fn new() -> Self {
         let of = |kind| match signal(kind) {
             Ok(signal) => Some(signal),
             Err(error) => {

@@ -40,6 +40,7 @@ impl Conference {
                 }
             }
             Event::StagesOut(change) => drop(change),
+            Event::FlightUnclaimed(flight) => drop(flight),
             Event::EarGone(remains) => drop(remains),
             Event::Played(room, player) => self.played(room, &player),
             Event::Spare(spare) => drop(spare),

@@ -20,7 +20,7 @@ use crate::http::{App, HttpError};
 use crate::message::{ErrorCode, ErrorMessage, ServerMessage};
 use crate::openapi::{ForHosts, OfAnyRoom, OfOpenRoom, OfRoom};
 use crate::returning::Returning;
-use crate::roster::RoomState;
+use crate::roster::{self, RoomState};
 
 /// So many groups a room has at most.
 const MOST_GROUPS: usize = 16;
@@ -35,6 +35,15 @@ pub struct Groups {
     /// How loud they hear the others meanwhile, in dB; `None`: not at all.
     #[serde(default)]
     pub room_gain_db: Option<f32>,
+}
+
+/// What of whispering somebody comes back to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Whispered {
+    /// The groups that they were in.
+    groups: Vec<String>,
+    /// As [`RoomState::groups_set`].
+    set: u64,
 }
 
 impl Groups {
@@ -122,10 +131,10 @@ impl RoomState {
     /// Somebody who comes back whispers with those with whom they did.
     pub(crate) fn whisper_again(&mut self, id: ParticipantId, returning: &Returning) {
         let mut names = self.groups.of(returning.participant);
-        // Whoever set groups since had others in mind.
-        let (groups, set) = &returning.groups;
-        if *set == self.groups_set && self.people.len() <= MOST_OWN_MIXES {
-            names.extend_from_slice(groups);
+        // Whoever set groups since had others in mind, and a room that was empty has none.
+        let before = &returning.whispered;
+        if before.set == self.groups_set && self.people.len() <= MOST_OWN_MIXES {
+            names.extend_from_slice(&before.groups);
         }
         for name in &names {
             self.groups.groups.entry(name.clone()).or_default().insert(id.0);
@@ -135,13 +144,13 @@ impl RoomState {
         }
     }
 
-    /// Somebody is gone; the groups that they were in.
-    pub(crate) fn whispers_no_more(&mut self, id: ParticipantId) -> Vec<String> {
-        let names = self.groups.of(id);
+    /// Somebody is gone; what they whispered in.
+    pub(crate) fn whispers_no_more(&mut self, id: ParticipantId) -> Whispered {
+        let groups = self.groups.of(id);
         if self.groups.remove(id) {
             self.tell_all(&ServerMessage::Groups(self.groups.clone()));
         }
-        names
+        Whispered { groups, set: self.groups_set }
     }
 }
 
@@ -162,7 +171,8 @@ impl Conference {
     pub fn set_groups(&self, room: &str, mut groups: Groups) -> Result<Groups, ErrorMessage> {
         self.chain_of(room)?;
         let mut state = self.state();
-        let open = state.rooms.get_mut(room).ok_or_else(|| not_here(room, None))?;
+        let roster::State { rooms, groups_set, .. } = &mut *state;
+        let open = rooms.get_mut(room).ok_or_else(|| not_here(room, None))?;
         if open.chains.chain().mix.is_none() {
             let sentence =
                 "The chain of this room has no `mix`: nobody hears anybody but themselves.";
@@ -172,6 +182,9 @@ impl Conference {
         groups.groups.retain(|_, group| !group.is_empty());
         if !groups.is_empty() && open.people.len() > MOST_OWN_MIXES {
             return Err(too_many());
+        }
+        if open.groups == groups {
+            return Ok(groups);
         }
         let mut changed = Vec::new();
         for (listener, member) in &open.people {
@@ -185,12 +198,10 @@ impl Conference {
         }
         // All at once: who is to whisper must not be heard by some of the others for a while.
         self.command(open.worker, Command::HearAllAs(changed))?;
-        if open.groups != groups {
-            open.groups = groups.clone();
-            open.groups_set += 1;
-            tracing::info!(%room, groups = groups.groups.len(), "whisper groups");
-            open.tell_all(&ServerMessage::Groups(groups.clone()));
-        }
+        *groups_set += 1;
+        (open.groups, open.groups_set) = (groups.clone(), *groups_set);
+        tracing::info!(%room, groups = groups.groups.len(), "whisper groups");
+        open.tell_all(&ServerMessage::Groups(groups.clone()));
         Ok(groups)
     }
 

@@ -108,28 +108,22 @@ impl Conference {
         listener.loops_back_until = Some(Instant::now() + duration);
         self.command(room.worker, Command::LoopBack(id, duration))
     }
+}
 
-    /// Tells the worker how a person hears the others, and they that person, once it has them.
-    pub(crate) fn tell_hearing(&self, room: &RoomState, id: ParticipantId) {
-        if let Some(member) = room.people.get(&id).filter(|member| member.gain_db != 0.0) {
-            // As below.
-            let _ = self.command(room.worker, Command::Gain(id, member.gain_db));
-        }
-        let mut all = Vec::new();
-        for other in room.people.keys().filter(|other| **other != id) {
-            for (listener, other) in [(id, *other), (*other, id)] {
-                let own = room.people.get(&listener).and_then(|member| member.hears.get(&other));
-                let heard =
-                    room.groups.heard(listener, other, own.copied().unwrap_or(HeardAs::PLAIN));
-                if heard != HeardAs::PLAIN {
-                    all.push((listener, other, heard));
-                }
-            }
-        }
-        if !all.is_empty() {
-            // A worker that takes no command has more to do; what it lost is in its log.
-            let _ = self.command(room.worker, Command::HearAllAs(all));
-        }
+impl RoomState {
+    /// How a person hears the others, and they that person, where it is otherwise than they come: listener, other, how.
+    pub(crate) fn heard_otherwise(
+        &self,
+        id: ParticipantId,
+    ) -> Vec<(ParticipantId, ParticipantId, HeardAs)> {
+        let others = self.people.keys().filter(|other| **other != id);
+        let pairs = others.flat_map(|other| [(id, *other), (*other, id)]);
+        let heard = pairs.map(|(listener, other)| {
+            let own = self.people.get(&listener).and_then(|member| member.hears.get(&other));
+            let own = own.copied().unwrap_or(HeardAs::PLAIN);
+            (listener, other, self.groups.heard(listener, other, own))
+        });
+        heard.filter(|(.., heard)| *heard != HeardAs::PLAIN).collect()
     }
 }
 

@@ -21,7 +21,7 @@ use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::auth::{Admitted, Caller, Credentials, Door, Wish, check_origin};
+use crate::auth::{Admitted, Caller, Credentials, Door, Key, Wish, check_origin};
 use crate::conference::{Conference, Outbox, RoomInfo};
 use crate::health::Readiness;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason, ServerMessage};
@@ -29,7 +29,7 @@ use crate::openapi::{ForInsiders, OfAnyRoom, OfRoom};
 use crate::operator::Operator;
 use crate::reload::Reloader;
 use crate::report::ParticipantInfo;
-use crate::returning::{ReturnKey, Returning, Way};
+use crate::returning::{Returning, Way};
 use crate::{
     admin_api, config_api, control_api, events_api, groups, moderation, names, openapi,
     playing_api, recording_api, rtp, tap, waiting, websocket, whip,
@@ -84,7 +84,7 @@ impl App {
     pub(crate) fn come_back(
         &self,
         caller: Caller,
-        key: ReturnKey,
+        key: Key,
         returning: Returning,
         outbox: Option<Outbox>,
     ) -> Result<(ParticipantId, ServerMessage), ErrorMessage> {
@@ -95,6 +95,27 @@ impl App {
             self.conference.give_back(key, returning);
         }
         joined
+    }
+
+    /// Does what brings in somebody who joined, with whom it is over if that fails. On a task of its own: a caller that hangs up
+    /// drops its handler wherever that stands, and somebody must still let the participant in or go.
+    ///
+    /// # Errors
+    /// As `act`; `internal`, if it panics.
+    pub(crate) async fn bring_in<T: Send + 'static>(
+        &self,
+        id: ParticipantId,
+        act: impl Future<Output = Result<T, ErrorMessage>> + Send + 'static,
+    ) -> Result<T, ErrorMessage> {
+        let conference = Arc::clone(&self.conference);
+        let brought = tokio::spawn(async move {
+            let brought = tokio::spawn(act).await.unwrap_or_else(|_| Err(ErrorMessage::internal()));
+            if brought.is_err() {
+                conference.leave(id, LeftReason::Closed);
+            }
+            brought
+        });
+        brought.await.unwrap_or_else(|_| Err(ErrorMessage::internal()))
     }
 
     /// Does what takes its time (building stages, reading and writing files) where that holds nobody up.
@@ -221,16 +242,8 @@ async fn offer(
             app.conference.join(&app.admit(caller, wish)?, Way::Door, None)?.0
         }
     };
-    // On a task of its own: a caller that hangs up drops this handler wherever it stands, and
-    // somebody must still let the participant in or go.
-    let connected = tokio::spawn(async move {
-        let answer = app.conference.connect(id, offer.sdp).await;
-        if answer.is_err() {
-            app.conference.leave(id, LeftReason::Closed);
-        }
-        answer
-    });
-    let sdp = connected.await.unwrap_or_else(|_| Err(ErrorMessage::internal()))?;
+    let conference = Arc::clone(&app.conference);
+    let sdp = app.bring_in(id, async move { conference.connect(id, offer.sdp).await }).await?;
     Ok(Json(SessionDescription { kind: "answer".to_owned(), sdp }))
 }
 

@@ -11,14 +11,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::auth::Role;
+use crate::auth::{Key, Role};
 use crate::chain_info::ChainInfo;
 use crate::chain_view::Means;
 use crate::groups::Groups;
 use crate::ice_servers::IceServer;
 use crate::live::StageChange;
 use crate::report::{ParticipantReport, tenths, tenths_of_ms};
-use crate::returning::ReturnKey;
 use crate::waiting::WaitingPerson;
 
 /// What a client says.
@@ -36,7 +35,7 @@ pub enum ClientMessage {
         /// A join token.
         token: Option<Secret>,
         /// What one comes back by who was lost.
-        return_key: Option<ReturnKey>,
+        return_key: Option<Key>,
     },
     /// Brings the browser's SDP.
     Offer {
@@ -296,7 +295,7 @@ pub enum ServerMessage {
         locked: bool,
         /// What the client comes back by if it is lost.
         #[serde(skip_serializing_if = "Option::is_none")]
-        return_key: Option<ReturnKey>,
+        return_key: Option<Key>,
         /// Who whispers with whom.
         whisper: Groups,
         /// What helps the client to reach the media.

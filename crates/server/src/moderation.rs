@@ -1,4 +1,4 @@
-//! What hosts and operators do to a whole room: close its door, and mute everybody in it.
+//! Muting, and what hosts and operators do to a whole room: close its door, and mute everybody in it.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -16,7 +16,7 @@ use crate::happenings::What;
 use crate::http::{App, HttpError};
 use crate::message::{ErrorCode, ErrorMessage, ServerMessage};
 use crate::openapi::{ForHosts, OfOpenRoom, OfRoom};
-use crate::roster::not_joined;
+use crate::roster::{RoomState, not_joined};
 
 /// The routes, for hosts of the room and operators.
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -67,6 +67,82 @@ async fn mute_all(
 }
 
 impl Conference {
+    /// Mutes or unmutes a person; everybody in the room is told, if it was otherwise, or others had muted them.
+    ///
+    /// # Errors
+    /// `not-joined`; `forbidden`, if a listener is to be unmuted; or `internal`.
+    pub fn mute(&self, id: ParticipantId, muted: bool) -> Result<(), ErrorMessage> {
+        let mut state = self.state();
+        let (name, room) = state.room_of(id)?;
+        let name = name.to_owned();
+        let member = room.people.get_mut(&id).ok_or_else(not_joined)?;
+        if member.person.role == Role::Listener && !muted {
+            return Err(only_listens());
+        }
+        if member.person.muted == muted && !member.muted_by_operator {
+            return Ok(());
+        }
+        self.set_muted(&name, room, id, muted, None)
+    }
+
+    /// Mutes a person, or unmutes whom an operator muted; everybody in the room is told that an
+    /// operator did, or `by` which host. Who is muted so may unmute themselves.
+    ///
+    /// # Errors
+    /// `not-found`, if they are not in that room; `muted-by-themselves`, if that is so and they are
+    /// to be unmuted; `bad-room` or `internal`.
+    pub fn mute_by_operator(
+        &self,
+        room: &str,
+        id: ParticipantId,
+        muted: bool,
+        by: Option<String>,
+    ) -> Result<(), ErrorMessage> {
+        self.chain_of(room)?;
+        let mut state = self.state();
+        let open = state.rooms.get_mut(room).ok_or_else(|| not_here(room, Some(id)))?;
+        let member = open.people.get_mut(&id).ok_or_else(|| not_here(room, Some(id)))?;
+        if member.person.muted == muted {
+            return Ok(());
+        }
+        if !muted && !member.muted_by_operator {
+            let name = &member.person.name;
+            let sentence = match member.person.role {
+                Role::Listener => format!("{name} is here to listen, and may not talk."),
+                Role::Talker | Role::Host => {
+                    format!("{name} muted themselves; only they can unmute.")
+                }
+            };
+            return Err(ErrorMessage::new(ErrorCode::MutedByThemselves, sentence));
+        }
+        self.set_muted(room, open, id, muted, Some(by))
+    }
+
+    /// For themselves, or for an operator or for a host of that name.
+    fn set_muted(
+        &self,
+        name: &str,
+        room: &mut RoomState,
+        id: ParticipantId,
+        muted: bool,
+        by_other: Option<Option<String>>,
+    ) -> Result<(), ErrorMessage> {
+        let member = room.people.get_mut(&id).ok_or_else(not_joined)?;
+        // Before anybody is told so: who is muted must not be heard.
+        self.command(room.worker, Command::Mute(id, muted))?;
+        let by_operator = by_other.is_some();
+        member.person.muted = muted;
+        member.muted_by_operator = muted && by_operator;
+        self.happenings.tell(What::ParticipantMuted {
+            room: name.to_owned(),
+            participant: member.person.clone(),
+            by_operator,
+        });
+        let by = by_other.flatten();
+        room.tell_all(&ServerMessage::ParticipantMuted { id: id.0, muted, by_operator, by });
+        Ok(())
+    }
+
     /// Closes the door of a room, through which hosts alone come from then on, and who comes back by their key; or opens it.
     /// Everybody in it is told, and who did it, `by`. A room that empties is open again.
     ///
@@ -157,4 +233,10 @@ impl Conference {
 pub(crate) fn locked() -> ErrorMessage {
     let sentence = "This room is locked: nobody new comes in until a host unlocks it.";
     ErrorMessage::new(ErrorCode::RoomLocked, sentence)
+}
+
+/// What a listener is told who wants to talk.
+pub(crate) fn only_listens() -> ErrorMessage {
+    let sentence = "You are here to listen; your token does not let you talk.";
+    ErrorMessage::new(ErrorCode::Forbidden, sentence)
 }

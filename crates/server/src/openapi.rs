@@ -62,8 +62,9 @@ pub(crate) fn described(routes: OpenApiRouter<App>) -> Router<App> {
         OpenApiRouter::with_openapi(Api::openapi()).merge(routes).split_for_parts();
     complete(&mut api);
     let policy = HeaderValue::from_static(POLICY_OF_DOCS);
-    let docs = Router::from(SwaggerUi::new("/api/docs").config(Config::from(PATH)))
-        .layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, policy));
+    let docs =
+        Router::from(SwaggerUi::new("/api/docs").config(Config::from(PATH).validator_url("none")))
+            .layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, policy));
     routes.route(PATH, get(async || Json(api))).merge(docs)
 }
 

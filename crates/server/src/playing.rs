@@ -9,12 +9,13 @@ use foldback_worker::{Command, RoomKey};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::conference::{Conference, capitalised};
+use crate::conference::Conference;
 use crate::happenings::What;
 use crate::message::{ErrorCode, ErrorMessage};
 use crate::process::{AudioFile, resample};
 use crate::recording::nobody;
 use crate::roster::RoomState;
+use crate::sentences::capitalised;
 
 /// Frames that wait for a room: 1 s.
 const FRAMES: usize = SAMPLE_RATE_HZ as usize;
@@ -26,6 +27,10 @@ const MOST_SECONDS: f64 = 3600.0;
 const MOST_BYTES: u64 = 48_000 * 8 * 3600;
 const GAIN_DB: std::ops::RangeInclusive<f64> = -60.0..=12.0;
 
+/// Of those who come at once so many are heard to come; by more chimes nobody would know more.
+const MOST_ARRIVALS: usize = 2;
+/// That it is recorded everybody is told, whoever comes meanwhile. A room plays as much, a file, and the end of the one before.
+const MOST_CHIMES: usize = MOST_ARRIVALS + 1;
 /// What of a chime is heard: soft, so that it goes under a voice.
 const CHIME_DBFS: f32 = -26.0;
 /// A note of a chime, from when on and for how long, in s.
@@ -166,8 +171,9 @@ impl Conference {
         }
         let mut state = self.state();
         let Some(room) = state.names.get(&key).cloned() else { return };
-        let open = state.room_by_key(key);
-        let over = open.and_then(|it| it.playing.take_if(|playing| playing.id == player.id()));
+        let Some(open) = state.room_by_key(key) else { return };
+        open.chimes.retain(|id| *id != player.id());
+        let over = open.playing.take_if(|playing| playing.id == player.id());
         if let Some(Playing { file, .. }) = over {
             self.happenings.tell(What::PlayingEnded { room, file });
         }
@@ -176,18 +182,19 @@ impl Conference {
     /// Tells everybody in a room by a sound that somebody came.
     pub(crate) fn chime(&self, room: &str) {
         if self.running().config.rule_for_room(room).is_some_and(|rule| rule.chime) {
-            self.sound(room, &CAME);
+            self.sound(room, &CAME, MOST_ARRIVALS);
         }
     }
 
     /// Tells everybody in a room by a sound that it is recorded from now on.
     pub(crate) fn chime_for_recording(&self, room: &str) {
         if self.running().config.recording.chime {
-            self.sound(room, &RECORDED);
+            self.sound(room, &RECORDED, MOST_CHIMES);
         }
     }
 
-    fn sound(&self, room: &str, notes: &[Note]) {
+    /// Unless as many as `most` sound already.
+    fn sound(&self, room: &str, notes: &[Note], most: usize) {
         // Before the lock, since others wait for it.
         let frames = chime(notes);
         let mut state = self.state();
@@ -195,12 +202,13 @@ impl Conference {
         let id = state.last_player;
         let Some(open) = state.rooms.get_mut(room) else { return };
         let chain = open.chains.chain();
-        if chain.mix.is_none() {
+        if chain.mix.is_none() || open.chimes.len() >= most {
             return;
         }
         let format = chain.format;
-        if self.send_to_play(open, id, format, frames).is_err() {
-            tracing::warn!(%room, "a chime could not be played");
+        match self.send_to_play(open, id, format, frames) {
+            Ok(()) => open.chimes.push(id),
+            Err(_) => tracing::warn!(%room, "a chime could not be played"),
         }
     }
 

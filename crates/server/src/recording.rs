@@ -1,8 +1,10 @@
 //! Recording rooms to files, and who is told.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
+use foldback_chain::ChainSpec;
 use foldback_record::{Ended, FileInfo, Names, Plan, Recording, ring};
 use foldback_room::{Admission, ParticipantId};
 use foldback_worker::{Command, Ear, RoomKey};
@@ -11,10 +13,12 @@ use time::UtcDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
-use crate::conference::{Conference, ECHO_ROOMS, capitalised};
+use crate::clock;
+use crate::conference::{Conference, ECHO_ROOMS};
 use crate::control::not_here;
 use crate::happenings::What;
 use crate::message::{ErrorCode, ErrorMessage, ServerMessage};
+use crate::sentences::capitalised;
 
 /// Files are closed within a moment of the last packet, unless the disk hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -177,11 +181,9 @@ impl Conference {
             let sentence = "Nothing is to be recorded: `mix`, `tracks` or both must be true.";
             return Err(ErrorMessage::new(ErrorCode::MissingField, sentence));
         }
-        let turn = self.state().rooms.get(room).map(|open| Arc::clone(&open.turn));
-        let turn = turn.ok_or_else(|| nobody(room))?;
-        // Until the worker has it, the room's chain stays as the listener is built for.
-        let _turn = turn.blocking_lock();
-        let (key, worker, ear, spec) = {
+        // One after the other: each may wait for the same disk.
+        let _beginning = self.beginning_recording.lock().unwrap_or_else(PoisonError::into_inner);
+        let (key, ear, chain, turn) = {
             let mut state = self.state();
             state.last_participant += 1;
             let ear = ParticipantId(state.last_participant);
@@ -190,23 +192,22 @@ impl Conference {
                 let sentence = format!("The room `{room}` is being recorded already.");
                 return Err(ErrorMessage::new(ErrorCode::AlreadyRecording, sentence));
             }
-            (open.key, open.worker, ear, self.spec(Arc::clone(open.chains.chain())))
+            (open.key, ear, Arc::clone(open.chains.chain()), Arc::clone(&open.turn))
         };
-        if wanted.mix && spec.chain.mix.is_none() {
-            let sentence =
-                format!("Chain `{}` does not mix: there are voices alone.", spec.chain.name);
-            return Err(ErrorMessage::new(ErrorCode::NoMix, sentence));
-        }
-        let channels = u8::try_from(spec.chain.format.channels).unwrap_or(1);
-        let admission = wanted.mix.then(|| Admission::build(&spec)).transpose();
-        let admission = admission.map_err(|error| {
-            tracing::error!(%room, %error, "the listener of a recording could not be built");
-            ErrorMessage::internal()
-        })?;
+        check_mix(wanted, &chain)?;
+        // They stay the same for as long as anybody is in the room.
+        let channels = u8::try_from(chain.format.channels).unwrap_or(1);
         let since = SystemTime::now();
         let plan = self.plan(room, since, wanted, channels)?;
         let (feed, intake) = ring(wanted.mix, wanted.tracks, None);
-        let watch = Watch { conference: Arc::downgrade(self), room: room.to_owned(), key, ear };
+        let told = Arc::<AtomicBool>::default();
+        let watch = Watch {
+            conference: Arc::downgrade(self),
+            room: room.to_owned(),
+            key,
+            ear,
+            told: Arc::clone(&told),
+        };
         let recording = Recording::start(plan, intake, watch).map_err(|error| {
             tracing::error!(%room, %error, "a recording could not begin");
             self.metrics.recording_failed();
@@ -218,9 +219,20 @@ impl Conference {
         running.push(Arc::clone(&recording));
         drop(running);
         self.metrics.recording_began();
+        // Whoever joins waits for this turn, so they do not wait for the disk. Until the worker has the listener, the room's
+        // chain stays as it is built for. To go without it drops the feed, which ends what has begun.
+        let _turn = turn.blocking_lock();
+        let chain = self.state().open(room, key).map(|open| Arc::clone(open.chains.chain()));
+        let spec = self.spec(chain.ok_or_else(|| nobody(room))?);
+        check_mix(wanted, &spec.chain)?;
+        let admission = wanted.mix.then(|| Admission::build(&spec)).transpose();
+        let admission = admission.map_err(|error| {
+            tracing::error!(%room, %error, "the listener of a recording could not be built");
+            ErrorMessage::internal()
+        })?;
         let mut state = self.state();
-        // Dropping the feed ends what has begun.
         let open = state.open(room, key).ok_or_else(|| nobody(room))?;
+        let worker = open.worker;
         self.command(
             worker,
             Command::Listen(Box::new(Ear { room: key, id: ear, admission, feed })),
@@ -233,6 +245,7 @@ impl Conference {
             self.command(worker, Command::Unlisten(key, ear))?;
             return Err(ErrorMessage::new(ErrorCode::CannotRecord, why));
         }
+        told.store(true, Ordering::Relaxed);
         open.tell_all(&ServerMessage::Recording { recording: true, failed: false });
         self.happenings.tell(What::RecordingStarted { room: room.to_owned() });
         drop(state);
@@ -307,13 +320,10 @@ impl Conference {
             let sentence = "This server records nothing: its configuration names no `directory` in [recording].";
             ErrorMessage::new(ErrorCode::RecordingOff, sentence)
         })?;
-        let at = UtcDateTime::from(since);
-        let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
-        let (hour, minute, second) = (at.hour(), at.minute(), at.second());
         Ok(Plan {
             directory,
             // Names of rooms have nothing in them that a path does not carry.
-            stem: format!("{room}-{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z"),
+            stem: format!("{room}-{}Z", clock::stamp(since)),
             title: room.to_owned(),
             channels,
             mix: wanted.mix,
@@ -322,12 +332,22 @@ impl Conference {
     }
 }
 
+fn check_mix(wanted: Wanted, chain: &ChainSpec) -> Result<(), ErrorMessage> {
+    if wanted.mix && chain.mix.is_none() {
+        let sentence = format!("Chain `{}` does not mix: there are voices alone.", chain.name);
+        return Err(ErrorMessage::new(ErrorCode::NoMix, sentence));
+    }
+    Ok(())
+}
+
 /// What becomes of a recording, told on its thread.
 struct Watch {
     conference: Weak<Conference>,
     room: String,
     key: RoomKey,
     ear: ParticipantId,
+    /// Whether anybody was told that it began. Changes under the lock of the conference.
+    told: Arc<AtomicBool>,
 }
 
 impl Names for Watch {
@@ -359,11 +379,14 @@ impl Names for Watch {
         if failed.is_some() {
             conference.metrics.recording_failed();
         }
+        let mut state = conference.state();
+        if !self.told.load(Ordering::Relaxed) {
+            return;
+        }
         conference.happenings.tell(What::RecordingEnded {
             room: room.clone(),
             failure: failed.map(ToString::to_string),
         });
-        let mut state = conference.state();
         let Some(open) = state.open(&self.room, self.key) else { return };
         // The next one may have begun already.
         if !open.is_recorded() {

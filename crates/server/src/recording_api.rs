@@ -85,6 +85,7 @@ async fn save_flight(
     path: PathOf,
 ) -> Result<(StatusCode, Json<SavedFlight>), HttpError> {
     let (room, ..) = target(path)?;
+    app.conference.chain_of(&room)?;
     // On a task of its own: of a caller who hangs up what was kept is saved all the same.
     let saving = async move { app.conference.save_flight(&room, "on request").await };
     let saved = tokio::spawn(saving).await.unwrap_or_else(|_| Err(ErrorMessage::internal()))?;

@@ -1,39 +1,20 @@
 //! Coming back by right: whoever is lost gets into their room again, also where nobody new would.
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use foldback_room::ParticipantId;
-use serde::{Deserialize, Serialize};
 
-use crate::auth::{Admitted, random_key};
+use crate::auth::{Admitted, Key};
 use crate::conference::Conference;
-use crate::message::{ErrorMessage, LeftReason};
+use crate::groups::Whispered;
+use crate::message::LeftReason;
 use crate::roster::State;
 
 /// For so long after they were lost somebody may come back by their key.
 const LOST_FOR: Duration = Duration::from_secs(120);
 /// So many who are lost are remembered, of all rooms; above that the first lost are forgotten.
 const MOST_LOST: usize = 4096;
-
-/// What somebody who joined comes back by. Whoever knows it takes their place.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ReturnKey(String);
-
-impl ReturnKey {
-    /// One that nobody can guess.
-    pub(crate) fn random() -> Result<Self, ErrorMessage> {
-        random_key().map(Self)
-    }
-}
-
-impl fmt::Debug for ReturnKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ReturnKey(..)")
-    }
-}
 
 /// How somebody comes into a room.
 #[derive(Clone, Copy, Debug)]
@@ -55,40 +36,40 @@ pub(crate) struct Returning {
     pub(crate) who: Admitted,
     /// Of the room, see [`crate::roster::RoomState::opening`].
     pub(crate) opening: u64,
-    /// The whisper groups that they were in when they were lost, and how often groups had been set by then.
-    pub(crate) groups: (Vec<String>, u64),
+    /// When they were lost.
+    pub(crate) whispered: Whispered,
     lost: Option<Instant>,
 }
 
 impl Returning {
     pub(crate) fn new(participant: ParticipantId, who: Admitted, opening: u64) -> Self {
-        Self { participant, who, opening, groups: (Vec::new(), 0), lost: None }
+        Self { participant, who, opening, whispered: Whispered::default(), lost: None }
     }
 }
 
-/// The keys of all who may come back; a conference keeps them under its lock.
+/// The keys of all who may come back: whoever knows one takes the place of whom it was given to. A conference keeps them under its lock.
 #[derive(Debug, Default)]
 pub(crate) struct Returns {
-    by_key: HashMap<ReturnKey, Returning>,
+    by_key: HashMap<Key, Returning>,
     /// In the order of their loss; some of them came back since.
-    lost: VecDeque<(Instant, ReturnKey)>,
+    lost: VecDeque<(Instant, Key)>,
 }
 
 impl Returns {
-    pub(crate) fn add(&mut self, key: ReturnKey, returning: Returning) {
+    pub(crate) fn add(&mut self, key: Key, returning: Returning) {
         self.by_key.insert(key, returning);
     }
 
-    /// Somebody is gone who was in these whisper groups. Whoever left or was taken out does not come back by right.
+    /// Somebody is gone. Whoever left or was taken out does not come back by right.
     pub(crate) fn gone(
         &mut self,
-        key: ReturnKey,
-        groups: (Vec<String>, u64),
+        key: Key,
+        whispered: Whispered,
         reason: LeftReason,
         now: Instant,
     ) {
         if let Some(returning) = self.by_key.get_mut(&key) {
-            returning.groups = groups;
+            returning.whispered = whispered;
         }
         match reason {
             LeftReason::Left | LeftReason::Kicked => _ = self.by_key.remove(&key),
@@ -96,7 +77,7 @@ impl Returns {
         }
     }
 
-    fn lose(&mut self, key: ReturnKey, now: Instant) {
+    fn lose(&mut self, key: Key, now: Instant) {
         if let Some(returning) = self.by_key.get_mut(&key) {
             returning.lost = Some(now);
             self.lost.push_back((now, key));
@@ -112,7 +93,7 @@ impl Returns {
     }
 
     /// Takes a key that is good for that room, with which nobody else can come then.
-    fn take(&mut self, key: &ReturnKey, room: &str, now: Instant) -> Option<Returning> {
+    fn take(&mut self, key: &Key, room: &str, now: Instant) -> Option<Returning> {
         let known = self.by_key.get(key)?;
         let in_time = known.lost.is_none_or(|since| now.duration_since(since) <= LOST_FOR);
         let is_good = in_time && known.who.room == room;
@@ -129,14 +110,14 @@ impl State {
 
 impl Conference {
     /// Who has that key for that room, if it is good. It is used up by that.
-    pub(crate) fn returning(&self, key: &ReturnKey, room: &str) -> Option<Returning> {
+    pub(crate) fn returning(&self, key: &Key, room: &str) -> Option<Returning> {
         let mut state = self.state();
         let returning = state.returns.take(key, room, Instant::now())?;
         state.is_still(room, returning.opening).then_some(returning)
     }
 
     /// Lets a key be good again, by which somebody could not come in for now.
-    pub(crate) fn give_back(&self, key: ReturnKey, returning: Returning) {
+    pub(crate) fn give_back(&self, key: Key, returning: Returning) {
         let mut state = self.state();
         let is_in = state.rooms_of.contains_key(&returning.participant);
         let was_lost = returning.lost.is_some();
@@ -152,11 +133,11 @@ impl Conference {
 mod tests {
     use super::*;
 
-    fn key() -> ReturnKey {
-        ReturnKey::random().expect("the system gives random numbers")
+    fn key() -> Key {
+        Key::random().expect("the system gives random numbers")
     }
 
-    fn with(keys: &[&ReturnKey]) -> Returns {
+    fn with(keys: &[&Key]) -> Returns {
         let mut returns = Returns::default();
         for key in keys {
             let who = Admitted::of("lobby", "Ann");
@@ -180,7 +161,7 @@ mod tests {
             (LeftReason::Kicked, 0, false),
         ] {
             let mut returns = with(&[&key]);
-            returns.gone(key.clone(), (Vec::new(), 0), reason, now);
+            returns.gone(key.clone(), Whispered::default(), reason, now);
             let later = now + Duration::from_secs(seconds);
             let found = returns.take(&key, "lobby", later).is_some();
             assert_eq!(found, is_good, "{reason:?} {seconds} s ago");
@@ -193,12 +174,12 @@ mod tests {
         let mut returns = with(&keys.iter().collect::<Vec<_>>());
         let now = Instant::now();
         for key in &keys[1..] {
-            returns.gone(key.clone(), (Vec::new(), 0), LeftReason::Closed, now);
+            returns.gone(key.clone(), Whispered::default(), LeftReason::Closed, now);
         }
         assert_eq!(returns.by_key.len(), MOST_LOST + 1, "one is in, and so many are lost");
         assert!(returns.take(&keys[1], "lobby", now).is_none(), "the first of them");
         let later = now + LOST_FOR + Duration::from_millis(1);
-        returns.gone(keys[0].clone(), (Vec::new(), 0), LeftReason::Closed, later);
+        returns.gone(keys[0].clone(), Whispered::default(), LeftReason::Closed, later);
         assert_eq!((returns.by_key.len(), returns.lost.len()), (1, 1));
     }
 }

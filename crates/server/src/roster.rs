@@ -12,6 +12,7 @@ use foldback_worker::{Allowance, Figures, Readings, Recycled, RoomKey};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::Sender;
 
+use crate::auth::Key;
 use crate::chain_info::ChainInfo;
 use crate::flight::KeptFlight;
 use crate::groups::Groups;
@@ -23,10 +24,10 @@ use crate::placement::Placement;
 use crate::playing::Playing;
 use crate::recording::RoomRecording;
 use crate::report::ParticipantReport;
-use crate::returning::{ReturnKey, Returns};
+use crate::returning::Returns;
 use crate::rtp::Lines;
 use crate::waiting::WaitingRooms;
-use crate::whip::{SessionKey, Sessions};
+use crate::whip::Sessions;
 
 /// Where messages to one client go. Bounded: a client that does not read is let go.
 pub type Outbox = Sender<Utf8Bytes>;
@@ -51,6 +52,8 @@ pub(crate) struct State {
     pub(crate) waiting: WaitingRooms,
     pub(crate) lines: Lines,
     pub(crate) last_player: u64,
+    /// How often whisper groups were set, in all rooms.
+    pub(crate) groups_set: u64,
 }
 
 #[derive(Debug)]
@@ -85,12 +88,14 @@ pub(crate) struct RoomState {
     pub(crate) opening: u64,
     /// Who whispers with whom.
     pub(crate) groups: Groups,
-    /// How often they were set.
+    /// Another one each time that they are set, in this room or another.
     pub(crate) groups_set: u64,
     /// As whom it is tapped, and whether by the mix.
     pub(crate) taps: Vec<(ParticipantId, bool)>,
     /// The file that plays in it.
     pub(crate) playing: Option<Playing>,
+    /// The chimes that sound in it.
+    pub(crate) chimes: Vec<u64>,
     pub(crate) flight: KeptFlight,
 }
 
@@ -107,9 +112,9 @@ pub(crate) struct Member {
     /// Which ways sound goes between them and the room.
     pub(crate) flow: Flow,
     /// By which their session is found, where it has an address.
-    pub(crate) session: Option<SessionKey>,
+    pub(crate) session: Option<Key>,
     /// What they come back by.
-    pub(crate) return_key: Option<ReturnKey>,
+    pub(crate) return_key: Option<Key>,
     pub(crate) media: bool,
     /// By which connections find their session.
     pub(crate) ice_name: Option<IceName>,

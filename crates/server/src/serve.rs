@@ -92,13 +92,15 @@ pub async fn serve(
     let telling = tokio::spawn(webhooks::tell(conference.clone(), metrics));
 
     tokio::spawn(pump(conference.clone(), queue));
+    // Whoever knows that it serves may have it end.
+    let signals = drain::Signals::new();
     announce(listen, tls.as_ref(), &public, &chains);
     notify::ready();
     tokio::spawn(notify::feed_watchdog(conference.clone()));
     let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
     drain::survive_limits_of_files();
     let handle = axum_server::Handle::new();
-    tokio::spawn(drain::end_on_signal(conference, drain, telling, handle.clone()));
+    tokio::spawn(drain::end_on_signal(signals, conference, drain, telling, handle.clone()));
     let server = impatient(axum_server::from_tcp(listener).map_err(ServeError::io)?).handle(handle);
     let served = match tls {
         Some(tls) => {

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::conference::Conference;
 use crate::happenings::Happening;
+use crate::sentences::with_causes;
 
 /// An answer must come within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,14 +36,9 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Tells every webhook of the configuration that counts by then what happens, until the conference tells no more.
 pub(crate) async fn tell(conference: Arc<Conference>, metrics: Metrics) {
     let mut live = conference.happenings.follow(None).live;
-    let client = Client::builder()
-        .timeout(PATIENCE)
-        .redirect(redirect::Policy::none())
-        .user_agent(concat!("foldback/", env!("CARGO_PKG_VERSION")))
-        .build();
-    let client = match client {
+    let client = match client() {
         Ok(client) => client,
-        Err(error) => return tracing::error!(%error, "webhooks cannot be told"),
+        Err(why) => return tracing::error!(%why, "webhooks cannot be told"),
     };
     let mut hooks: Vec<Hook> = Vec::new();
     loop {
@@ -78,6 +74,24 @@ pub(crate) async fn tell(conference: Arc<Conference>, metrics: Metrics) {
     for hook in hooks {
         hook.finish(deadline).await;
     }
+}
+
+/// By which all of them are told.
+///
+/// # Errors
+/// A sentence, and what can be done.
+pub(crate) fn client() -> Result<Client, String> {
+    let client = Client::builder()
+        .timeout(PATIENCE)
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("foldback/", env!("CARGO_PKG_VERSION")))
+        .build();
+    client.map_err(|error| {
+        format!(
+            "there is no client of HTTPS: {}; where there are no certificates of authorities, install `ca-certificates`",
+            with_causes(&error)
+        )
+    })
 }
 
 type Told = (Instant, Arc<Happening>);
@@ -223,20 +237,9 @@ impl Teller {
                 }
             },
             // Without the address, in which may be a secret.
-            Err(error) => Answer::Later(sources(&error.without_url()), None),
+            Err(error) => Answer::Later(with_causes(&error.without_url()), None),
         }
     }
-}
-
-/// The error and what it comes from.
-fn sources(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 /// HMAC-SHA256 over what the specification has: `id.timestamp.body`.

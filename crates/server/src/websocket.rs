@@ -9,28 +9,33 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgr
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use foldback_room::ParticipantId;
+use foldback_worker::Allowance;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::auth::{Caller, Credentials, Seat, Wish, check_origin};
+use crate::auth::{Caller, Credentials, Key, Seat, Wish, check_origin};
 use crate::conference::{Conference, encoded};
 use crate::http::{App, HttpError, MAX_MESSAGE_BYTES};
 use crate::message::{
     ClientMessage, ErrorCode, ErrorMessage, LeftReason, ServerMessage, SetStage, SetStages,
 };
 use crate::recording::Wanted;
-use crate::returning::{ReturnKey, Way};
+use crate::returning::Way;
 use crate::waiting::{LONGEST_WAIT, Waiting, not_let_in};
 
-/// Messages that may wait for a client: levels of some 20 s.
-const OUTBOX: usize = 256;
+/// Messages that may wait for a client: more than many say at once who say all that they may.
+const OUTBOX: usize = 1024;
 /// More than a client sends at once, but for its offer.
 const READ_BUFFER_BYTES: usize = 4096;
 /// A client without media that says nothing for so long is let go.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A message that cannot be sent for so long is the last.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of what a client says much goes to everybody in its room, so a hundred messages are taken at once, and fifty more in each
+/// second.
+const MESSAGES_BURST: Duration = Duration::from_secs(2);
+const MESSAGE_COST: Duration = Duration::from_millis(20);
 /// So often it is looked whether one who waits to be let in is still there.
 const LOOK: Duration = Duration::from_secs(20);
 
@@ -58,9 +63,19 @@ pub(crate) async fn upgrade(
             let (outbox, messages) = channel(OUTBOX);
             let (id, outbox, left) = (None, Some(outbox), LeftReason::Closed);
             let has_media = false;
-            let waiting = None;
-            let mut session =
-                Session { app, caller, seat, id, outbox, waiting, has_media, left, operator };
+            let (waiting, allowance) = (None, Allowance::new(MESSAGES_BURST));
+            let mut session = Session {
+                app,
+                caller,
+                seat,
+                allowance,
+                id,
+                outbox,
+                waiting,
+                has_media,
+                left,
+                operator,
+            };
             let close = session.run(socket, messages).await;
             if let Some(waiting) = session.waiting.take() {
                 session.conference().stop_waiting(&waiting);
@@ -77,6 +92,8 @@ struct Session {
     caller: Caller,
     /// Until somebody joins.
     seat: Option<Seat>,
+    /// What it may still say.
+    allowance: Allowance,
     id: Option<ParticipantId>,
     /// The session's own end; given to the room on joining, so that the room's dropping it ends
     /// the session.
@@ -174,6 +191,12 @@ impl Session {
     async fn text(&mut self, text: &str) -> Reply {
         if text.len() > MAX_MESSAGE_BYTES {
             return Reply::TooLarge;
+        }
+        if !self.allowance.take(std::time::Instant::now(), MESSAGE_COST) {
+            let sentence =
+                "So many messages came in a short time that this one is left out; wait a second.";
+            let error = ErrorMessage::new(ErrorCode::TooFast, sentence);
+            return Reply::say(ServerMessage::Error(error));
         }
         let done = match ClientMessage::parse(text) {
             Ok(message) => self.act(message).await,
@@ -279,7 +302,7 @@ impl Session {
     }
 
     /// By a key that is no longer good as without one.
-    fn join(&mut self, wish: Wish<'_>, key: Option<ReturnKey>) -> Result<Reply, ErrorMessage> {
+    fn join(&mut self, wish: Wish<'_>, key: Option<Key>) -> Result<Reply, ErrorMessage> {
         if self.waiting.is_some() {
             return Err(ErrorMessage::new(
                 ErrorCode::AlreadyJoined,

@@ -63,9 +63,11 @@ impl Worker {
                     }
                 }
                 Command::TakeFlight(key, answer) => {
-                    let open = self.rooms.get_mut(&key);
-                    // Nobody waits for it any more, if they were told nothing for so long.
-                    let _ = answer.send(open.and_then(|open| open.room.take_flight()));
+                    let open = self.rooms.get_mut(&key).filter(|_| !answer.is_closed());
+                    let flight = open.and_then(|open| open.room.take_flight());
+                    if let Err(Some(flight)) = answer.send(flight) {
+                        self.tell_surely(Event::FlightUnclaimed(flight));
+                    }
                 }
                 Command::TellRoom(key, text) => self.tell_room(key, &text),
                 Command::Tell(id, text) => self.texts.push_back((id, text)),
@@ -161,7 +163,7 @@ impl Worker {
     }
 
     fn join(&mut self, join: Join) {
-        let Join { room, id, connection, admission, muted } = join;
+        let Join { room, id, connection, admission, muted, gain_db, heard } = join;
         let Some(open) = self.rooms.get_mut(&room) else {
             let remains = Remains(None, Some(connection));
             self.tell_surely(Event::Left { id, reason: LeaveReason::Failed, remains });
@@ -171,6 +173,11 @@ impl Worker {
         let input = TimedStages::of(&mut self.metrics, chain, &chain.input);
         let spare = open.room.join(id, admission);
         open.room.set_muted(id, muted);
+        open.room.set_gain(id, gain_db);
+        // Before its first packet: who whispers must not be heard by it.
+        for (listener, other, heard) in heard {
+            open.room.set_heard_as(listener, other, heard);
+        }
         let is_watched = match &connection {
             Connection::Browser(peer) => {
                 open.room.set_deaf(id, !peer.sends_audio());

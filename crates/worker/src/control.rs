@@ -89,6 +89,10 @@ pub struct Join {
     pub admission: Admission,
     /// Whether it is muted to begin with.
     pub muted: bool,
+    /// By how much louder all others hear it to begin with, in dB.
+    pub gain_db: f32,
+    /// Who hears whom otherwise than they come, of it and those who are in the room: listener, other, how.
+    pub heard: Vec<(ParticipantId, ParticipantId, HeardAs)>,
 }
 
 /// How a participant is reached.
@@ -162,6 +166,8 @@ pub enum Event {
     },
     /// Stages that were taken out of a running chain, to be freed here.
     StagesOut(Change),
+    /// What was taken of a room for somebody who waits for it no more; to be freed here.
+    FlightUnclaimed(Box<Flight>),
     /// Who was nobody in a room hears it no more; to be freed here.
     EarGone(EarRemains),
     /// A player has played all, or could not; to be freed here.

@@ -106,8 +106,8 @@ impl Worker {
         let Some(open) = self.rooms.get_mut(&room) else { return };
         let Some(place) = open.ears.iter().position(|ear| ear.id == id) else { return };
         let feed = open.ears.swap_remove(place).feed;
-        let departed = open.room.leave(id).map(Box::new);
-        open.faults = open.room.faults();
+        open.tell_faults(room, &mut self.metrics, &self.events);
+        let departed = open.leave(id).map(Box::new);
         let remains = EarRemains { _departed: departed, _refused: None, _feed: Some(feed) };
         self.tell_surely(Event::EarGone(remains));
     }

@@ -112,9 +112,7 @@ impl Worker {
                     open.room.report(stats.id, loss);
                 }
             }
-            if open.count_faults(&mut self.metrics) {
-                let _ = self.events.try_send(Event::Fault(*key));
-            }
+            open.tell_faults(*key, &mut self.metrics, &self.events);
             now.participants += i64::try_from(open.people()).unwrap_or(0);
             now.encoders += i64::try_from(open.room.encoders_at_work()).unwrap_or(0);
             now.divided += i64::from(open.division.is_needed());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use foldback_metrics::{Gauges, WorkerMetrics};
 use foldback_peer::Peer;
-use foldback_room::{Clock, ParticipantId, Room, RoomProbe, Sequential, StageTime, TICK};
+use foldback_room::{Clock, Departed, ParticipantId, Room, RoomProbe, Sequential, StageTime, TICK};
 use tokio::sync::mpsc::Sender;
 
 use crate::control::{Command, Event, LeaveReason, RoomKey, WorkerHandle};
@@ -151,13 +151,28 @@ impl OpenRoom {
         Self { room, ears: Vec::new(), output, faults: 0, silence_told: false, division }
     }
 
-    /// Says whether there are new ones.
-    pub(crate) fn count_faults(&mut self, metrics: &mut WorkerMetrics) -> bool {
+    /// Counts faults of stages since this was done last, and tells of them.
+    pub(crate) fn tell_faults(
+        &mut self,
+        key: RoomKey,
+        metrics: &mut WorkerMetrics,
+        events: &Sender<Event>,
+    ) {
         let faults = self.room.faults();
         let new = faults.saturating_sub(self.faults);
         metrics.count().stage_faults += new;
         self.faults = faults;
-        new > 0
+        if new > 0 {
+            let _ = events.try_send(Event::Fault(key));
+        }
+    }
+
+    /// Takes somebody out, with what their stages did wrong, which is to be told before.
+    pub(crate) fn leave(&mut self, id: ParticipantId) -> Option<Departed> {
+        let departed = self.room.leave(id);
+        // Those that left are no longer in the sum.
+        self.faults = self.room.faults();
+        departed
     }
 }
 

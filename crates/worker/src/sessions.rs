@@ -290,13 +290,8 @@ impl Worker {
         }
         let open = self.rooms.get_mut(&member.room);
         let departed = open.and_then(|open| {
-            if open.count_faults(&mut self.metrics) {
-                let _ = self.events.try_send(Event::Fault(member.room));
-            }
-            let departed = open.room.leave(id)?;
-            // Those that left are no longer in the sum.
-            open.faults = open.room.faults();
-            Some(departed)
+            open.tell_faults(member.room, &mut self.metrics, &self.events);
+            open.leave(id)
         });
         if let Some(departed) = &departed {
             member.count(departed.stats, &mut self.metrics);

@@ -175,6 +175,8 @@ impl Bench {
                 connection: peer.into(),
                 admission: Admission::build(&spec).expect("an admission"),
                 muted: false,
+                gain_db: 0.0,
+                heard: Vec::new(),
             })));
             stream.into_iter().for_each(|stream| bench.command(Command::Stream(stream)));
         }

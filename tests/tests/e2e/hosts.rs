@@ -474,3 +474,28 @@ async fn whisper_groups_are_a_hosts_told_to_all_and_kept_by_who_comes_back() {
     assert_eq!(put(OPERATOR, "{\"groups\":{}}").await.0, 200);
     assert_eq!(ann.next("groups").await["groups"], json!({}));
 }
+
+#[tokio::test]
+async fn a_room_that_all_were_lost_of_has_no_groups_and_none_of_before_comes_back() {
+    let (server, folder) = guarded().await;
+    let talker = token(&folder, &["--room", "lobby"]);
+    let set = async |groups: Value| {
+        let wanted = json!({ "groups": groups }).to_string();
+        let path = "/api/v1/rooms/lobby/groups";
+        assert_eq!(ask(&server, Method::PUT, path, OPERATOR, &wanted).await.0, 200);
+    };
+    let (bob, bobs) = comes(&server, join("lobby", &talker)).await;
+    let (cleo, cleos) = comes(&server, join("lobby", &talker)).await;
+    set(json!({ "desk": [bobs["participant"], cleos["participant"]] })).await;
+    drop((bob, cleo));
+    while server.metrics().await.total("foldback_participants", &[]) > 0.0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    let (_bob, back) = comes(&server, again(&talker, &bobs["return_key"])).await;
+    assert_eq!(back["whisper"]["groups"], json!({}));
+    let door = json!({ "door": [back["participant"]] });
+    set(door.clone()).await;
+    let (_cleo, back) = comes(&server, again(&talker, &cleos["return_key"])).await;
+    assert_eq!(back["whisper"]["groups"], door, "as often set as before, and not the same");
+}

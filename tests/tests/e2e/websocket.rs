@@ -1,5 +1,7 @@
 //! What the server answers over its signalling socket, without a browser.
 
+use std::time::Duration;
+
 use foldback_tests::Server;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
@@ -84,6 +86,42 @@ async fn a_message_that_is_too_large_is_told_and_ends_the_socket() {
     socket.say(Message::text(json!({ "type": "offer", "sdp": sdp }).to_string())).await;
     assert_eq!(socket.next("error").await["code"], "too-large");
     assert_eq!(socket.close_code().await, Some(1009));
+}
+
+#[tokio::test]
+async fn who_says_too_much_at_once_is_left_out_and_the_others_are_told_the_truth() {
+    let server = Server::start_with_file("clean.toml").await;
+    let (mut ann, mut bob) = (Socket::connect(&server).await, Socket::connect(&server).await);
+    let join = |name: &str| json!({ "type": "join", "room": "r", "name": name });
+    let id = ann.join(join("Ann")).await["participant"].clone();
+    bob.join(join("Bob")).await;
+    for flip in 0..400 {
+        ann.say(Message::text(json!({ "type": "mute", "muted": flip % 2 == 0 }).to_string())).await;
+    }
+    let refused = ann.next("error").await;
+    assert_eq!(refused["code"], "too-fast");
+    // A second later it is listened to her again.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    ann.say(Message::text(json!({ "type": "mute", "muted": false }).to_string())).await;
+    ann.say(Message::text(json!({ "type": "hand", "raised": true }).to_string())).await;
+    let (mut muted, mut changes) = (json!(false), 0);
+    loop {
+        let told = bob.message().await;
+        match told["type"].as_str() {
+            Some("participant-muted") => {
+                assert_ne!(told["muted"], muted, "told of what did not change");
+                (muted, changes) = (told["muted"].clone(), changes + 1);
+            }
+            Some("participant-hand") => break,
+            _ => {}
+        }
+    }
+    let listed = server.url("/api/v1/rooms/r/participants");
+    let people = reqwest::get(listed).await.expect("the server answers");
+    let people: serde_json::Value = people.json().await.expect("JSON");
+    let person = people.as_array().and_then(|people| people.iter().find(|it| it["id"] == id));
+    assert_eq!(person.expect("she is in")["muted"], muted);
+    assert!((100..250).contains(&changes), "{changes} changes");
 }
 
 #[tokio::test]

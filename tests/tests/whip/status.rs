@@ -94,6 +94,13 @@ async fn whoever_cannot_be_taken_is_told_by_status_and_leaves_nothing_behind() {
         ("/whip/lobby", vec![], &*good, 415, "bad-content-type"),
         ("/whip/lobby", vec![("content-type", "application/json")], &good, 415, "bad-content-type"),
         ("/whip/lobby", with_sdp(&[("accept", "text/html")]), &good, 406, "not-acceptable"),
+        (
+            "/whip/lobby",
+            with_sdp(&[("accept", "application/sdp;q=0, */*")]),
+            &good,
+            406,
+            "not-acceptable",
+        ),
         ("/whip/lobby", with_sdp(&[]), &listens, 406, "not-acceptable"),
         ("/whep/lobby", with_sdp(&[]), &speaks, 406, "not-acceptable"),
         ("/whip/lobby", with_sdp(&[]), &video, 406, "not-acceptable"),
@@ -116,7 +123,10 @@ async fn whoever_cannot_be_taken_is_told_by_status_and_leaves_nothing_behind() {
         ("/whip/board", with_sdp(&[]), &good, 401, "pin-required"),
         (
             "/whip/board",
-            with_sdp(&[("authorization", "Bearer a.forged.token")]),
+            with_sdp(&[(
+                "authorization",
+                "Bearer a-forged-token-whose-header-is-none.which-is-longer-than-any-pin.can-be",
+            )]),
             &good,
             401,
             "bad-token",
@@ -211,7 +221,13 @@ async fn a_change_says_what_it_is_meant_for_and_what_it_is() {
     assert_eq!(refused.headers()["retry-after"], "5");
     assert_eq!(session.get().await.status(), 204, "it goes on");
     let key = session.path.rsplit('/').next().expect("a path");
-    assert!(key.len() >= 32 && !server.log().contains(key), "the log has a session's key");
+    let log = server.log();
+    assert!(key.len() >= 32 && !log.contains(key), "the log has a session's key");
+    for side in [&session.offer, &session.answer] {
+        let password = line_of(side, "a=ice-pwd:");
+        assert!(password.len() >= 22 && !log.contains(password), "the log has a password of ICE");
+    }
+    assert!(!log.contains("IceCreds"), "the log has passwords of ICE");
 }
 
 #[tokio::test]

@@ -51,15 +51,13 @@ impl Conference {
     ///
     /// # Errors
     /// `flight-recorder-off`, if the configuration has no folder for it; `not-found`, if nobody is in the room;
-    /// `cannot-record`, if nothing can be written there; `bad-room` or `internal`.
+    /// `cannot-record`, if nothing can be written there; `internal`, if the room's worker does not answer.
     pub(crate) async fn save_flight(
         self: &Arc<Self>,
         room: &str,
         why: &'static str,
     ) -> Result<SavedFlight, ErrorMessage> {
-        self.chain_of(room)?;
-        let running = self.running();
-        let folder = running.config.flight_recorder.directory.clone().ok_or_else(|| {
+        let folder = self.running().config.flight_recorder.directory.clone().ok_or_else(|| {
             let sentence = "This server keeps no flights: its configuration names no `directory` in [flight_recorder].";
             ErrorMessage::new(ErrorCode::FlightRecorderOff, sentence)
         })?;
@@ -72,7 +70,13 @@ impl Conference {
             self.command(open.worker, Command::TakeFlight(open.key, answer))?;
             (open.key, self.spec(Arc::clone(open.chains.chain())))
         };
-        let taken = tokio::time::timeout(PATIENCE, taken).await.ok().and_then(Result::ok).flatten();
+        let taken = tokio::time::timeout(PATIENCE, taken).await;
+        let Ok(Ok(taken)) = taken else {
+            // It may yet give it away, to nobody: what comes later would not go on behind what is kept.
+            self.kept_flight(room, key);
+            let sentence = "The worker of the room does not answer.";
+            return Err(ErrorMessage::new(ErrorCode::Internal, sentence));
+        };
         let flight = taken.ok_or_else(|| {
             let sentence = format!("Nothing was kept of the room `{room}`: it was open before the flight recorder was on.");
             ErrorMessage::new(ErrorCode::FlightRecorderOff, sentence)
@@ -88,15 +92,14 @@ impl Conference {
             if let Some(open) = state.open(&name, key) {
                 open.flight.before = Some(flight);
             }
-            saved.map_err(|error| (name, error))
+            saved
         });
         match saved.await.map_err(|_| ErrorMessage::internal())? {
             Ok(saved) => {
                 tracing::info!(%room, file = saved.file, why, "the flight was saved");
                 Ok(saved)
             }
-            Err((room, error)) => {
-                tracing::error!(%room, %error, "the flight could not be saved");
+            Err(error) => {
                 let sentence = format!("The flight cannot be saved: {error}.");
                 Err(ErrorMessage::new(ErrorCode::CannotRecord, sentence))
             }
@@ -120,8 +123,11 @@ impl Conference {
             name
         };
         let conference = Arc::clone(self);
-        // What came of it is in the log.
-        tokio::spawn(async move { conference.save_flight(&room, "fault").await });
+        tokio::spawn(async move {
+            if let Err(error) = conference.save_flight(&room, "fault").await {
+                tracing::error!(%room, why = error.message, "the flight of a fault is lost");
+            }
+        });
     }
 
     fn kept_flight(&self, room: &str, key: RoomKey) -> Option<Box<Flight>> {
@@ -137,14 +143,11 @@ fn save(
     flight: &Flight,
     spec: &RoomSpec,
 ) -> std::io::Result<SavedFlight> {
-    let at = UtcDateTime::from(SystemTime::now());
-    let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
-    let (hour, minute, second, ms) = (at.hour(), at.minute(), at.second(), at.millisecond());
+    let at = SystemTime::now();
+    let ms = UtcDateTime::from(at).millisecond();
     // Names of rooms have nothing in them that a path does not carry, and slashes not but in those of echo tests.
     let stem = room.replace('/', "-");
-    let file = format!(
-        "{stem}-{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}.{ms:03}Z.flight"
-    );
+    let file = format!("{stem}-{}.{ms:03}Z.flight", clock::stamp(at));
     let (path, draft) = (folder.join(&file), folder.join(format!(".{file}~")));
     let written = write(&draft, flight, spec, (room, &clock::now(), why));
     let bytes = match written.and_then(|()| std::fs::rename(&draft, &path)) {

@@ -64,17 +64,16 @@ pub(crate) fn run(options: &ReplayOptions) -> Result<(), String> {
         let files = listeners.write(folder)?;
         println!("{files} files in {}", folder.display());
     }
-    if read.flight.inputs().any(|input| matches!(input, Input::Play)) {
-        println!(
-            "a file or a chime was played, which a flight does not keep: it is not heard here"
-        );
-    }
+    let has_played = read.flight.inputs().any(|input| matches!(input, Input::Play));
     let version = env!("CARGO_PKG_VERSION");
     if read.header.version != version {
         println!("it was saved by foldback {}, and this is {version}", read.header.version);
     }
     let is_whole = read.flight.beginning().is_of_the_room();
     match read.sent.filter(|_| is_whole) {
+        _ if has_played => println!(
+            "packets {sent:016x}; a file or a chime was played, which a flight does not keep: it is not heard here, so they are others than were sent"
+        ),
         None => println!(
             "packets {sent:016x}; the room was older than what was kept: what is heard comes near to what was, the more the later"
         ),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,12 +18,11 @@ use utoipa::ToSchema;
 use super::no_such_line;
 use super::wanted::{Agreed, CodecName, Direction, SuiteName, Wanted};
 use crate::addresses;
-use crate::auth::random;
+use crate::auth::{Key, random};
 use crate::conference::Conference;
 use crate::connect::{Built, could_not_be_built};
 use crate::message::{ErrorCode, ErrorMessage};
 use crate::roster::not_joined;
-use crate::whip::SessionKey;
 
 /// Bytes of a canonical name (RFC 7022, section 4.2: 96 bits).
 const CNAME_BYTES: usize = 12;
@@ -31,14 +30,14 @@ const CNAME_BYTES: usize = 12;
 /// All lines that there are; a conference keeps them under its lock.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
-    by_key: HashMap<SessionKey, Arc<LineReport>>,
+    by_key: HashMap<Key, Arc<LineReport>>,
     /// From which port of the range on a free one is looked for: one that was given back is not taken again at once, since
     /// packets for the line before may still come.
     next: u16,
 }
 
 impl Lines {
-    pub(crate) fn remove(&mut self, key: &SessionKey) {
+    pub(crate) fn remove(&mut self, key: &Key) {
         self.by_key.remove(key);
     }
 }
@@ -118,7 +117,7 @@ impl Conference {
         agreed: Agreed,
         by_operator: bool,
         now: Instant,
-    ) -> Result<(SessionKey, Arc<LineReport>), ErrorMessage> {
+    ) -> Result<(Key, Arc<LineReport>), ErrorMessage> {
         let config = self.running().config.rtp.clone();
         let (worker, spec) = {
             let mut state = self.state();
@@ -127,7 +126,11 @@ impl Conference {
             member.media = true;
             (room.worker, self.spec(Arc::clone(room.chains.chain_of(id))))
         };
-        let socket = self.bind_line(worker, &config, agreed.remote)?;
+        let (told, ports) = self.places_for_line(worker, &config, agreed.remote)?;
+        // Where most are taken it takes a while to find one that is not.
+        let bind = move || bind_first(told, ports);
+        let socket = tokio::task::spawn_blocking(bind).await;
+        let socket = socket.map_err(|error| could_not_be_built(id, &error))??;
         let secrets = agreed.srtp.clone().map(|(suite, incoming)| {
             let outgoing = Keys(random(suite.suite().key_bytes())?);
             let key = Exposed(Secret::from(BASE64_STANDARD.encode(&outgoing.0)));
@@ -181,7 +184,7 @@ impl Conference {
         let built: Result<_, String> =
             tokio::task::spawn_blocking(build).await.unwrap_or_else(|error| Err(error.to_string()));
         let built = built.map_err(|error| could_not_be_built(id, &error))?;
-        let key = SessionKey::random()?;
+        let key = Key::random()?;
         let report = Arc::new(report);
         {
             let mut state = self.state();
@@ -200,20 +203,20 @@ impl Conference {
     /// `not-found`, which tells nothing of what else there is.
     pub(crate) fn line(&self, room: &str, key: &str) -> Result<LineReport, ErrorMessage> {
         let state = self.state();
-        let line = state.lines.by_key.get(&SessionKey::from(key.to_owned()));
+        let line = state.lines.by_key.get(&Key::from(key.to_owned()));
         let line = line.filter(|line| {
             state.rooms_of.get(&ParticipantId(line.participant)).is_some_and(|it| it == room)
         });
         line.map(|line| LineReport::clone(line)).ok_or_else(no_such_line)
     }
 
-    /// A free port of the range, at an address that the other side can reach.
-    fn bind_line(
+    /// At which address the other side can reach this one, and the ports there in the order in which they are to be tried.
+    fn places_for_line(
         &self,
         worker: usize,
         config: &RtpConfig,
         remote: Option<SocketAddr>,
-    ) -> Result<LineSocket, ErrorMessage> {
+    ) -> Result<(IpAddr, impl Iterator<Item = u16> + use<>), ErrorMessage> {
         let told = self.workers[worker].candidates();
         let fits = |told: &&SocketAddr| remote.is_none_or(|it| it.is_ipv6() == told.is_ipv6());
         // What is on this machine is reached by its own loopback address alone, if that is told.
@@ -225,19 +228,24 @@ impl Conference {
             let sentence = "This server has no address of the family of `remote`.";
             ErrorMessage::new(ErrorCode::BadValue, sentence)
         })?;
-        let own = addresses::own();
+        let (first_port, ports) = (config.first_port, config.ports);
         let from = {
             let mut state = self.state();
             let from = state.lines.next;
-            state.lines.next = from.wrapping_add(1) % config.ports;
+            state.lines.next = from.wrapping_add(1) % ports;
             from
         };
-        let ports = (0..config.ports).map(|n| config.first_port + (from + n) % config.ports);
-        let mut bound = ports.map(|port| LineSocket::bind((told.ip(), port).into(), &own));
-        bound.find_map(Result::ok).ok_or_else(|| {
-            tracing::warn!(ports = config.ports, "no port is free for another line of RTP");
-            let sentence = "All ports for lines of RTP are taken; try again once one has ended.";
-            ErrorMessage::new(ErrorCode::ServerFull, sentence)
-        })
+        Ok((told.ip(), (0..ports).map(move |n| first_port + (from + n) % ports)))
     }
+}
+
+/// The first of the ports that is free. Blocks.
+fn bind_first(told: IpAddr, ports: impl Iterator<Item = u16>) -> Result<LineSocket, ErrorMessage> {
+    let own = addresses::own();
+    let mut bound = ports.map(|port| LineSocket::bind((told, port).into(), &own));
+    bound.find_map(Result::ok).ok_or_else(|| {
+        tracing::warn!("no port is free for another line of RTP");
+        let sentence = "All ports for lines of RTP are taken; try again once one has ended.";
+        ErrorMessage::new(ErrorCode::ServerFull, sentence)
+    })
 }

@@ -4,6 +4,7 @@ mod line;
 mod sdp;
 mod wanted;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -91,19 +92,11 @@ async fn open(
     let agreed = app.conference.agree_on_line(&wanted)?;
     let by_operator = app.operator.check(&request).is_ok();
     let way = if by_operator { Way::Operator } else { Way::Door };
-    let who = admit(&app, caller, &request, &room, &name)?;
+    let who = admit(&app, caller, &request, by_operator, &room, &name)?;
     let id = app.conference.join_one_way(who, way, agreed.direction.flow())?;
-    // On a task of its own: a caller that hangs up drops this handler wherever it stands, and
-    // somebody must still let the participant in or go.
-    let opened = tokio::spawn(async move {
-        let opened = app.conference.open_line(id, agreed, by_operator, Instant::now()).await;
-        if opened.is_err() {
-            app.conference.leave(id, LeftReason::Closed);
-        }
-        opened
-    });
-    let opened = opened.await.unwrap_or_else(|_| Err(ErrorMessage::internal()))?;
-    let (key, report) = opened;
+    let conference = Arc::clone(&app.conference);
+    let opened = async move { conference.open_line(id, agreed, by_operator, Instant::now()).await };
+    let (key, report) = app.bring_in(id, opened).await?;
     let location = format!("/api/v1/rooms/{room}/rtp/{}", key.expose());
     let answer = match by_sdp {
         true => ([(header::CONTENT_TYPE, SDP)], sdp::answer(&report)).into_response(),
@@ -117,10 +110,11 @@ fn admit(
     app: &App,
     caller: Caller,
     request: &Parts,
+    by_operator: bool,
     room: &str,
     name: &str,
 ) -> Result<Admitted, ErrorMessage> {
-    if app.operator.check(request).is_ok() {
+    if by_operator {
         let name = names::check_person(name);
         let name = name.map_err(|sentence| ErrorMessage::new(ErrorCode::BadName, sentence))?;
         return Ok(Admitted { room: room.to_owned(), name, ..Admitted::default() });

@@ -37,14 +37,12 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
             return Err(format!("The audio goes by {other:?}; taken are RTP/AVP and RTP/SAVP."));
         }
     };
-    let about = |name: &str| {
-        let of = |section: &str| -> Option<String> {
-            let mut lines = section.lines().map(str::trim_end);
-            lines.find_map(|line| line.strip_prefix(name)).map(str::to_owned)
-        };
-        of(audio).or_else(|| of(session))
-    };
-    let address = about("c=IN IP4 ").or_else(|| about("c=IN IP6 "));
+    // What the part of a line of media does not say, that of the whole session may.
+    let parts = [audio, session];
+    let place =
+        parts.iter().find_map(|part| lines_of(part).find_map(|line| line.strip_prefix("c=")));
+    // A name is none, but goes before an address above it.
+    let address = place.and_then(|it| it.strip_prefix("IN IP4 ").or(it.strip_prefix("IN IP6 ")));
     let address = address.and_then(|it| it.split('/').next()?.parse::<IpAddr>().ok());
     let remote = address
         .filter(|address| !address.is_unspecified() && !NO_PORTS.contains(&port))
@@ -52,16 +50,13 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
     let types = words.filter_map(|it| it.parse::<u8>().ok());
     let known = types.filter_map(|payload_type| Coding::of(payload_type, audio)).next();
     let known = known.ok_or("The offer has no codec that is known: opus, L16, PCMU, PCMA.")?;
-    let is_direction = |name: &str| {
-        [audio, session].iter().any(|section| section.lines().any(|line| line.trim_end() == name))
-    };
-    let direction = match () {
-        () if is_direction("a=sendonly") => Direction::SendOnly,
-        () if is_direction("a=recvonly") => Direction::RecvOnly,
-        () => Direction::SendRecv,
-    };
+    let direction = parts.iter().find_map(|part| lines_of(part).find_map(direction));
+    let direction = direction.unwrap_or(Some(Direction::SendRecv));
+    let direction = direction.ok_or("The line of audio is `inactive`: no sound would go.")?;
     let srtp = is_secure.then(|| crypto(audio)).transpose()?;
-    let ptime = about("a=ptime:").and_then(|it| it.parse().ok());
+    let ptime = parts.iter().find_map(|part| {
+        lines_of(part).find_map(|line| line.strip_prefix("a=ptime:"))?.parse().ok()
+    });
     Ok(Wanted {
         name: None,
         codec: known.codec,
@@ -77,6 +72,21 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
     })
 }
 
+fn lines_of(part: &str) -> impl Iterator<Item = &str> {
+    part.lines().map(str::trim_end)
+}
+
+/// Which way sound is to go, if a line says so; `Some(None)`: none.
+fn direction(line: &str) -> Option<Option<Direction>> {
+    match line {
+        "a=sendrecv" => Some(Some(Direction::SendRecv)),
+        "a=sendonly" => Some(Some(Direction::SendOnly)),
+        "a=recvonly" => Some(Some(Direction::RecvOnly)),
+        "a=inactive" => Some(None),
+        _ => None,
+    }
+}
+
 /// A payload type that is offered.
 struct Coding {
     codec: CodecName,
@@ -88,7 +98,7 @@ struct Coding {
 impl Coding {
     fn of(payload_type: u8, audio: &str) -> Option<Self> {
         let map = format!("a=rtpmap:{payload_type} ");
-        let Some(map) = audio.lines().find_map(|line| line.trim_end().strip_prefix(&*map)) else {
+        let Some(map) = lines_of(audio).find_map(|line| line.strip_prefix(&*map)) else {
             let fixed = |codec: &CodecName| codec.fixed_type() == Some(payload_type);
             let codec = CodecName::ALL.into_iter().find(fixed)?;
             return Some(Self { codec, payload_type, clock_rate: None, channels: None });
@@ -100,7 +110,7 @@ impl Coding {
         let channels = parts.next().map_or(Some(1), |channels| channels.parse().ok())?;
         // Of Opus it is always 2; whether the caller prefers stereo is said otherwise (RFC 7587, section 7.1).
         let format = format!("a=fmtp:{payload_type} ");
-        let format = audio.lines().find_map(|line| line.trim_end().strip_prefix(&*format));
+        let format = lines_of(audio).find_map(|line| line.strip_prefix(&*format));
         let stereo = format.is_some_and(|it| it.split(';').any(|it| it.trim() == "stereo=1"));
         let channels = match codec {
             CodecName::Opus => 1 + u8::from(stereo),
@@ -112,7 +122,7 @@ impl Coding {
 
 /// The first suite that is known.
 fn crypto(audio: &str) -> Result<WantedSrtp, String> {
-    let lines = audio.lines().filter_map(|line| line.trim_end().strip_prefix("a=crypto:"));
+    let lines = lines_of(audio).filter_map(|line| line.strip_prefix("a=crypto:"));
     let mut known = lines.filter_map(|line| {
         let mut words = line.split_whitespace().skip(1);
         let name = words.next()?;
@@ -203,6 +213,21 @@ mod tests {
 
         let hidden = OFFER.replace("c=IN IP4 192.0.2.7", "c=IN IP4 0.0.0.0");
         assert_eq!(read(&hidden).expect("an offer").remote, None);
+    }
+
+    #[test]
+    fn what_stands_with_the_audio_goes_before_what_stands_above_it() {
+        let above = OFFER.replace("t=0 0", "t=0 0\r\na=sendonly");
+        let wanted = read(&above.replace("a=sendrecv\r\n", "")).expect("an offer");
+        assert_eq!(wanted.direction, Direction::SendOnly);
+        let both = above.replace("a=ptime", "c=IN IP6 2001:db8::7\r\na=ptime");
+        let wanted = read(&both).expect("an offer");
+        assert_eq!(wanted.direction, Direction::SendRecv);
+        assert_eq!(wanted.remote, Some("[2001:db8::7]:4000".parse().expect("an address")));
+        let named = read(&above.replace("a=ptime", "c=IN IP4 media.example\r\na=ptime"));
+        assert_eq!(named.expect("an offer").remote, None, "a name leads nowhere");
+        let held = read(&above.replace("a=sendrecv", "a=inactive")).expect_err("nothing goes");
+        assert!(held.contains("inactive"), "{held}");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! A certificate that the server gets itself (ACME, RFC 8555), and renews in time. It shows that names are its own on the
 //! port of the page (TLS-ALPN-01, RFC 8737), which authorities reach as 443.
 
-use std::error::Error as _;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -21,6 +20,7 @@ use tokio::sync::Notify;
 
 use super::certificate::Certificate;
 use super::presenter::Presenter;
+use crate::sentences::with_causes;
 
 /// An authority that takes longer is asked again later.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -121,7 +121,7 @@ impl Acme {
                     // The next attempt is made by another.
                     self.cache.forget_account();
                 }
-                return Err(told(&error));
+                return Err(with_causes(&error));
             }
             Ok(Err(Failure::Told(sentence))) => return Err(sentence),
             Err(_) => return Err(format!("there was none after {} s", PATIENCE.as_secs())),
@@ -224,20 +224,6 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Acme(error)
     }
-}
-
-/// With what it is due to: who says only that a request failed helps nobody.
-fn told(error: &Error) -> String {
-    let mut sentence = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_told = cause.to_string();
-        if !sentence.ends_with(&cause_told) {
-            sentence = format!("{sentence}: {cause_told}");
-        }
-        next = cause.source();
-    }
-    sentence
 }
 
 fn is_unknown_account(error: &Error) -> bool {

@@ -4,6 +4,8 @@
 mod fragment;
 mod session;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
@@ -21,11 +23,11 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use crate::auth::{Caller, Credentials, Wish, check_origin};
 use crate::http::{App, HttpError, body_of, check_room};
 use crate::ice_servers::IceServer;
-use crate::message::{ErrorCode, ErrorMessage, LeftReason};
+use crate::message::{ErrorCode, ErrorMessage};
 use crate::returning::Way;
 use fragment::Fragment;
+pub(crate) use session::Sessions;
 use session::{Ice, Protocol, Session};
-pub(crate) use session::{SessionKey, Sessions};
 
 const SDP: &str = "application/sdp";
 const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -117,21 +119,15 @@ async fn create(
     }
     let id = app.conference.join_one_way(admitted, Way::Door, protocol.flow())?;
     let servers = app.conference.ice_servers(&id.to_string());
-    // On a task of its own: a caller that hangs up drops this handler wherever it stands, and
-    // somebody must still let the participant in or go.
-    let opened = tokio::spawn(async move {
-        let opened = app.conference.connect(id, offer.clone()).await.and_then(|answer| {
-            let ice = Ice::new(offer, &answer);
-            let tag = ice.tag.clone();
-            let key = app.conference.open_session(id, protocol, ice)?;
-            Ok((answer, tag, key))
-        });
-        if opened.is_err() {
-            app.conference.leave(id, LeftReason::Closed);
-        }
-        opened
-    });
-    let (answer, tag, key) = opened.await.unwrap_or_else(|_| Err(ErrorMessage::internal()))?;
+    let conference = Arc::clone(&app.conference);
+    let opened = async move {
+        let answer = conference.connect(id, offer.clone()).await?;
+        let ice = Ice::new(offer, &answer);
+        let tag = ice.tag.clone();
+        let key = conference.open_session(id, protocol, ice)?;
+        Ok((answer, tag, key))
+    };
+    let (answer, tag, key) = app.bring_in(id, opened).await?;
     let location = format!("/{}/{}/sessions/{}", protocol.path(), room, key.expose());
     let headers = [
         (header::CONTENT_TYPE, SDP.to_owned()),
@@ -176,7 +172,7 @@ async fn change(
         tell_candidates(&app, &session, &fragment);
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    // On a task of its own, as above: what is known of the session must follow what it is.
+    // On a task of its own, whoever hangs up meanwhile: what is known of the session must follow what it is.
     let restarted = tokio::spawn(async move {
         let Ok(fragment) = Fragment::parse(&text) else { return Err(ErrorMessage::internal()) };
         restart(&app, &session, &mut ice, &fragment).await
@@ -295,15 +291,25 @@ fn check_content_type(headers: &HeaderMap, wanted: &str) -> Result<(), ErrorMess
 }
 
 fn check_accept(headers: &HeaderMap, offered: &str) -> Result<(), ErrorMessage> {
-    let mut all = headers.get_all(header::ACCEPT).iter().peekable();
-    let taken = |value: &HeaderValue| {
-        let ranges = value.to_str().unwrap_or_default().split(',');
-        ranges.filter_map(|range| range.split(';').next()).any(|range| {
-            let range = range.trim();
-            range.eq_ignore_ascii_case(offered) || matches!(range, "*/*" | "application/*")
-        })
-    };
-    if all.peek().is_none() || all.any(taken) {
+    let all: Vec<_> = headers.get_all(header::ACCEPT).iter().collect();
+    let ranges = all.iter().flat_map(|value| value.to_str().unwrap_or_default().split(','));
+    // What is said of the type itself counts before what is said of all types (RFC 9110, section 12.5.1).
+    let (mut of_it, mut of_all) = (None, false);
+    for range in ranges {
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default();
+        // By a weight of 0 it is not wanted (section 12.4.2).
+        let is_wanted = !parts.any(|part| {
+            let weight = part.strip_prefix("q=").or(part.strip_prefix("Q="));
+            weight.and_then(|it| it.parse::<f32>().ok()) == Some(0.0)
+        });
+        if kind.eq_ignore_ascii_case(offered) {
+            of_it = Some(is_wanted);
+        } else if matches!(kind, "*/*" | "application/*") {
+            of_all |= is_wanted;
+        }
+    }
+    if all.is_empty() || of_it.unwrap_or(of_all) {
         return Ok(());
     }
     let sentence = format!("The answer is of `{offered}`, which `Accept` leaves out.");

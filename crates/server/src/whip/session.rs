@@ -9,7 +9,7 @@ use foldback_worker::Allowance;
 use tokio::sync::Mutex;
 
 use super::fragment::{Credentials, Fragment};
-use crate::auth::random_key;
+use crate::auth::Key;
 use crate::conference::Conference;
 use crate::message::{ErrorCode, ErrorMessage, LeftReason};
 use crate::roster::not_joined;
@@ -27,36 +27,9 @@ pub(crate) enum Protocol {
     Whep,
 }
 
-/// What the address of a session ends with: whoever knows it may change and end that session.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct SessionKey(String);
-
-impl SessionKey {
-    /// One that nobody can guess.
-    pub(crate) fn random() -> Result<Self, ErrorMessage> {
-        random_key().map(Self)
-    }
-
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for SessionKey {
-    /// Of what somebody says that it is.
-    fn from(said: String) -> Self {
-        Self(said)
-    }
-}
-
-impl std::fmt::Debug for SessionKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SessionKey(..)")
-    }
-}
-
-/// All that there are; a conference keeps them under its lock.
-pub(crate) type Sessions = HashMap<SessionKey, Session>;
+/// All that there are, by what the address of each ends with: whoever knows it may change and end that session. A conference keeps
+/// them under its lock.
+pub(crate) type Sessions = HashMap<Key, Session>;
 
 /// One of them.
 #[derive(Clone, Debug)]
@@ -120,8 +93,8 @@ impl Conference {
         participant: ParticipantId,
         protocol: Protocol,
         ice: Ice,
-    ) -> Result<SessionKey, ErrorMessage> {
-        let key = SessionKey::random()?;
+    ) -> Result<Key, ErrorMessage> {
+        let key = Key::random()?;
         let mut state = self.state();
         let (_, room) = state.room_of(participant)?;
         let member = room.people.get_mut(&participant).ok_or_else(not_joined)?;
@@ -142,7 +115,7 @@ impl Conference {
         key: &str,
     ) -> Result<Session, ErrorMessage> {
         let state = self.state();
-        let session = state.sessions.get(&SessionKey(key.to_owned())).filter(|session| {
+        let session = state.sessions.get(&Key::from(key.to_owned())).filter(|session| {
             let is_in = state.rooms_of.get(&session.participant).is_some_and(|it| it == room);
             session.protocol == protocol && is_in
         });

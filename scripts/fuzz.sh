@@ -19,6 +19,7 @@ main() {
     done
     [[ $SECONDS_EACH =~ ^[1-9][0-9]*$ ]] || fail "FUZZ_SECONDS is '$SECONDS_EACH': expected a number above 0"
     install_cargo_fuzz
+    cargo fuzz build --sanitizer none
     for target in "${@:-${known[@]}}"; do
         fuzz "$target"
     done

@@ -29,14 +29,7 @@ struct Case {
 #[derive(Arbitrary, Debug)]
 enum Step {
     /// One packet.
-    Packet {
-        ssrc: u8,
-        seq: i8,
-        rtp_time: Offset,
-        level: Option<u8>,
-        copy: bool,
-        payload: Payload,
-    },
+    Packet { ssrc: u8, seq: i8, rtp_time: Offset, level: Option<u8>, copy: bool, payload: Payload },
     /// Many packets of a sender with a clock of its own, over a network.
     Stream {
         ssrc: u8,
@@ -105,7 +98,7 @@ impl Run {
             }
             self.step(step);
         }
-        if case.recovers % 4 == 0 {
+        if case.recovers.is_multiple_of(4) {
             // No stream above has that number.
             self.listener.must_recover(1000, case.first_seq.into(), case.first_rtp_time.into());
         }

@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use foldback_peer::{
-    Closed, EchoStrings, NetworkReport, Peer, PeerOptions, ReceivedFrame, Route, Sink, install_crypto,
+    Closed, EchoStrings, NetworkReport, Peer, PeerOptions, ReceivedFrame, Route, Sink,
+    install_crypto,
 };
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::channel::ChannelId;

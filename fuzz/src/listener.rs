@@ -30,7 +30,7 @@ impl Listener {
     #[must_use]
     pub fn new(profile: LatencyProfile, phase: Duration) -> Self {
         Self {
-            receiver: Receiver::new(profile).expect("a receiver"),
+            receiver: Receiver::new(profile),
             now: origin(),
             next_tick: origin() + phase,
             blocks_per_tick: profile.blocks_per_packet() as u32,

@@ -204,6 +204,12 @@ export interface RoomOverview {
   participants: MemberOverview[];
 }
 
+/** One of `GET /api/v1/waiting`. */
+export interface WaitedFor {
+  room: string;
+  waiting: WaitingPerson[];
+}
+
 export interface MemberOverview extends RoomMember {
   muted_by_operator: boolean;
   level_dbfs: number;

@@ -166,6 +166,8 @@ families! {
     PARTICIPANTS = Family::gauge(
         "foldback_participants", "People in rooms whose browser sent an offer.");
     ROOMS = Family::gauge("foldback_rooms", "Rooms that somebody joined.");
+    WAITING = Family::gauge(
+        "foldback_waiting", "People who wait to be let into a room that has a waiting room.");
     ENCODERS = Family::gauge("foldback_encoders", "Distinct mixes being encoded now.")
         .more("By class of listeners: what sharing spares shows beside `foldback_participants`.");
     ROOMS_DIVIDED = Family::gauge(

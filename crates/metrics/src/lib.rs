@@ -49,6 +49,7 @@ pub struct Metrics {
     tcp_connections: IntGauge,
     tcp_connections_refused: IntCounter,
     draining: IntGauge,
+    waiting: IntGauge,
     recordings: IntGauge,
     recorded_bytes: IntCounter,
     recording_missed: IntCounter,
@@ -174,6 +175,7 @@ impl Metrics {
             tcp_connections: make.gauge(&declared::TCP_CONNECTIONS),
             tcp_connections_refused: make.counter(&declared::TCP_CONNECTIONS_REFUSED),
             draining: make.gauge(&declared::DRAINING),
+            waiting: make.gauge(&declared::WAITING),
             recordings: make.gauge(&declared::RECORDINGS),
             recorded_bytes: make.counter(&declared::RECORDED_BYTES),
             recording_missed: make.counter(&declared::RECORDING_MISSED),
@@ -184,6 +186,11 @@ impl Metrics {
             certificate_expiry: make.gauges_by(&declared::CERTIFICATE_EXPIRY),
             registry,
         }
+    }
+
+    /// So many people wait to be let into rooms now.
+    pub fn set_waiting(&self, people: usize) {
+        self.waiting.set(people as i64);
     }
 
     /// A room is recorded from now on.

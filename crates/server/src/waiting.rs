@@ -21,7 +21,8 @@ use crate::happenings::What;
 use crate::http::{App, HttpError};
 use crate::limits;
 use crate::message::{ErrorCode, ErrorMessage, ServerMessage};
-use crate::openapi::{ForHosts, OfAnyRoom, OfOpenRoom, OfParticipant, OfRoom};
+use crate::openapi::{ForHosts, ForOperators, OfAnyRoom, OfOpenRoom, OfParticipant, OfRoom};
+use crate::operator::AsOperator;
 use crate::roster::State;
 
 /// So many wait for a room at a time.
@@ -36,6 +37,14 @@ pub struct WaitingPerson {
     pub id: u64,
     /// As they named themselves, or their token does.
     pub name: String,
+}
+
+/// A room that somebody waits for; nobody need be in it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct WaitedFor {
+    room: String,
+    /// In the order of their coming.
+    waiting: Vec<WaitingPerson>,
 }
 
 /// Those who wait, by room, in the order of their coming; a conference keeps them under its lock.
@@ -104,18 +113,17 @@ impl WaitingRooms {
     }
 }
 
-impl State {
-    /// Tells those who let people in who waits now.
-    fn tell_waiting(&mut self, room: &str) {
-        let Some(open) = self.rooms.get_mut(room) else { return };
-        let told = ServerMessage::WaitingList { waiting: self.waiting.list(room) };
+impl Conference {
+    /// Tells those who let people into a room who waits for it now.
+    fn tell_waiting(&self, state: &mut State, room: &str) {
+        self.metrics.set_waiting(state.waiting.count());
+        let Some(open) = state.rooms.get_mut(room) else { return };
+        let told = ServerMessage::WaitingList { waiting: state.waiting.list(room) };
         for member in open.people.values_mut().filter(|member| member.lets_in) {
             member.tell(&told);
         }
     }
-}
 
-impl Conference {
     /// Has somebody wait who came to a room that has a waiting room; those who let people in are told.
     ///
     /// # Errors
@@ -123,7 +131,7 @@ impl Conference {
     pub(crate) fn wait(&self, who: Admitted) -> Result<Waiting, ErrorMessage> {
         let mut state = self.state();
         let waiting = state.waiting.add(who)?;
-        state.tell_waiting(&waiting.who.room);
+        self.tell_waiting(&mut state, &waiting.who.room);
         tracing::info!(room = %waiting.who.room, waiting = waiting.id, "waits to be let in");
         self.happenings.tell(What::ParticipantWaiting {
             room: waiting.who.room.clone(),
@@ -137,7 +145,7 @@ impl Conference {
     pub(crate) fn stop_waiting(&self, waiting: &Waiting) {
         let mut state = self.state();
         if state.waiting.remove(&waiting.who.room, waiting.id).is_some() {
-            state.tell_waiting(&waiting.who.room);
+            self.tell_waiting(&mut state, &waiting.who.room);
         }
     }
 
@@ -184,7 +192,7 @@ impl Conference {
             // Who is gone needs no answer.
             let_in += usize::from(waiter.decision.send(admit).is_ok());
         }
-        state.tell_waiting(room);
+        self.tell_waiting(&mut state, room);
         done
     }
 
@@ -196,13 +204,32 @@ impl Conference {
         self.chain_of(room)?;
         Ok(self.state().waiting.list(room))
     }
+
+    /// All who wait, by room.
+    fn all_waiting(&self) -> Vec<WaitedFor> {
+        let state = self.state();
+        let rooms = state.waiting.rooms.keys();
+        rooms
+            .map(|room| WaitedFor { room: room.clone(), waiting: state.waiting.list(room) })
+            .collect()
+    }
 }
 
 /// The routes, for hosts of the room and operators.
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::default()
+        .routes(routes!(list_all))
         .routes(routes!(list, admit_all, refuse_all))
         .routes(routes!(admit, refuse))
+}
+
+/// Who waits for whatever room
+///
+/// Rooms by name, those that nobody is in too. For operators.
+#[utoipa::path(get, path = "/api/v1/waiting", operation_id = "list_all_waiting", tag = "rooms", security((), ("token" = [])),
+    responses((status = 200, body = Vec<WaitedFor>), ForOperators))]
+async fn list_all(_: AsOperator, FromApp(app): FromApp<App>) -> Json<Vec<WaitedFor>> {
+    Json(app.conference.all_waiting())
 }
 
 /// Who waits for a room

@@ -381,6 +381,14 @@ async fn an_operator_lets_people_in_by_http_as_far_as_there_is_room() {
     let list = reqwest::Client::new().get(server.url(all)).bearer_auth(OPERATOR).send().await;
     let list: Value = list.expect("an answer").json().await.expect("JSON");
     assert_eq!(names(&json!({ "waiting": list })), ["Bob", "Cleo", "Dan"]);
+    let everywhere =
+        reqwest::Client::new().get(server.url("/api/v1/waiting")).bearer_auth(OPERATOR);
+    let everywhere = everywhere.send().await.expect("an answer").json::<Value>().await;
+    assert_eq!(everywhere.expect("JSON"), json!([{ "room": "lobby", "waiting": list }]));
+    let refused = ask(&server, Method::GET, "/api/v1/waiting", &host, "").await;
+    assert_eq!(refused, (401, json!("unauthorized")), "hosts ask for their room");
+    let wait = async || server.metrics().await.total("foldback_waiting", &[]);
+    assert!((wait().await - 3.0).abs() < 0.1);
     let one = format!("{all}/{}", list[0]["id"]);
     assert_eq!(ask(&server, Method::POST, &one, &host, "").await.0, 204);
     assert_eq!(outcome(&mut bob).await["type"], "joined");
@@ -388,6 +396,7 @@ async fn an_operator_lets_people_in_by_http_as_far_as_there_is_room() {
     let two = format!("{all}/{}", list[1]["id"]);
     assert_eq!(ask(&server, Method::DELETE, &two, OPERATOR, "").await.0, 204);
     assert_eq!(outcome(&mut cleo).await["code"], "not-admitted");
+    assert!((wait().await - 1.0).abs() < 0.1);
     // On the socket on which she was sent away.
     cleo.say(text(join("lobby", &talker))).await;
     assert_eq!(outcome(&mut cleo).await["type"], "waiting");

@@ -3,12 +3,13 @@
 import "../style.css";
 import { byId } from "../dom";
 import { recallToken, rememberToken } from "../memory";
-import type { ChainView, ConfigInfo, ConfigVersion, RoomOverview, WorkerOverview } from "../protocol";
+import type { ChainView, ConfigInfo, ConfigVersion, RoomOverview, WaitedFor, WorkerOverview } from "../protocol";
 import { StatusLine } from "../status-line";
 import { ApiError, get, getText, send } from "./api";
 import { ConfigurationView } from "./configuration";
 import { KickDialog } from "./kick-dialog";
 import { RoomsView } from "./rooms";
+import { WaitingView } from "./waiting";
 import { WorkersView } from "./workers";
 
 const PERIOD_MS = 1_000;
@@ -38,6 +39,22 @@ const rooms = new RoomsView({
     act(`${name} is ${muted ? "muted" : "unmuted"}.`, () => send("PUT", `${pathOf(room, id)}/mute`, { muted }));
   },
   kick: (room, member) => kickDialog.ask(room, member),
+  lock(room, locked) {
+    const path = `${pathOf(room, null)}/lock`;
+    act(`${room} is ${locked ? "locked" : "open again"}.`, () => send(locked ? "PUT" : "DELETE", path));
+  },
+  muteAll(room) {
+    act(`Everybody in ${room} but its hosts is muted.`, () =>
+      send("PUT", `${pathOf(room, null)}/mute`, { muted: true }),
+    );
+  },
+});
+const waiting = new WaitingView({
+  decide(room, { id, name }, admit) {
+    const path = `${pathOf(room, null)}/waiting/${id}`;
+    act(admit ? `${name} comes into ${room}.` : `${name} is sent away.`, () => send(admit ? "POST" : "DELETE", path));
+  },
+  say: (words) => statusLine.say(words),
 });
 const workers = new WorkersView();
 const configuration = new ConfigurationView({
@@ -65,8 +82,9 @@ async function refresh(): Promise<void> {
   clearTimeout(timer);
   const wasAsked = recallToken() !== "";
   try {
-    const [roomList, workerList, info, versions] = await Promise.all([
+    const [roomList, waitingList, workerList, info, versions] = await Promise.all([
       get<RoomOverview[]>("/api/v1/rooms"),
+      get<WaitedFor[]>("/api/v1/waiting"),
       get<WorkerOverview[]>("/api/v1/workers"),
       get<ConfigInfo>("/api/v1/config"),
       get<ConfigVersion[]>("/api/v1/config/versions"),
@@ -75,6 +93,7 @@ async function refresh(): Promise<void> {
     workers.show(workerList);
     configuration.show(info, versions);
     if (!tokenView.hidden || isLost) statusLine.say("");
+    waiting.show(waitingList);
     isLost = false;
     lock(false);
   } catch (error) {

@@ -22,6 +22,8 @@ export interface RoomsListener {
   stage(room: string, stage: string, patch: StagePatch): Promise<void>;
   mute(room: string, member: MemberOverview, muted: boolean): void;
   kick(room: string, member: MemberOverview): void;
+  lock(room: string, locked: boolean): void;
+  muteAll(room: string): void;
 }
 
 export class RoomsView {
@@ -58,6 +60,8 @@ class RoomItem {
   readonly #stages: ChainOfRoom;
   readonly #list = make("ul", "members");
   readonly #members = new Map<number, MemberItem>();
+  readonly #lock = make("button", "quiet");
+  #isLocked = false;
 
   constructor(room: string, listener: RoomsListener) {
     this.#room = room;
@@ -71,7 +75,7 @@ class RoomItem {
     const title = make("h3", "", room);
     this.#list.setAttribute("aria-label", `People in ${room}`);
     const head = make("div", "admin-room-head");
-    head.append(title, this.#summary, this.#chain.element);
+    head.append(title, this.#summary, this.#chain.element, this.#actions());
     this.element.append(head, this.#stages.element, this.#list);
   }
 
@@ -80,6 +84,9 @@ class RoomItem {
       this.#summary,
       `${counted(participants.length, "participant")}, on worker ${worker}${locked ? ", locked" : ""}`,
     );
+    this.#isLocked = locked;
+    setText(this.#lock, locked ? "Unlock" : "Lock");
+    this.#lock.setAttribute("aria-label", `${locked ? "Unlock" : "Lock"} ${this.#room}`);
     this.#chain.show(chains, chain);
     void this.#stages.refresh();
     keep(this.#members, new Set(participants.map(({ id }) => id)));
@@ -92,6 +99,21 @@ class RoomItem {
       }
       item.show(member, chains);
     }
+  }
+
+  /** What may be done to the whole room. */
+  #actions(): HTMLElement {
+    this.#lock.type = "button";
+    this.#lock.dataset.action = "lock";
+    this.#lock.addEventListener("click", () => this.#listener.lock(this.#room, !this.#isLocked));
+    const mute = make("button", "quiet", "Mute all");
+    mute.type = "button";
+    mute.dataset.action = "mute-all";
+    mute.setAttribute("aria-label", `Mute all in ${this.#room}`);
+    mute.addEventListener("click", () => this.#listener.muteAll(this.#room));
+    const actions = make("div", "actions");
+    actions.append(this.#lock, mute);
+    return actions;
   }
 }
 

@@ -11,6 +11,7 @@ use crate::tokens::{SECRET, token};
 
 const ENTER: char = '\u{e007}';
 const TAB: char = '\u{e004}';
+const OPERATOR: &str = "0123456789abcdef";
 const CONNECTED: &str = "return window.foldback.pc?.connectionState === 'connected'";
 /// Lets tests take the page's socket away, as a network does that is gone.
 const HOLD_SOCKET: &str = "const Original = window.WebSocket;
@@ -27,7 +28,7 @@ async fn invited(rule: &str) -> (Server, TempDir) {
         "[chain.talk]\nstages = [{{ kind = \"mix\" }}]\n[auth]\ntoken_secret_file = {secret:?}\n\
          [[room]]\nname = \"*\"\nchain = \"talk\"\n{rule}"
     );
-    let operator = [("FOLDBACK_OPERATOR_TOKEN", "0123456789abcdef")];
+    let operator = [("FOLDBACK_OPERATOR_TOKEN", OPERATOR)];
     (Server::start_with(&config, &operator).await, folder)
 }
 
@@ -143,6 +144,57 @@ async fn who_waits_is_let_in_or_sent_away_by_a_host_and_types_nothing_anew() {
     eve.click("#stop-waiting").await;
     eve.wait_until("she leaves", form).await;
     ann.wait_until("nobody waits", "return document.querySelector('#waiting').hidden").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_lets_people_into_a_room_without_a_host_locks_it_and_mutes_all() {
+    let (server, folder) = invited("waiting_room = true\n").await;
+    let silence = || Browser::with_microphone(vec![0.0; 48_000]);
+    let (bob, eve, admin) = tokio::join!(silence(), silence(), Browser::start());
+    for (page, name) in [(&bob, "Bob"), (&eve, "Eve")] {
+        page.open(&link(&server, &folder, "talker", name)).await;
+        page.click("#join").await;
+        let waits = "return document.body.dataset.view === 'waiting'";
+        page.wait_until("the page waits", waits).await;
+    }
+    admin.open(&server.url("/admin")).await;
+    admin.fill("#token", OPERATOR).await;
+    admin.click("#token-form button").await;
+    let both = "return [...document.querySelectorAll('#waiting [data-room=lobby] .name')]
+        .map(it => it.textContent).join() === 'Bob,Eve'";
+    admin.wait_until("the operator sees both", both).await;
+    admin.wait_until("and is told", &shows("#status", "Bob, Eve wait to be let into lobby.")).await;
+    load_axe(&admin).await;
+    check(&admin, "the operator's page where people wait").await;
+
+    // By keyboard: the focus goes on to the next one, and at last to the rooms.
+    admin.script("document.querySelector('#waiting [data-action=admit]').focus()", vec![]).await;
+    admin.press(ENTER).await;
+    bob.wait_until("Bob is in", CONNECTED).await;
+    let named = "return document.activeElement.getAttribute('aria-label')";
+    admin.wait_until("Eve is next", &format!("{named} === 'Let in: Eve'")).await;
+    admin.press(TAB).await;
+    admin.press(ENTER).await;
+    eve.wait_until("Eve is told", &shows("#status", "did not let you in")).await;
+    let title = "return document.activeElement.id === 'rooms-title'
+        && document.querySelector('#waiting').hidden";
+    admin.wait_until("nobody waits", title).await;
+
+    admin.click("#rooms [data-action=mute-all]").await;
+    bob.wait_until("Bob is muted", &shows("#status", "muted")).await;
+    let muted = "return document.querySelector('#mute').dataset.muted === 'true'";
+    bob.wait_until("and his page says so", muted).await;
+    admin.click("#rooms [data-action=lock]").await;
+    bob.wait_until("Bob sees it", &shows("#room-locked", "This room is locked")).await;
+    let unlock = "return document.querySelector('#rooms [data-action=lock]').textContent";
+    admin.wait_until("it can be opened", &format!("{unlock} === 'Unlock'")).await;
+    check(&admin, "the operator's page with a locked room").await;
+    admin.click("#rooms [data-action=lock]").await;
+    bob.wait_until(
+        "it is open",
+        "return document.querySelector('#room-locked').textContent === ''",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -30,17 +30,26 @@ async fn a_file_that_changes_20_times_leaves_no_click_and_a_mistake_in_it_change
     join!(speaker.join(&server, "room", "Speaker"), listener.join(&server, "room", "Listener"));
     tokio::time::sleep(Duration::from_secs(8)).await;
 
-    listener.start_recording().await;
-    for change in 1..=20 {
-        tokio::time::sleep(Duration::from_millis(400)).await;
-        let (db, look_ahead_ms) = if change % 2 == 0 { (0, 5) } else { (12, 9) };
-        server.reload(&quieter_by(db, look_ahead_ms));
-    }
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    server.reload(&quieter_by(12, 5));
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let heard = listener.stop_recording().await;
-    assert_eq!(server.log().matches("the configuration was read again").count(), 21);
+    // A browser that a busy machine holds up makes seams of its own.
+    let mut attempts = 0;
+    let heard = loop {
+        attempts += 1;
+        assert!(attempts <= 5, "no recording is undisturbed");
+        listener.start_recording().await;
+        for change in 1..=20 {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            let (db, look_ahead_ms) = if change % 2 == 0 { (0, 5) } else { (12, 9) };
+            server.reload(&quieter_by(db, look_ahead_ms));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        server.reload(&quieter_by(12, 5));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        if let Some(heard) = listener.stop_undisturbed_recording().await {
+            break heard;
+        }
+    };
+    let read_again = server.log().matches("the configuration was read again").count();
+    assert_eq!(read_again, 21 * attempts);
     let found = clicks(&heard);
     assert!(found.is_empty(), "clicks at {found:?}");
     let level = |heard: &[f32]| tone_dbfs(&heard[heard.len() - 48_000..], SPEAKER_HZ);

@@ -19,7 +19,6 @@ main() {
     done
     [[ $SECONDS_EACH =~ ^[1-9][0-9]*$ ]] || fail "FUZZ_SECONDS is '$SECONDS_EACH': expected a number above 0"
     install_cargo_fuzz
-    cargo fuzz build --sanitizer none
     for target in "${@:-${known[@]}}"; do
         fuzz "$target"
     done
@@ -29,6 +28,8 @@ fuzz() {
     local corpora=(fuzz/corpus/"$1")
     mkdir -p "${corpora[@]}"
     [[ ! -d fuzz/seeds/$1 ]] || corpora+=(fuzz/seeds/"$1")
+    # A target that does not build has found nothing.
+    cargo fuzz build --sanitizer none "$1"
     echo "fuzz: $1 for $SECONDS_EACH s"
     # Sanitizers need a nightly compiler, and our code has nothing unsafe for them to watch.
     cargo fuzz run --sanitizer none "$1" "${corpora[@]}" -- \

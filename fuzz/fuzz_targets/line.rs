@@ -218,7 +218,11 @@ impl Line {
     }
 
     fn give_changed(&mut self, from: u8, bytes: Vec<u8>, edits: Option<&ByteEdits>) {
-        self.give(from, edits.map_or_else(|| bytes.clone(), |edits| edits.apply(&bytes, LONGEST)));
+        let bytes = match edits {
+            Some(edits) => edits.apply(&bytes, LONGEST),
+            None => bytes,
+        };
+        self.give(from, bytes);
     }
 
     fn give(&mut self, from: u8, mut bytes: Vec<u8>) {

@@ -208,7 +208,7 @@ class ChainChoice {
 }
 
 /** Takes away what is no more. */
-function keep<K>(items: Map<K, { element: HTMLElement }>, left: Set<K>): void {
+export function keep<K>(items: Map<K, { element: HTMLElement }>, left: Set<K>): void {
   for (const [key, { element }] of items) {
     if (left.has(key)) continue;
     // Whoever goes by keyboard is not sent back to the top of the page.

@@ -3,6 +3,7 @@
 import { byId, make } from "../dom";
 import type { WaitedFor, WaitingPerson } from "../protocol";
 import { WaitingRows } from "../waiting-rows";
+import { keep } from "./rooms";
 
 export interface WaitingListener {
   decide(room: string, person: WaitingPerson, admit: boolean): void;
@@ -21,12 +22,7 @@ export class WaitingView {
 
   show(rooms: WaitedFor[]): void {
     const hadFocus = this.#section.contains(document.activeElement);
-    const left = new Set(rooms.map(({ room }) => room));
-    for (const [room, { element }] of this.#items) {
-      if (left.has(room)) continue;
-      element.remove();
-      this.#items.delete(room);
-    }
+    keep(this.#items, new Set(rooms.map(({ room }) => room)));
     const said: string[] = [];
     for (const { room, waiting } of rooms) {
       let item = this.#items.get(room);

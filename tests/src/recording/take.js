@@ -4,7 +4,7 @@ const [isEnd] = arguments;
 if (isEnd) delete window.foldbackRecording;
 const mended = await recording.mended();
 const { channels, sampleRate, playedSeconds } = await recording.take(isEnd);
-const mendedSamples = mended - recording.mendedBefore;
+const before = recording.mendedBefore;
 recording.mendedBefore = mended;
 
 function inBase64(samples) {
@@ -16,4 +16,10 @@ function inBase64(samples) {
   return btoa(binary);
 }
 
-return { channels: channels.map(inBase64), sampleRate, mendedSamples, playedSeconds };
+return {
+  channels: channels.map(inBase64),
+  sampleRate,
+  mendedHere: mended.here - before.here,
+  mendedAtServer: mended.atServer - before.atServer,
+  playedSeconds,
+};

@@ -38,7 +38,7 @@ fn write_tone(folder: &Path, name: &str, frequency_hz: f64, rate: u32, seconds: 
 #[track_caller]
 fn assert_tone(sound: &[f32], frequency_hz: f64, level_dbfs: f64, what: &str) {
     let level = median_tone_dbfs(sound, frequency_hz);
-    assert!((level - level_dbfs).abs() < 1.5, "{what}: {frequency_hz} Hz at {level:.1} dBFS");
+    assert!((level - level_dbfs).abs() < 3.0, "{what}: {frequency_hz} Hz at {level:.1} dBFS");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -225,11 +225,11 @@ async fn a_tap_gives_the_mix_or_one_voice_as_samples_and_who_reads_slowly_loses_
         join!(mix.take(Duration::from_secs(3)), voice.take(Duration::from_secs(3)));
     for (what, taken, bob_level) in [("mix", &heard, TONE_DBFS), ("voice", &alone, -200.0)] {
         let seconds = taken.samples.len() as f64 / 16_000.0;
-        assert!((seconds - 3.0).abs() < 0.3 && taken.lost == 0, "{what}: {seconds} s");
+        assert!((seconds - 3.0).abs() < 0.6 && taken.lost == 0, "{what}: {seconds} s");
         let sound = &taken.samples[16_000..];
         let (ann, bob) = (tone_at_16k(sound, 440.0), tone_at_16k(sound, 660.0));
-        assert!((ann - TONE_DBFS).abs() < 1.5, "{what}: Ann at {ann:.1} dBFS");
-        let fits = (bob - bob_level).abs() < 1.5 || (bob_level < -100.0 && bob < -60.0);
+        assert!((ann - TONE_DBFS).abs() < 3.0, "{what}: Ann at {ann:.1} dBFS");
+        let fits = (bob - bob_level).abs() < 3.0 || (bob_level < -100.0 && bob < -60.0);
         assert!(fits, "{what}: Bob at {bob:.1} dBFS");
     }
     let steps: Vec<_> = heard.times_us.windows(2).map(|pair| pair[1] - pair[0]).collect();
@@ -250,7 +250,7 @@ async fn a_tap_gives_the_mix_or_one_voice_as_samples_and_who_reads_slowly_loses_
     };
     let heard = listening.await;
     let level = usual_tone_dbfs(&heard, 660.0);
-    assert!((level - TONE_DBFS).abs() < 1.5, "Ann hears 660 Hz at {level:.1} dBFS meanwhile");
+    assert!((level - TONE_DBFS).abs() < 3.0, "Ann hears 660 Hz at {level:.1} dBFS meanwhile");
     mix.say("stop").await;
     mix.told("stopped").await;
     let nothing = mix.take(Duration::from_millis(500)).await;

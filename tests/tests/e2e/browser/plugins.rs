@@ -47,15 +47,15 @@ async fn stages_of_libraries_change_the_sound_of_a_room_and_one_that_panics_lose
     };
 
     let [below, at, above] = heard(100.0).await;
-    assert!((below + 6.0).abs() < 2.0 && (above + 6.0).abs() < 2.0, "{below} and {above} dB");
+    assert!((below + 6.0).abs() < 3.0 && (above + 6.0).abs() < 3.0, "{below} and {above} dB");
     assert!(at < -30.0, "{at} dB of the tone are left");
 
     let in_rust = "kind = \"tremolo\", rate_hz = 10, depth_db = 40";
     server.reload(&talking_through(&[&tremolo], in_rust));
     tokio::time::sleep(Duration::from_secs(2)).await;
     let [below, at, above] = heard(10.0).await;
-    assert!((below + 12.1).abs() < 2.0 && (above + 12.1).abs() < 2.0, "{below} and {above} dB");
-    assert!((at + 5.9).abs() < 2.0, "{at} dB");
+    assert!((below + 12.1).abs() < 3.0 && (above + 12.1).abs() < 3.0, "{below} and {above} dB");
+    assert!((at + 5.9).abs() < 3.0, "{at} dB");
 
     let faults = async || server.metrics().await.total("foldback_stage_faults_total", &[]);
     assert_eq!(faults().await, 0.0);
@@ -63,7 +63,7 @@ async fn stages_of_libraries_change_the_sound_of_a_room_and_one_that_panics_lose
     server.reload(&talking_through(&[&panicking], breaks));
     tokio::time::sleep(Duration::from_secs(3)).await;
     let [below, at, above] = heard(10.0).await;
-    assert!(at.abs() < 2.0 && below < -30.0 && above < -30.0, "{below}, {at}, {above} dB");
+    assert!(at.abs() < 3.0 && below < -30.0 && above < -30.0, "{below}, {at}, {above} dB");
     assert!(faults().await >= 1.0);
     assert_eq!(server.metrics().await.total("foldback_participants", &[]), 2.0);
 
@@ -83,5 +83,5 @@ async fn stages_of_libraries_change_the_sound_of_a_room_and_one_that_panics_lose
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(server.log().contains("has changed since it was loaded"), "{}", server.log());
     let [below, _, above] = heard(100.0).await;
-    assert!((below + 6.0).abs() < 2.0 && (above + 6.0).abs() < 2.0, "{below} and {above} dB");
+    assert!((below + 6.0).abs() < 3.0 && (above + 6.0).abs() < 3.0, "{below} and {above} dB");
 }

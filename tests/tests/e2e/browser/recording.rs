@@ -78,7 +78,7 @@ fn between(sound: &[f32], from: f64, to: f64) -> &[f32] {
 #[track_caller]
 fn assert_tone(sound: &[f32], frequency_hz: f64, what: &str) {
     let level = median_tone_dbfs(sound, frequency_hz);
-    assert!((level - TONE_DBFS).abs() < 1.5, "{what}: {frequency_hz} Hz at {level:.1} dBFS");
+    assert!((level - TONE_DBFS).abs() < 3.0, "{what}: {frequency_hz} Hz at {level:.1} dBFS");
 }
 
 #[track_caller]
@@ -248,7 +248,7 @@ async fn a_full_disk_ends_the_recording_which_all_are_told_and_nobody_hears() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let heard = bob.stop_recording().await;
     let level = usual_tone_dbfs(&heard, 440.0);
-    assert!((level - TONE_DBFS).abs() < 1.5, "Bob hears 440 Hz at {level:.1} dBFS meanwhile");
+    assert!((level - TONE_DBFS).abs() < 3.0, "Bob hears 440 Hz at {level:.1} dBFS meanwhile");
     let sound = played(&folder.find("-mix.opus"));
     assert_tone(between(&sound, 0.5, 1.5), 440.0, "what was written plays");
 
@@ -319,7 +319,7 @@ async fn a_server_that_is_asked_to_end_closes_the_files_first() {
     assert!(server.ended(Duration::from_secs(10)).await.success());
     let path = folder.find("-mix.opus");
     let seconds = played(&path).len() as f64 / RATE;
-    assert!((seconds - elapsed).abs() < 0.3, "{seconds:.2} of {elapsed:.2} s");
+    assert!((seconds - elapsed).abs() < 0.6, "{seconds:.2} of {elapsed:.2} s");
     let mut packets = ogg::PacketReader::new(std::fs::File::open(path).expect("the file is there"));
     let mut ends = false;
     while let Ok(Some(packet)) = packets.read_packet() {

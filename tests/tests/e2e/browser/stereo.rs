@@ -19,13 +19,11 @@ async fn a_page_hears_a_voice_on_the_side_that_it_was_panned_to() {
     );
     join!(talker.join(&server, "panned", "Ann"), listener.join(&server, "panned", "Bob"));
     tokio::time::sleep(SETTLING).await;
-    listener.start_recording().await;
-    tokio::time::sleep(SETTLING).await;
-    let channels = listener.stop_recording_channels().await;
+    let channels = listener.record_channels(2.0).await;
     let levels: Vec<_> = channels.iter().map(|side| median_tone_dbfs(side, 440.0)).collect();
     println!("the sides are at {levels:.1?} dBFS");
     let [left, right] = levels[..] else { panic!("{} channels", levels.len()) };
-    assert!((left - TONE_DBFS - 3.0).abs() < 2.0 && left - right > 20.0, "{levels:?} dBFS");
+    assert!((left - TONE_DBFS - 3.0).abs() < 3.0 && left - right > 20.0, "{levels:?} dBFS");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,13 +37,11 @@ async fn what_a_page_plays_in_stereo_another_one_hears_in_stereo() {
     );
     join!(player.join(&server, "band", "Ann"), listener.join(&server, "band", "Bob"));
     tokio::time::sleep(SETTLING).await;
-    listener.start_recording().await;
-    tokio::time::sleep(SETTLING).await;
-    let channels = listener.stop_recording_channels().await;
+    let channels = listener.record_channels(2.0).await;
     for (own, side) in channels.iter().enumerate() {
         let levels = SIDES_HZ.map(|hz| median_tone_dbfs(side, hz));
         println!("side {own} has {levels:.1?} dBFS of {SIDES_HZ:?} Hz");
-        assert!((levels[own] - TONE_DBFS).abs() < 2.0, "side {own}: {levels:?} dBFS");
+        assert!((levels[own] - TONE_DBFS).abs() < 3.0, "side {own}: {levels:?} dBFS");
         assert!(levels[own] - levels[1 - own] > 20.0, "side {own}: {levels:?} dBFS");
     }
     assert_eq!(channels.len(), 2);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use foldback_config::Config;
-use foldback_testkit::measure::{align, clicks, out_of_band_dbfs, rms_dbfs, tone_dbfs};
+use foldback_testkit::measure::{align, clicks, median_tone_dbfs, out_of_band_dbfs, rms_dbfs};
 use foldback_testkit::signal::{samples, tone};
 use foldback_tests::{Browser, Server};
 use tokio::join;
@@ -52,17 +52,15 @@ async fn a_file_that_changes_20_times_leaves_no_click_and_a_mistake_in_it_change
     assert_eq!(read_again, 21 * attempts);
     let found = clicks(&heard);
     assert!(found.is_empty(), "clicks at {found:?}");
-    let level = |heard: &[f32]| tone_dbfs(&heard[heard.len() - 48_000..], SPEAKER_HZ);
+    let level = |heard: &[f32]| median_tone_dbfs(&heard[heard.len() - 48_000..], SPEAKER_HZ);
     let quiet = level(&heard);
     assert!((quiet - (TONE_DBFS - 12.0)).abs() < 2.0, "{quiet} dBFS, 12 dB below {TONE_DBFS}");
     let taken = "foldback_config_last_reload_successful";
     assert_eq!(server.metrics().await.total(taken, &[]), 1.0);
 
     server.reload("[chain.talk]\nstages = [{ kind = \"gian\" }]\n");
-    listener.start_recording().await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let still = level(&listener.stop_recording().await);
-    assert!((still - quiet).abs() < 1.0, "{still} dBFS after a mistake, {quiet} before");
+    let still = level(&listener.record(2.0).await);
+    assert!((still - quiet).abs() < 3.0, "{still} dBFS after a mistake, {quiet} before");
     assert_eq!(server.metrics().await.total(taken, &[]), 0.0);
     assert!(server.log().contains("did you mean \"gain\"?"), "{}", server.log());
 }
@@ -87,11 +85,12 @@ async fn the_conference_chain_and_another_swapped_100_times_are_as_smooth_as_ide
     let one = listener.record(6.0).await;
     let mut swapped = Vec::new();
     let mut attempts = 0;
-    while swapped.len() < 10 {
+    while swapped.len() < 25 {
         attempts += 1;
-        assert!(attempts <= 25, "{} of 24 recordings are undisturbed", swapped.len());
+        assert!(attempts <= 60, "{} of 60 recordings are undisturbed", swapped.len());
         listener.start_recording().await;
-        for swap in 1..=10 {
+        // Few, as a busy machine leaves few seconds undisturbed.
+        for swap in 1..=4 {
             server.reload(if swap % 2 == 0 { shipped } else { &other });
             // Longer than `denoise` warms up, or what stands in its place.
             tokio::time::sleep(Duration::from_millis([1_350, 450][swap % 2])).await;
@@ -99,7 +98,7 @@ async fn the_conference_chain_and_another_swapped_100_times_are_as_smooth_as_ide
         swapped.extend(listener.stop_undisturbed_recording().await);
     }
     let read_again = server.log().matches("the configuration was read again").count();
-    assert_eq!(read_again, 10 * attempts);
+    assert_eq!(read_again, 4 * attempts);
     server.reload(&other);
     tokio::time::sleep(Duration::from_secs(2)).await;
     let other = listener.record(6.0).await;
@@ -111,20 +110,21 @@ async fn the_conference_chain_and_another_swapped_100_times_are_as_smooth_as_ide
     let outside = |sound: &[f32]| out_of_band_dbfs(sound, 0.0..=1500.0);
     let mut of_swapped: Vec<_> = swapped.iter().map(|sound| outside(sound)).collect();
     of_swapped.sort_by(f64::total_cmp);
-    let outside = [of_swapped[5], outside(&ideal_fades(&one, &other))];
-    println!("{outside:?} dBFS out of band");
+    let swaps = of_swapped[12];
+    let [fades, cuts] = [960, 1].map(|samples| outside(&ideal_fades(&one, &other, samples)));
+    println!("out of band are swaps {swaps:.1}, ideal fades {fades:.1}, cuts {cuts:.1} dBFS");
     // Real codecs and playout differ by a few dB from run to run.
-    assert!(outside[0] < outside[1] + 8.0, "{outside:?} dBFS out of band");
+    assert!(swaps < fades + 12.0 && swaps < cuts - 12.0, "{swaps}, {fades}, {cuts} dBFS");
 }
 
-/// Fades of 20 ms between two recordings of one periodic sound, each at another place in it.
-fn ideal_fades(one: &[f32], other: &[f32]) -> Vec<f32> {
+/// Fades between two recordings of one periodic sound, each at another place in it.
+fn ideal_fades(one: &[f32], other: &[f32], fade_samples: usize) -> Vec<f32> {
     const EVERY: usize = 5_860;
     let second = &one[samples(1.0)..samples(2.0)];
     let from = |sound: &[f32]| usize::try_from(align(second, sound).delay_samples).expect("in it");
     let both = one[samples(1.0)..].iter().zip(&other[from(&other[..samples(3.0)])..]);
     let share = |n: usize| {
-        let place = ((n % EVERY) as f32 / 960.0).min(1.0);
+        let place = ((n % EVERY) as f32 / fade_samples as f32).min(1.0);
         let faded = 0.5 - 0.5 * (std::f32::consts::PI * place).cos();
         if (n / EVERY).is_multiple_of(2) { faded } else { 1.0 - faded }
     };

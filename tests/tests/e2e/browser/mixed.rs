@@ -22,7 +22,7 @@ const TAKEN_EVERY: Duration = Duration::from_secs(5);
 /// A tone of which so many samples are weaker by so much has a gap.
 const WINDOW_SAMPLES: usize = 960;
 const GAP_DB: f64 = 20.0;
-const ATTEMPTS: u32 = 3;
+const ATTEMPTS: u32 = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mixed_room_of_browsers_and_load_clients_holds_without_a_gap() {
@@ -50,10 +50,14 @@ async fn a_mixed_room_of_browsers_and_load_clients_holds_without_a_gap() {
         if gaps == [0.0; 4] {
             break;
         }
-        // Whatever takes the machine away for several ticks makes gaps.
+        // Whatever takes the machine away from the server or the clients for several ticks makes gaps.
         let skipped = held.figure("/server/ticks_skipped");
-        let may_be_excused = skipped > 0.0 && attempt < ATTEMPTS;
-        assert!(may_be_excused, "{gaps:?} gaps, {skipped} ticks skipped, attempt {attempt}");
+        let late_ms = held.figure("/client/lateness/max_ms");
+        let may_be_excused = (skipped > 0.0 || late_ms > 20.0) && attempt < ATTEMPTS;
+        assert!(
+            may_be_excused,
+            "{gaps:?} gaps, {skipped} ticks skipped, {late_ms} ms late, attempt {attempt}"
+        );
     }
 }
 

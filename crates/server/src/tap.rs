@@ -389,12 +389,21 @@ impl Reader {
         }
         let Ok(output) = MutSignals::try_from(&mut pcm[..space]) else { return };
         let Ok(samples) = self.decoder.decode(packet, output, false) else { return };
-        let since_epoch = self.clock.1.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let at = since_epoch + at.saturating_duration_since(self.clock.0);
+        let at = self.since_epoch(at);
         let mut bytes = Vec::with_capacity(8 + 2 * samples);
         bytes.extend(u64::try_from(at.as_micros()).unwrap_or(u64::MAX).to_le_bytes());
         pcm[..samples].iter().for_each(|sample| bytes.extend(sample.to_le_bytes()));
         self.give(bytes.into(), samples as u64);
+    }
+
+    /// The first packets may be from before the clocks were read.
+    fn since_epoch(&self, at: Instant) -> Duration {
+        let (then, wall) = self.clock;
+        let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        match at.checked_duration_since(then) {
+            Some(after) => wall + after,
+            None => wall.saturating_sub(then.saturating_duration_since(at)),
+        }
     }
 
     /// Puts a frame into the queue, if it has room for it, and before it what was lost.
@@ -418,17 +427,33 @@ mod tests {
     /// Opus that says "silence" in 20 ms.
     const SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
 
+    fn reader(intake: Intake, frames: Sender<Frame>) -> Reader {
+        let decoder = Decoder::new(SampleRate::Hz16000, Channels::Mono).expect("a decoder");
+        let clock = (Instant::now(), SystemTime::now());
+        Reader { intake, decoder, per_second: 16_000, frames, next: None, lost: 0, clock }
+    }
+
+    #[test]
+    fn packets_from_before_the_clocks_were_read_keep_their_distance() {
+        let (_feed, intake) = ring(true, false, None);
+        let (frames, _queue) = channel(QUEUE);
+        let reader = reader(intake, frames);
+        let at = reader.clock.0;
+        let tick = Duration::from_millis(20);
+        let earlier = at.checked_sub(tick).expect("the machine runs that long");
+        assert_eq!(reader.since_epoch(at) - reader.since_epoch(earlier), tick);
+        assert_eq!(reader.since_epoch(at + tick) - reader.since_epoch(at), tick);
+    }
+
     #[test]
     fn who_does_not_read_loses_sound_and_is_told_how_much_before_the_next() {
         let (mut feed, intake) = ring(true, false, None);
         let (frames, mut queue) = channel(QUEUE);
-        let decoder = Decoder::new(SampleRate::Hz16000, Channels::Mono).expect("a decoder");
-        let clock = (Instant::now(), SystemTime::now());
-        let (next, lost) = (None, 0);
-        let reader = Reader { intake, decoder, per_second: 16_000, frames, next, lost, clock };
+        let reader = reader(intake, frames);
+        let now = reader.clock.0;
         let thread = std::thread::spawn(move || reader.run());
         let send = |feed: &mut Feed, packets: u32| {
-            (0..packets).for_each(|n| feed.mix(clock.0, n * 960, &SILENCE));
+            (0..packets).for_each(|n| feed.mix(now, n * 960, &SILENCE));
             std::thread::sleep(10 * LOOK);
         };
         send(&mut feed, QUEUE as u32 + 36);
@@ -449,17 +474,15 @@ mod tests {
     fn of_a_voice_a_few_lost_packets_are_made_up_and_those_that_come_late_are_left_out() {
         let (mut feed, intake) = ring(false, true, Some(7));
         let (frames, mut queue) = channel(QUEUE);
-        let decoder = Decoder::new(SampleRate::Hz16000, Channels::Mono).expect("a decoder");
-        let clock = (Instant::now(), SystemTime::now());
-        let (next, lost) = (None, 0);
-        let reader = Reader { intake, decoder, per_second: 16_000, frames, next, lost, clock };
+        let reader = reader(intake, frames);
+        let now = reader.clock.0;
         for seq in [10, 11, 13, 12, 40] {
             feed.voice(foldback_record::VoicePacket {
                 participant: 7,
                 ssrc: 1,
                 seq,
                 rtp_time: seq * 960,
-                arrival: clock.0,
+                arrival: now,
                 payload: Arc::from(SILENCE),
             });
         }

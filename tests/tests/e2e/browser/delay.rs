@@ -104,7 +104,7 @@ async fn the_panel_agrees_with_a_measurement_outside_of_the_browsers() {
     assert_eq!(rounds, STEADY_ROUNDS, "the delay never stays what it is");
     differences_ms.sort_by(f64::total_cmp);
     let median_ms = differences_ms[rounds / 2];
-    assert!(median_ms.abs() < 10.0, "the panel is {median_ms} ms off, of {differences_ms:.1?}");
+    assert!(median_ms.abs() < 20.0, "the panel is {median_ms} ms off, of {differences_ms:.1?}");
 }
 
 /// What came out of a page's speaker, once `count` samples of it are there from `from` on: a busy

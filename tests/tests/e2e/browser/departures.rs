@@ -28,7 +28,16 @@ async fn a_frozen_page_is_gone_within_ten_seconds_and_nobody_hears_a_click() {
     .await;
 }
 
-async fn assert_gone_without_a_click(vanish: impl FnOnce(Browser) -> Option<Browser>) {
+async fn assert_gone_without_a_click(vanish: impl Fn(Browser) -> Option<Browser>) {
+    let mut attempts = 0;
+    while !gone_without_a_click(&vanish).await {
+        attempts += 1;
+        assert!(attempts < 3, "no recording is undisturbed");
+    }
+}
+
+/// Whether the machine let the recordings be, so that they could be judged.
+async fn gone_without_a_click(vanish: impl Fn(Browser) -> Option<Browser>) -> bool {
     let server = Server::start_with_file("clean.toml").await;
     let (ann, bob, cem) = join!(
         Browser::with_microphone(microphone_tone(440.0)),
@@ -62,8 +71,9 @@ async fn assert_gone_without_a_click(vanish: impl FnOnce(Browser) -> Option<Brow
     println!("gone from the metrics after {:?}", vanished.elapsed());
     tokio::time::sleep(Duration::from_secs(1)).await;
 
-    for (name, page, other_hz) in [("Ann", &ann, 660.0), ("Bob", &bob, 440.0)] {
-        let heard = page.stop_recording().await;
+    let (ann, bob) = join!(ann.stop_undisturbed_recording(), bob.stop_undisturbed_recording());
+    let (Some(ann), Some(bob)) = (ann, bob) else { return false };
+    for (name, heard, other_hz) in [("Ann", ann, 660.0), ("Bob", bob, 440.0)] {
         let (before, after) = (&heard[..24_000], &heard[heard.len() - 24_000..]);
         assert!(
             median_tone_dbfs(before, 880.0) > TONE_DBFS - 3.0,
@@ -77,6 +87,7 @@ async fn assert_gone_without_a_click(vanish: impl FnOnce(Browser) -> Option<Brow
         assert_eq!(clicks(&heard), [0_usize; 0], "clicks {name} hears in {} samples", heard.len());
         assert_eq!(gaps(&heard, TONE_DBFS - 30.0, 10.0), [], "gaps that {name} hears");
     }
+    true
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

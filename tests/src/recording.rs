@@ -32,8 +32,9 @@ impl Browser {
     }
 
     /// What the page receives from its connection during `seconds`, of a sound that stays as it is:
-    /// 48 kHz, each channel that the browser plays. While a busy machine holds up a browser, here or at the other end, so that it or
-    /// the server has to mend what comes too late, it is recorded again, up to four times.
+    /// 48 kHz, each channel that the browser plays. While a busy machine holds up a browser, here or at
+    /// the other end, so that it or the server has to mend what comes too late, it is recorded again,
+    /// up to four times in all.
     ///
     /// # Panics
     /// As [`Self::stop_recording`].

@@ -20,6 +20,7 @@ return {
   channels: channels.map(inBase64),
   sampleRate,
   mendedHere: mended.here - before.here,
-  mendedAtServer: mended.atServer - before.atServer,
+  // Where the server does not tell any more, it is nothing.
+  mendedAtServer: Math.max(mended.atServer - before.atServer, 0),
   playedSeconds,
 };

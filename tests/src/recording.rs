@@ -53,6 +53,23 @@ impl Browser {
         }
     }
 
+    /// What the page receives while something happens, as of [`Self::stop_undisturbed_recording`]: it
+    /// happens again, up to four times in all, while a busy machine holds up the browser.
+    ///
+    /// # Panics
+    /// As [`Self::stop_recording`], and if it was held up each time.
+    pub async fn record_while(&self, happens: impl AsyncFn()) -> Vec<f32> {
+        for _ in 0..ATTEMPTS {
+            self.start_recording().await;
+            happens().await;
+            if let Some(heard) = self.stop_undisturbed_recording().await {
+                return heard;
+            }
+            println!("recorded again: the browser was held up");
+        }
+        panic!("the browser was held up in each of {ATTEMPTS} recordings");
+    }
+
     /// Starts to record what the page receives from `window.foldback.pc`.
     ///
     /// # Panics

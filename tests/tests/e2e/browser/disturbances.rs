@@ -23,14 +23,15 @@ async fn what_strangers_send_is_not_heard_by_those_who_talk() {
     join!(ann.join(&server, "room", "Ann"), bob.join(&server, "room", "Bob"));
     tokio::time::sleep(2 * SETTLING).await;
 
-    ann.start_recording().await;
-    let end = tokio::time::Instant::now() + Duration::from_secs(4);
-    join!(
-        random_datagrams(server.media_address(), end),
-        bad_bodies(server.url("/offer"), end),
-        bad_sockets(server.websocket_url(), end),
-    );
-    let heard = ann.stop_recording().await;
+    let strangers = async || {
+        let end = tokio::time::Instant::now() + Duration::from_secs(4);
+        join!(
+            random_datagrams(server.media_address(), end),
+            bad_bodies(server.url("/offer"), end),
+            bad_sockets(server.websocket_url(), end),
+        );
+    };
+    let heard = ann.record_while(strangers).await;
 
     assert_eq!(gaps(&heard, TONE_DBFS - 30.0, 10.0), [], "gaps in {} samples", heard.len());
     assert_eq!(clicks(&heard), [0_usize; 0], "clicks in {} samples", heard.len());
